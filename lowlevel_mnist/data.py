@@ -1,0 +1,177 @@
+"""Step 1 of the walkthrough: load the data set.
+
+Where it comes from, first match first: the folder of `--data-dir`; the folder named after the
+data set inside `LOWLEVEL_MNIST_DATA`; Keras's cache and downloader. Everything here is NumPy;
+TensorFlow comes into play with step 2, `preprocessing`.
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+
+import numpy as np
+
+from lowlevel_mnist.download import download
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.formats import read_folder
+
+ENVIRONMENT_VARIABLE = "LOWLEVEL_MNIST_DATA"
+PARTS = ("training images", "training labels", "test images", "test labels")
+TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "custom": "custom data"}
+FASHION_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+# SHA-256 of the published pixel and label bytes, headers left out, in the order of PARTS.
+PUBLISHED_SUMS = {
+    "mnist": (
+        "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+        "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+        "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+        "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+    ),
+    "fashion_mnist": (
+        "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
+        "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
+        "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
+        "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Images and labels, and where they come from.
+
+    train_images, test_images: `uint8` [n, height, width], 0 is background and 255 full ink.
+    train_labels, test_labels: `uint8` [n], the class of each image.
+    name: "mnist", "fashion_mnist" or "custom".
+    source: "data-dir", "environment" or "keras".
+    verified: whether all bytes are the published ones.
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    name: str
+    source: str
+    verified: bool
+
+    @property
+    def title(self):
+        return TITLES[self.name]
+
+    @property
+    def classes(self):
+        return int(self.train_labels.max()) + 1
+
+    @property
+    def class_names(self):
+        """A list of strings, one for each class."""
+        if self.name == "fashion_mnist":
+            return list(FASHION_CLASSES)
+        return [str(label) for label in range(self.classes)]
+
+
+def load(name, data_dir=None):
+    """Loads a data set.
+
+    name: "mnist" or "fashion_mnist"; or None, for whatever `data_dir` holds.
+    data_dir: a folder with the four IDX files (raw or `.gz`) or one `.npz`; None for the folder
+        in `LOWLEVEL_MNIST_DATA`, or where that is not set, Keras's cache and downloader.
+    Returns a `Dataset`.
+    Raises `UserError` where there is no data, where they are damaged or don't belong together,
+    and where a data set asked for by name is not the published one.
+    """
+    root = os.environ.get(ENVIRONMENT_VARIABLE)
+    if data_dir is not None:
+        arrays, where, source = read_folder(data_dir), data_dir, "data-dir"
+    elif root:
+        where = pathlib.Path(root) / name
+        arrays, source = read_folder(where), "environment"
+    else:
+        arrays, where, source = download(name), "Keras's download", "keras"
+    arrays = _check(arrays, where)
+    name, verified = _identify(arrays, name, where)
+    return Dataset(*arrays, name=name, source=source, verified=verified)
+
+
+def _check(arrays, where):
+    """Returns the four arrays as images and labels in `uint8`, or raises `UserError`."""
+    for part, array in zip(PARTS, arrays, strict=True):
+        dimensions, kind = (3, "[n, height, width]") if "images" in part else (1, "[n]")
+        if array.ndim != dimensions or array.size == 0:
+            raise UserError(
+                f"The {part} of {where} have the shape {list(array.shape)}; they must be a "
+                f"{kind} array with something in it."
+            )
+    train_images, train_labels, test_images, test_labels = arrays
+    for part, images in (("training images", train_images), ("test images", test_images)):
+        if images.dtype != np.uint8:
+            raise UserError(f"The {part} of {where} are {images.dtype}; they must be uint8.")
+    for part, images, labels in (
+        ("training", train_images, train_labels),
+        ("test", test_images, test_labels),
+    ):
+        if len(images) != len(labels):
+            raise UserError(
+                f"{where} has {len(images):,} {part} images but {len(labels):,} {part} labels; "
+                "each image needs one label."
+            )
+        if labels.dtype.kind not in "iu":
+            raise UserError(
+                f"The {part} labels of {where} are {labels.dtype}; they must be whole numbers."
+            )
+        if labels.min() < 0 or labels.max() > 255:
+            raise UserError(
+                f"The {part} labels of {where} go from {labels.min()} to {labels.max()}; they "
+                "must lie between 0 and 255."
+            )
+    if train_images.shape[1:] != test_images.shape[1:]:
+        raise UserError(
+            f"The training images of {where} are {_size(train_images)} pixels but the test "
+            f"images {_size(test_images)}; they must have one size."
+        )
+    unknown = sorted(set(test_labels.tolist()) - set(train_labels.tolist()))
+    if unknown:
+        raise UserError(
+            f"The test labels of {where} have classes that the training labels lack: "
+            f"{', '.join(map(str, unknown))}. A network can't learn what it is never shown."
+        )
+    return train_images, train_labels.astype(np.uint8), test_images, test_labels.astype(np.uint8)
+
+
+def _size(images):
+    return f"{images.shape[1]}x{images.shape[2]}"
+
+
+def _identify(arrays, name, where):
+    """Returns the data set's name and whether its bytes are the published ones.
+
+    Data claim to be MNIST by the name they were asked for, or without one when some part of
+    them is MNIST's; then all parts must be. Raises `UserError` where they are not.
+    """
+    sums = [hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for array in arrays]
+    if name is None:
+        claims = [known for known in PUBLISHED_SUMS if set(PUBLISHED_SUMS[known]) & set(sums)]
+        name = claims[0] if claims else "custom"
+    if name == "custom":
+        return name, False
+    published = PUBLISHED_SUMS[name]
+    wrong = [part for part, a, b in zip(PARTS, sums, published, strict=True) if a != b]
+    if wrong:
+        raise UserError(
+            f"The {' and '.join(wrong)} of {where} are not the published {TITLES[name]} (their "
+            "SHA-256 differs); get the files again. For data of your own, leave --dataset out."
+        )
+    return name, True

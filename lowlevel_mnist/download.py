@@ -1,0 +1,89 @@
+"""Keras's downloader, with a time limit, and its cache."""
+
+import os
+import pathlib
+import socket
+import sys
+import threading
+import urllib.request
+
+from lowlevel_mnist import formats, startup
+from lowlevel_mnist.errors import UserError
+
+DOWNLOAD_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+# Where Keras keeps a data set in its cache, and its files with their published checksums
+# (SHA-256 for MNIST, MD5 for Fashion-MNIST), by which Keras gets a damaged file anew.
+DOWNLOADS = {
+    "mnist": (
+        "datasets",
+        {"mnist.npz": "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"},
+    ),
+    "fashion_mnist": (
+        "datasets/fashion-mnist",
+        {
+            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+        },
+    ),
+}
+NETWORK_TIMEOUT = 8  # seconds; with the start of TensorFlow an answer comes within 15
+
+
+def download(name, url=DOWNLOAD_URL):
+    """Gets a named data set from Keras's cache, or downloads it with Keras into that cache.
+
+    name: "mnist" or "fashion_mnist".
+    Returns training images, training labels, test images and test labels.
+    Raises `UserError` where the server can't be reached, falls silent for NETWORK_TIMEOUT
+    seconds, or sends something else.
+    """
+    keras = startup.import_tensorflow().keras
+    folder, files = DOWNLOADS[name]
+    cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    if not sys.stdout.isatty():
+        keras.config.disable_interactive_logging()  # its progress bar writes carriage returns
+    timeout_before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(NETWORK_TIMEOUT)  # Keras's downloader sets none itself
+    try:
+        paths = []
+        for file, checksum in files.items():
+            if not (cache / folder / file).exists():
+                _check_reachable(url + file)
+            path = keras.utils.get_file(
+                file, url + file, cache_dir=cache, cache_subdir=folder, file_hash=checksum
+            )
+            paths.append(pathlib.Path(path))
+    except Exception as error:  # noqa: BLE001 - Keras raises plain Exception
+        raise UserError(
+            f"The data set {name} can't be downloaded ({error}). Give --data-dir a folder with "
+            "its four IDX files or one .npz, or set LOWLEVEL_MNIST_DATA."
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout_before)
+    if name == "mnist":
+        return formats.read_npz(paths[0])
+    return formats.read_folder(paths[0].parent)
+
+
+def _check_reachable(url):
+    """Raises an exception where `url` does not answer within NETWORK_TIMEOUT seconds.
+
+    It asks in a thread, because looking up a host's name knows no timeout.
+    """
+    failures = [TimeoutError(f"no answer from {url} within {NETWORK_TIMEOUT} s")]
+
+    def ask():
+        try:
+            request = urllib.request.Request(url, method="HEAD")
+            urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT).close()
+            failures.clear()
+        except OSError as error:
+            failures[:] = [error]
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(NETWORK_TIMEOUT)
+    if failures:
+        raise failures[0]

@@ -1,0 +1,42 @@
+"""The quiet start of TensorFlow."""
+
+import os
+import sys
+import tempfile
+
+
+def import_tensorflow():
+    """Imports TensorFlow without its start-up lines and returns it.
+
+    Where the user has set `TF_CPP_MIN_LOG_LEVEL`, nothing is hidden.
+    """
+    if "tensorflow" not in sys.modules and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # from here on, errors only
+        _import_with_stderr_aside()
+        sys.modules["tensorflow"].get_logger().setLevel("ERROR")
+    import tensorflow
+
+    return tensorflow
+
+
+def _import_with_stderr_aside():
+    """Imports TensorFlow while file descriptor 2 leads to a file.
+
+    Some lines are written by C++ code that does not heed TF_CPP_MIN_LOG_LEVEL. They come to
+    light again where the import fails.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            import tensorflow
+
+            tensorflow.config.list_physical_devices()  # the search for GPUs reports, too
+        except BaseException:
+            aside.seek(0)
+            os.write(stderr, aside.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

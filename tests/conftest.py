@@ -1,0 +1,95 @@
+"""What the tests share: small data sets of their own, the real ones, commands as subprocesses."""
+
+import gzip
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+PROJECT = pathlib.Path(__file__).resolve().parent.parent
+IDX_NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def environment(**changes):
+    """The environment of a command: this project on the path, no settings of the test machine.
+
+    A change to None takes the variable out.
+    """
+    hidden = ("LOWLEVEL_MNIST_DATA", "TF_CPP_MIN_LOG_LEVEL", "DISPLAY", "WAYLAND_DISPLAY")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    return {**kept, "PYTHONPATH": str(PROJECT), **{k: str(v) for k, v in changes.items()}}
+
+
+def run(command, *arguments, cwd, **changes):
+    """Runs `python -m lowlevel_mnist.<command>` as a user does, in the folder `cwd`."""
+    return subprocess.run(
+        [sys.executable, "-m", f"lowlevel_mnist.{command}", *map(str, arguments)],
+        cwd=cwd,
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def idx_bytes(array):
+    """IDX, written from its definition: two zeros, 08 for bytes, dimensions, lengths, bytes."""
+    lengths = b"".join(length.to_bytes(4, "big") for length in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + lengths + array.astype(np.uint8).tobytes()
+
+
+def write_idx_folder(folder, arrays, compress=False):
+    """Writes four arrays as the four IDX files; returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in zip(IDX_NAMES, arrays, strict=True):
+        content = idx_bytes(array)
+        if compress:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        else:
+            (folder / name).write_bytes(content)
+    return folder
+
+
+def small_arrays(size=(8, 6), classes=4, train=500, test=100, seed=0):
+    """A data set that a softmax regression can learn: each class a pattern, under noise."""
+    generator = np.random.default_rng(seed)
+    patterns = generator.integers(0, 200, (classes, *size))
+    arrays = []
+    for count in (train, test):
+        labels = np.arange(count) % classes
+        noise = generator.integers(0, 56, (count, *size))
+        arrays += [(patterns[labels] + noise).astype(np.uint8), labels.astype(np.uint8)]
+    return arrays
+
+
+@pytest.fixture
+def small_folder(tmp_path):
+    return write_idx_folder(tmp_path / "data", small_arrays())
+
+
+def real_folder(name):
+    """The folder of a real data set, or a skipped test where it is absent."""
+    root = os.environ.get("LOWLEVEL_MNIST_DATA")
+    if root is None or not (pathlib.Path(root) / name).is_dir():
+        pytest.skip(f"needs the real data: LOWLEVEL_MNIST_DATA with a folder {name}")
+    return pathlib.Path(root) / name
+
+
+@pytest.fixture(scope="session")
+def mnist_folder():
+    return real_folder("mnist")
+
+
+@pytest.fixture(scope="session")
+def fashion_folder():
+    return real_folder("fashion_mnist")

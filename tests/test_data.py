@@ -1,0 +1,179 @@
+"""Where data sets come from, in which order, and how they are verified."""
+
+import gzip
+import http.server
+import json
+import pathlib
+import socket
+import threading
+
+import numpy as np
+import pytest
+from conftest import IDX_NAMES, run, small_arrays, write_idx_folder
+
+from lowlevel_mnist import data
+from lowlevel_mnist.download import download
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.formats import read_folder
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+@pytest.mark.parametrize("asked_for", ["by name", "by folder"])
+def test_the_real_data_is_verified(request, name, asked_for):
+    fixture = "mnist_folder" if name == "mnist" else "fashion_folder"
+    folder = request.getfixturevalue(fixture)
+    dataset = data.load(name if asked_for == "by name" else None, folder)
+    assert (dataset.name, dataset.source, dataset.verified) == (name, "data-dir", True)
+    assert dataset.train_images.shape == (60_000, 28, 28)
+    assert dataset.test_images.shape == (10_000, 28, 28)
+    assert np.bincount(dataset.test_labels).sum() == 10_000
+
+
+def test_fashion_mnist_has_class_names(fashion_folder):
+    dataset = data.load("fashion_mnist", fashion_folder)
+    assert dataset.class_names[0] == "T-shirt/top"
+    assert dataset.class_names[9] == "Ankle boot"
+    assert len(dataset.class_names) == dataset.classes
+
+
+def test_custom_data_is_not_verified(small_folder):
+    dataset = data.load(None, small_folder)
+    assert (dataset.name, dataset.verified) == ("custom", False)
+    assert dataset.classes == 4
+    assert dataset.class_names == ["0", "1", "2", "3"]
+
+
+def test_data_dir_goes_before_the_environment(small_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOWLEVEL_MNIST_DATA", str(tmp_path / "absent"))
+    assert data.load(None, small_folder).source == "data-dir"
+
+
+def test_the_environment_names_a_folder_of_folders(mnist_folder, monkeypatch):
+    monkeypatch.setenv("LOWLEVEL_MNIST_DATA", str(mnist_folder.parent))
+    dataset = data.load("mnist")
+    assert (dataset.name, dataset.source, dataset.verified) == ("mnist", "environment", True)
+
+
+def flip_a_byte(folder, target, file):
+    """Copies a data set as links, but for one file, in which one bit of one byte is flipped."""
+    target.mkdir(parents=True)
+    for name in IDX_NAMES:
+        (target / f"{name}.gz").symlink_to(folder / f"{name}.gz")
+    content = bytearray(gzip.decompress((folder / f"{file}.gz").read_bytes()))
+    content[len(content) // 2] ^= 1
+    (target / f"{file}.gz").unlink()
+    (target / file).write_bytes(content)
+    return target
+
+
+@pytest.mark.parametrize("arguments", [[], ["--dataset", "mnist"]])
+def test_mnist_with_one_flipped_bit_is_refused(mnist_folder, tmp_path, arguments):
+    folder = flip_a_byte(mnist_folder, tmp_path / "mnist", IDX_NAMES[2])
+    done = run("train", "--data-dir", folder, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "test images" in done.stderr
+    assert "not the published MNIST" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_another_data_set_under_mnist_s_name_is_refused(tmp_path):
+    write_idx_folder(tmp_path / "mnist", small_arrays())
+    done = run("train", cwd=tmp_path, LOWLEVEL_MNIST_DATA=tmp_path)
+    assert done.returncode == 2
+    assert "not the published MNIST" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def keras_home(tmp_path, monkeypatch):
+    """An empty cache of Keras."""
+    folder = tmp_path / "keras"
+    folder.mkdir()
+    monkeypatch.setenv("KERAS_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def serve():
+    """Serves a folder over HTTP on loopback; returns its URL and the requested paths."""
+    servers = []
+
+    def start(folder):
+        requested = []
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *arguments):
+                super().__init__(*arguments, directory=str(folder))
+
+            def log_message(self, _format, *arguments):
+                requested.append(arguments[0])
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/", requested
+
+    yield start
+    for server in servers:
+        server.shutdown()
+
+
+def test_download_into_keras_s_cache_and_then_from_there(fashion_folder, serve, keras_home):
+    url, requested = serve(fashion_folder)
+    arrays = download("fashion_mnist", url)
+    for left, right in zip(arrays, read_folder(fashion_folder), strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert sum(line.startswith("GET") for line in requested) == 4
+    assert len(list(keras_home.rglob("*.gz"))) == 4
+    requested.clear()
+    download("fashion_mnist", url)
+    assert requested == []
+
+
+def test_a_download_of_other_bytes_is_refused_again_and_again(serve, tmp_path, keras_home):
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "mnist.npz").write_bytes(b"not what was asked for")
+    url, _ = serve(tmp_path / "www")
+    with pytest.raises(UserError, match="mnist can't be downloaded"):
+        download("mnist", url)
+    # What was sent may lie in the cache, but the next start does not take it for MNIST.
+    with pytest.raises(UserError, match="mnist can't be downloaded"):
+        download("mnist", url)
+
+
+def test_a_missing_file_on_the_server(serve, tmp_path, keras_home):
+    (tmp_path / "www").mkdir()
+    url, _ = serve(tmp_path / "www")
+    with pytest.raises(UserError, match="404"):
+        download("mnist", url)
+
+
+def test_a_firewall_that_swallows_everything_gets_an_answer(tmp_path):
+    """A proxy that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = run(
+            "train",
+            cwd=tmp_path,
+            https_proxy=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            KERAS_HOME=tmp_path / "keras",
+        )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "mnist can't be downloaded" in done.stderr
+    assert "--data-dir" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_source_is_recorded(small_folder, tmp_path):
+    done = run(
+        "train", "--data-dir", small_folder, "--output-dir", "run", "--no-plots", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["dataset"] == "custom"
+    assert metrics["dataset_source"] == "data-dir"
+    assert metrics["dataset_verified"] is False
+    assert pathlib.Path(metrics["data_dir"]) == small_folder.resolve()
+    assert "not verified" in done.stdout
+    assert "MNIST" not in done.stdout
