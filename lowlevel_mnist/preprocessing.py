@@ -1,0 +1,37 @@
+"""Step 2 of the walkthrough: from pictures and class numbers to what a network can calculate with.
+
+Flatten 28x28 pixels to a row of 784, scale 0..255 to 0..1, and one-hot the labels.
+"""
+
+import tensorflow as tf
+
+
+def flatten(images):
+    """Lays the rows of pixels of each image end to end.
+
+    images: `uint8` [n, height, width].
+    Returns a `uint8` tensor [n, height * width]: bytes need a quarter of the memory of float32,
+    so they are only scaled when a batch needs them.
+    """
+    return tf.constant(images.reshape(len(images), -1))
+
+
+def scale(pixels, dtype):
+    """Scales pixels from 0..255 to 0..1.
+
+    pixels: `uint8` tensor [n, pixels].
+    dtype: `tf.float32` or `tf.float64`.
+    Returns a tensor of `dtype` and the same shape.
+    """
+    return tf.cast(pixels, dtype) / 255
+
+
+def one_hot(labels, classes, dtype):
+    """Writes each label as a row of zeros with a one in the place of its class.
+
+    labels: whole numbers [n].
+    classes: number of classes.
+    dtype: `tf.float32` or `tf.float64`.
+    Returns a tensor [n, classes] of `dtype`.
+    """
+    return tf.one_hot(labels, classes, dtype=dtype)
