@@ -1,0 +1,173 @@
+"""Step 8 of the walkthrough, and step 2's look at the data: pictures for people.
+
+Each function draws into a Matplotlib figure that it is given, so the same picture can go to a
+file (`save`) or into a window.
+"""
+
+import math
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+
+from lowlevel_mnist import randomness
+
+DPI = 110
+BLUE, ORANGE = "#0072b2", "#d55e00"  # Okabe and Ito's palette, told apart by the colour-blind
+MOST_NUMBERED_CLASSES = 20  # numbers in a larger confusion matrix could not be read
+
+
+def save(path, draw, *arguments):
+    """Calls `draw` with a new figure and the other arguments, and saves the figure as PNG."""
+    figure = Figure(layout="constrained")
+    draw(figure, *arguments)
+    figure.savefig(path, dpi=DPI)
+
+
+def show(draw, *arguments):
+    """Calls `draw` with the figure of a new window and waits until the window is closed.
+
+    Returns whether that was possible; without a display it is not.
+    """
+    from matplotlib import pyplot  # needed for windows only
+
+    if pyplot.get_backend().lower() == "agg":
+        return False
+    draw(pyplot.figure(layout="constrained"), *arguments)
+    pyplot.show()
+    return True
+
+
+def samples(figure, images, labels, class_names, title):
+    """Draws the first images in greyscale, each with its label.
+
+    images: `uint8` [n, height, width]; labels: whole numbers [n]; class_names: list of strings.
+    """
+    shown = min(len(images), 32)
+    axes = _grid(figure, shown, columns=8, panel=(1.15, 1.4))
+    for axis, image, label in zip(axes, images, labels, strict=False):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axis.set_title(class_names[label], fontsize=11)
+    figure.suptitle(f"The first {shown} training images of {title}", fontsize=13)
+
+
+def curves(figure, history, test_loss, test_accuracy, title):
+    """Draws loss and accuracy over the epochs, and the values on the test images.
+
+    history: a dictionary with "epoch", "loss" and "accuracy" for each epoch.
+    """
+    figure.set_size_inches(9, 3.8)
+    epochs = [row["epoch"] for row in history]
+    for axis, key, test in zip(
+        figure.subplots(1, 2), ("loss", "accuracy"), (test_loss, test_accuracy), strict=True
+    ):
+        values = [row[key] for row in history]
+        axis.plot(epochs, values, "o-", color=BLUE, label="training (mean of the epoch)")
+        axis.plot(epochs[-1], test, "D", color=ORANGE, label="test (at the end)")
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("loss (cross-entropy)" if key == "loss" else "accuracy")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    figure.suptitle(title, fontsize=13)
+
+
+def confusion_matrix(figure, matrix, class_names, title):
+    """Draws how often each class (row) was taken for each class (column).
+
+    matrix: whole numbers [classes, classes]. Colour is the part of the row, the number the count.
+    """
+    side = 2.5 + 0.5 * min(len(matrix), MOST_NUMBERED_CLASSES)
+    figure.set_size_inches(side + 0.8, side)
+    axis = figure.subplots()
+    parts = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    # The root of the part sets the colour, or else the mistakes would all look white.
+    picture = axis.imshow(parts, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
+    if len(matrix) <= MOST_NUMBERED_CLASSES:
+        axis.set_xticks(range(len(matrix)), class_names, rotation=_tilt(class_names))
+        axis.set_yticks(range(len(matrix)), class_names)
+        for (row, column), count in np.ndenumerate(matrix):
+            color = "white" if parts[row, column] > 0.3 else "black"
+            axis.text(column, row, count, ha="center", va="center", color=color, fontsize=9)
+    axis.set_xlabel("predicted class")
+    axis.set_ylabel("true class")
+    axis.set_title(title, fontsize=13)
+    figure.colorbar(picture, ax=axis, label="part of the true class", shrink=0.8)
+
+
+def weights(figure, weights, image_shape, class_names, title):
+    """Draws each class's weights as an image: which pixels speak for it and which against.
+
+    weights: float [pixels, classes]; image_shape: (height, width).
+    """
+    axes = _grid(figure, len(class_names), columns=5, panel=(1.7, 1.9))
+    strongest = np.abs(weights).max()
+    for axis, column, name in zip(axes, weights.T, class_names, strict=True):
+        picture = axis.imshow(
+            column.reshape(image_shape), cmap="RdBu_r", vmin=-strongest, vmax=strongest
+        )
+        axis.set_title(name, fontsize=11)
+    figure.colorbar(picture, ax=axes, label="weight (red: for, blue: against)", shrink=0.8)
+    figure.suptitle(title, fontsize=13)
+
+
+def choose_images(labels, predictions, count, seed, mistakes=False):
+    """Chooses images at random.
+
+    labels, predictions: whole numbers [n].
+    count: how many; where there are fewer, all are chosen.
+    seed: whole number; the same one gives the same choice.
+    mistakes: whether to choose only from those whose prediction is wrong.
+    Returns an array of indices.
+    """
+    candidates = np.flatnonzero(labels != predictions) if mistakes else np.arange(len(labels))
+    generator = randomness.generator(seed, randomness.SHOWN_IMAGES)
+    return generator.permutation(candidates)[:count]
+
+
+def random_predictions(figure, images, labels, probabilities, class_names, title):
+    """Draws images with what the network said: prediction, probability and true label.
+
+    A wrong prediction has a thick frame and a cross, a right one a tick.
+
+    images: `uint8` [n, height, width]; labels: whole numbers [n];
+    probabilities: float [n, classes].
+    """
+    columns = max(8, math.ceil(math.sqrt(len(images))))
+    width = 1.5 if max(map(len, class_names)) <= 3 else 1.9
+    axes = _grid(figure, len(images), columns, panel=(width, 2.0))
+    for axis, image, label, chances in zip(axes, images, labels, probabilities, strict=True):
+        said = chances.argmax()
+        right = said == label
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axis.set_title(
+            f"{'✓' if right else '✗'} {class_names[said]}, {chances[said]:.1%}\n"
+            f"true: {class_names[label]}",
+            fontsize=10,
+            color="black" if right else ORANGE,
+            fontweight="normal" if right else "bold",
+        )
+        if not right:
+            axis.patch.set(edgecolor=ORANGE, linewidth=6)
+    figure.suptitle(title, fontsize=13)
+
+
+def _grid(figure, count, columns, panel):
+    """Returns a list of `count` axes without ticks, `columns` in a row.
+
+    panel: width and height of each, in inches.
+    """
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    figure.set_size_inches(max(columns * panel[0], 4), rows * panel[1] + 0.5)
+    axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for axis in axes[count:]:
+        axis.remove()
+    return axes[:count]
+
+
+def _tilt(class_names):
+    return 45 if max(map(len, class_names)) > 3 else 0

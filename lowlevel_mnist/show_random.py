@@ -1,0 +1,111 @@
+"""`python -m lowlevel_mnist.show_random`: shows random test images with what the network says."""
+
+import pathlib
+import secrets
+
+from lowlevel_mnist import cli, data, runs, startup
+from lowlevel_mnist.errors import UserError
+
+MOST_IMAGES = 400  # more panels make a picture that no screen shows
+
+
+def parse():
+    parser = cli.Parser("show_random", "Shows random test images with what the network says.")
+    parser.add_argument(
+        "--run", type=pathlib.Path, metavar="DIR", help="the run's folder (default: the newest)"
+    )
+    parser.add_argument(
+        "--count",
+        type=cli.whole_number(1, MOST_IMAGES),
+        default=24,
+        metavar="N",
+        help="how many images (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=cli.whole_number(0),
+        metavar="N",
+        help="same seed, same images (default: others each time)",
+    )
+    parser.add_argument("--mistakes", action="store_true", help="only images it gets wrong")
+    parser.add_argument(
+        "--save",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="save the picture as FILE (.png, .pdf, .svg) instead of opening a window",
+    )
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse()
+    run = runs.find(arguments.run)
+    name = None if run.metrics["dataset"] == "custom" else run.metrics["dataset"]
+    dataset = data.load(name, run.metrics["data_dir"])
+    # TensorFlow takes seconds to import: not before the run and its data are found good.
+    startup.import_tensorflow()
+    from lowlevel_mnist import checkpoints, metrics, plots
+
+    model = checkpoints.load_model(run)
+    check_fit(run, dataset)
+    test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
+    seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
+    shown = plots.choose_images(
+        dataset.test_labels, test.predictions, arguments.count, seed, arguments.mistakes
+    )
+    kind = "mistakes among the test images" if arguments.mistakes else "random test images"
+    title = f"{len(shown)} {kind} of {dataset.title}"
+    print(f"{title}, chosen with --seed {seed}")
+    if len(shown) == 0:
+        print("The network gets every test image right.")
+        return
+    print_table(dataset, test, shown)
+    show_picture(arguments.save, run, dataset, test, shown, title)
+
+
+def check_fit(run, dataset):
+    """Raises `UserError` where the data is not of the kind that the run was trained on."""
+    height, width = dataset.test_images.shape[1:]
+    if run.metrics["layer_sizes"] != [height * width, dataset.classes]:
+        raise UserError(
+            f"The run {run.folder} has a network of {run.metrics['layer_sizes']}, but its data "
+            f"now has {height}x{width} pixels and {dataset.classes} classes."
+        )
+
+
+def print_table(dataset, test, shown):
+    names = dataset.class_names
+    width = max(len("prediction"), *map(len, names))
+    print(f"{'image':>6}  {'prediction':>{width}}  probability  {'true':>{width}}")
+    for index in shown:
+        said, label = test.predictions[index], dataset.test_labels[index]
+        print(
+            f"{index:>6}  {names[said]:>{width}}  {test.probabilities[index, said]:>11.1%}  "
+            f"{names[label]:>{width}}{'' if said == label else '  wrong'}"
+        )
+
+
+def show_picture(file, run, dataset, test, shown, title):
+    """Saves the picture in `file`, or opens a window, or without a display saves it in the run."""
+    from lowlevel_mnist import plots
+
+    content = (
+        plots.random_predictions,
+        dataset.test_images[shown],
+        dataset.test_labels[shown],
+        test.probabilities[shown],
+        dataset.class_names,
+        title,
+    )
+    if file is None and plots.show(*content):
+        return
+    file = file or run.folder / "random_predictions.png"
+    try:
+        plots.save(file, *content)
+    except (OSError, ValueError) as error:
+        raise UserError(f"The picture {file} can't be saved: {error}.") from error
+    print(f"Saved in {file}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,240 @@
+"""What a user can get wrong: one or two sentences on stderr, exit code 2, nothing half-written."""
+
+import gzip
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import IDX_NAMES, idx_bytes, run, small_arrays, write_idx_folder
+
+NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = IDX_NAMES
+
+
+def assert_refused(done, *words):
+    """Exit code 2 and nothing but one line that has all the words."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    for word in words:
+        assert str(word) in done.stderr
+
+
+def refuse_data(tmp_path, folder, *words):
+    done = run("train", "--data-dir", folder, "--output-dir", "run", cwd=tmp_path)
+    assert_refused(done, *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_folder(tmp_path):
+    refuse_data(tmp_path, tmp_path / "absent", tmp_path / "absent", "check the path")
+
+
+def test_an_empty_folder(tmp_path):
+    (tmp_path / "data").mkdir()
+    refuse_data(tmp_path, tmp_path / "data", tmp_path / "data", TRAIN_IMAGES, ".npz")
+
+
+def test_a_missing_folder_in_the_environment(tmp_path):
+    done = run("train", cwd=tmp_path, LOWLEVEL_MNIST_DATA=tmp_path)
+    assert_refused(done, tmp_path / "mnist")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_lacks_one_of_the_four(tmp_path, small_folder):
+    (small_folder / TEST_LABELS).unlink()
+    refuse_data(tmp_path, small_folder, small_folder, TEST_LABELS)
+
+
+def test_two_archives(tmp_path):
+    for name in ("a", "b"):
+        np.savez(tmp_path / f"{name}.npz", **dict(zip(NPZ_KEYS, small_arrays(), strict=True)))
+    refuse_data(tmp_path, tmp_path, tmp_path, "2 .npz")
+
+
+@pytest.mark.parametrize("kept", [0, 3, 11, 16, 500])
+def test_a_truncated_file(tmp_path, small_folder, kept):
+    path = small_folder / TRAIN_IMAGES
+    path.write_bytes(path.read_bytes()[:kept])
+    refuse_data(tmp_path, small_folder, path, "get the file again")
+
+
+def test_a_file_with_more_than_it_declares(tmp_path, small_folder):
+    path = small_folder / TEST_LABELS
+    path.write_bytes(path.read_bytes() + b"\0")
+    refuse_data(tmp_path, small_folder, path, "declares 100 bytes")
+
+
+@pytest.mark.parametrize("name", [TRAIN_IMAGES, TRAIN_LABELS])
+def test_a_wrong_magic_number(tmp_path, small_folder, name):
+    path = small_folder / name
+    path.write_bytes(b"\0\0\x0d\x02" + path.read_bytes()[4:])
+    refuse_data(tmp_path, small_folder, path, "0x00000d02", "magic number")
+
+
+def test_labels_under_the_name_of_images(tmp_path, small_folder):
+    (small_folder / TRAIN_IMAGES).write_bytes((small_folder / TRAIN_LABELS).read_bytes())
+    refuse_data(tmp_path, small_folder, TRAIN_IMAGES, "0x00000801", "0x00000803")
+
+
+@pytest.mark.parametrize("part", ["training", "test"])
+def test_counts_that_differ(tmp_path, part):
+    arrays = small_arrays()
+    arrays[1 if part == "training" else 3] = np.zeros(77, np.uint8)
+    folder = write_idx_folder(tmp_path / "data", arrays)
+    refuse_data(tmp_path, folder, folder, f"77 {part} labels")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "no gzip"])
+def test_a_broken_gzip_stream(tmp_path, damage):
+    folder = write_idx_folder(tmp_path / "data", small_arrays(), compress=True)
+    path = folder / f"{TRAIN_IMAGES}.gz"
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        del content[len(content) // 2 :]
+    elif damage == "flipped":
+        content[-6] ^= 0xFF  # in the checksum
+    else:
+        content[:2] = b"PK"
+    path.write_bytes(content)
+    refuse_data(tmp_path, folder, path, "broken gzip")
+
+
+def test_a_gzip_stream_that_expands_past_its_header(tmp_path):
+    folder = write_idx_folder(tmp_path / "data", small_arrays(), compress=True)
+    path = folder / f"{TRAIN_IMAGES}.gz"
+    honest = idx_bytes(small_arrays()[0])
+    path.write_bytes(gzip.compress(honest + bytes(200_000_000), compresslevel=1))
+    refuse_data(tmp_path, folder, path, "declares 24,000 bytes of images but holds more")
+
+
+def test_a_header_that_declares_more_than_any_memory(tmp_path, small_folder):
+    path = small_folder / TRAIN_IMAGES
+    path.write_bytes(b"\0\0\x08\x03" + b"\xff" * 12 + bytes(1000))
+    refuse_data(tmp_path, small_folder, path, "but holds only 1,000")
+
+
+def npz(folder, **changes):
+    """Writes small arrays with some changed (None: left out) as an archive; returns the folder."""
+    arrays = {**dict(zip(NPZ_KEYS, small_arrays(), strict=True)), **changes}
+    folder.mkdir()
+    np.savez(folder / "d.npz", **{key: array for key, array in arrays.items() if array is not None})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"y_test": None}, ["has no array y_test"]),
+        ({"y_train": np.array([{}] * 500, object)}, ["y_train", "pickled"]),
+        ({"x_train": np.zeros((500, 48), np.uint8)}, ["training images", "[500, 48]"]),
+        ({"x_test": np.zeros((0, 8, 6), np.uint8)}, ["test images", "[0, 8, 6]"]),
+        ({"y_train": np.zeros((500, 1), np.uint8)}, ["training labels", "[500, 1]"]),
+        ({"x_train": np.zeros((500, 8, 6), np.float32)}, ["float32", "uint8"]),
+        ({"y_train": np.zeros(500, np.float64)}, ["training labels", "float64"]),
+        ({"y_test": np.full(100, "seven")}, ["test labels", "<U5"]),
+        ({"y_train": np.full(500, 256)}, ["training labels", "to 256"]),
+        ({"y_test": np.full(100, -1)}, ["test labels", "from -1"]),
+        ({"x_test": np.zeros((100, 6, 8), np.uint8)}, ["8x6", "6x8"]),
+        ({"y_test": np.full(100, 9)}, ["classes that the training labels lack: 9"]),
+    ],
+)
+def test_an_npz_with_a_wrong_array(tmp_path, changes, words):
+    refuse_data(tmp_path, npz(tmp_path / "data", **changes), tmp_path / "data", *words)
+
+
+@pytest.mark.parametrize("damage", ["no zip", "cut", "flipped", "no npy", "lying header"])
+def test_a_broken_npz(tmp_path, damage):
+    path = npz(tmp_path / "data") / "d.npz"
+    content = bytearray(path.read_bytes())
+    if damage == "no zip":
+        content = b"hello"
+    elif damage == "cut":
+        del content[len(content) // 2 :]
+    elif damage == "flipped":
+        content[5000] ^= 0xFF
+    path.write_bytes(content)
+    if damage in ("no npy", "lying header"):
+        with zipfile.ZipFile(path, "w") as archive:
+            for key in NPZ_KEYS:
+                member = b"hello" if damage == "no npy" else huge_npy()
+                archive.writestr(f"{key}.npy", member)
+    refuse_data(tmp_path, path.parent, path, "broken .npz")
+
+
+def huge_npy():
+    """A .npy header that declares an array of 10^15 bytes, and 100 bytes of it."""
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000000,), }\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(100)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        ("--epochs", "0", ["'0' is not a whole number of 1 or more"]),
+        ("--epochs", "2.5", ["'2.5'"]),
+        ("--batch-size", "0", ["--batch-size", "'0'"]),
+        ("--batch-size", "501", ["--batch-size 501", "500 training images"]),
+        ("--learning-rate", "0", ["'0' is not a finite number above 0"]),
+        ("--learning-rate", "-0.5", ["--learning-rate", "'-0.5'"]),
+        ("--learning-rate", "nan", ["'nan'"]),
+        ("--learning-rate", "inf", ["'inf'"]),
+        ("--learning-rate", "fast", ["'fast'"]),
+        ("--seed", "-1", ["--seed", "'-1'"]),
+        ("--recipe", "mlp-9", ["'mlp-9'", "softmax"]),
+        ("--dataset", "emnist", ["'emnist'", "mnist", "fashion_mnist"]),
+        ("--dtype", "float16", ["'float16'", "float32", "float64"]),
+        ("--speed", "9", ["--speed"]),
+    ],
+)
+def test_a_bad_flag_of_train(tmp_path, small_folder, flag, value, words):
+    done = run(
+        "train", "--data-dir", small_folder, "--output-dir", "run", flag, value, cwd=tmp_path
+    )
+    assert_refused(done, *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_folder_that_is_not_empty(tmp_path, small_folder):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("two years of work")
+    done = run("train", "--data-dir", small_folder, "--output-dir", "run", cwd=tmp_path)
+    assert_refused(done, "run is not empty")
+    assert (tmp_path / "run" / "thesis.txt").read_text() == "two years of work"
+    assert len(list((tmp_path / "run").iterdir())) == 1
+
+
+def test_an_output_folder_that_is_a_file(tmp_path, small_folder):
+    (tmp_path / "run").write_text("a file")
+    done = run("train", "--data-dir", small_folder, "--output-dir", "run", cwd=tmp_path)
+    assert_refused(done, "output folder run", "File exists")
+    assert (tmp_path / "run").read_text() == "a file"
+
+
+def test_show_random_without_any_run(tmp_path):
+    assert_refused(run("show_random", cwd=tmp_path), "no run in", "lowlevel_mnist.train")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ["not the folder of a finished run"]),
+        (b"{", ["not JSON"]),
+        (b"\xff\xfe", ["not JSON"]),
+        (b"[1]", ["is not that of a run"]),
+        (b'{"dataset": "mnist"}', ["lacks", "layer_sizes"]),
+    ],
+)
+def test_show_random_with_a_folder_that_is_no_run(tmp_path, content, words):
+    (tmp_path / "run").mkdir()
+    if content is not None:
+        (tmp_path / "run" / "metrics.json").write_bytes(content)
+    assert_refused(run("show_random", "--run", "run", cwd=tmp_path), "run", *words)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--count", "0"), ("--count", "401"), ("--seed", "x"), ("--run", None)]
+)
+def test_a_bad_flag_of_show_random(tmp_path, flag, value):
+    arguments = [flag] if value is None else [flag, value]
+    assert_refused(run("show_random", *arguments, cwd=tmp_path), flag)

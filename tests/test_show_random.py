@@ -1,0 +1,165 @@
+"""`show_random` as a user runs it: the run's own weights, a repeatable choice, mistakes only."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import environment, run, small_arrays, write_idx_folder
+
+ROW = re.compile(r" *(\d+)  +(\d+)  +([\d.]+)%  +(\d+)(  wrong)?")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with one run in `runs`, which gets some test images wrong, and its data."""
+    base = tmp_path_factory.mktemp("trained")
+    arrays = small_arrays()
+    arrays[3][::7] = (arrays[3][::7] + 1) % 4  # test labels that no network can guess
+    data = write_idx_folder(base / "data", arrays)
+    done = run("train", "--data-dir", data, "--learning-rate", 0.05, cwd=base)
+    assert done.returncode == 0, done.stderr
+    return base, arrays
+
+
+def show(base, *arguments):
+    """Returns the rows of the table as (image, prediction, probability, label, wrong)."""
+    done = run("show_random", *arguments, cwd=base)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    rows = [ROW.fullmatch(line) for line in done.stdout.splitlines()]
+    return [
+        (int(row[1]), int(row[2]), float(row[3]), int(row[4]), bool(row[5])) for row in rows if row
+    ]
+
+
+def newest(base):
+    return max((base / "runs").iterdir())
+
+
+def test_predictions_are_those_of_the_run_s_checkpoint(trained):
+    base, arrays = trained
+    rows = show(base, "--count", 100, "--seed", 0)
+    assert sorted(row[0] for row in rows) == list(range(100))
+    matrix = np.zeros((4, 4), int)
+    for image, prediction, probability, label, wrong in rows:
+        assert label == arrays[3][image]
+        assert wrong == (prediction != label)
+        assert 25 <= probability <= 100
+        matrix[label, prediction] += 1
+    metrics = json.loads((newest(base) / "metrics.json").read_text())
+    assert matrix.tolist() == metrics["confusion_matrix"]
+
+
+def test_the_seed_repeats_the_choice(trained):
+    base, _ = trained
+    one, same, other = (show(base, "--count", 12, "--seed", seed) for seed in (5, 5, 6))
+    assert one == same
+    assert len(one) == 12
+    assert {row[0] for row in one} != {row[0] for row in other}
+
+
+def test_without_a_seed_the_choice_is_another_one_and_can_be_repeated(trained):
+    base, _ = trained
+    said = run("show_random", "--count", 12, cwd=base).stdout
+    seed = re.search(r"--seed (\d+)", said)[1]
+    assert run("show_random", "--count", 12, "--seed", seed, cwd=base).stdout == said
+    assert run("show_random", "--count", 12, cwd=base).stdout != said
+
+
+def test_mistakes_are_all_wrong(trained):
+    base, _ = trained
+    metrics = json.loads((newest(base) / "metrics.json").read_text())
+    rows = show(base, "--mistakes", "--count", 100, "--seed", 1)
+    assert all(wrong for *_, wrong in rows)
+    assert len(rows) == 100 - np.trace(metrics["confusion_matrix"]) >= 15
+
+
+def test_the_picture_goes_into_the_run_without_a_display(trained):
+    base, _ = trained
+    picture = newest(base) / "random_predictions.png"
+    picture.unlink()
+    done = run("show_random", "--count", 3, cwd=base)
+    assert f"Saved in runs/{newest(base).name}/random_predictions.png" in done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("file", "start"), [("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")])
+def test_the_picture_goes_into_a_named_file(trained, tmp_path, file, start):
+    base, _ = trained
+    done = run("show_random", "--count", 1, "--save", tmp_path / file, cwd=base)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / file).read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("file", ["absent/a.png", "a.unknown"])
+def test_a_picture_that_cannot_be_saved(trained, tmp_path, file):
+    base, _ = trained
+    done = run("show_random", "--save", tmp_path / file, cwd=base)
+    assert done.returncode == 2
+    assert "can't be saved" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_leaves_early(trained):
+    base, _ = trained
+    command = [sys.executable, "-m", "lowlevel_mnist.show_random", "--count", "400"]
+    process = subprocess.Popen(
+        command, cwd=base, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.wait() == 1
+    assert process.stderr.read() == b""
+
+
+def test_a_network_without_mistakes(tmp_path):
+    data = write_idx_folder(tmp_path / "data", small_arrays())
+    run("train", "--data-dir", data, "--epochs", 20, "--learning-rate", 0.05, cwd=tmp_path)
+    done = run("show_random", "--mistakes", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "gets every test image right" in done.stdout
+
+
+def damage(folder, kind):
+    if kind == "no checkpoint":
+        shutil.rmtree(folder / "checkpoints")
+    elif kind == "cut checkpoint":
+        for path in (folder / "checkpoints").glob("*.data-*"):
+            path.write_bytes(path.read_bytes()[:40])
+    elif kind == "cut index":
+        for path in (folder / "checkpoints").glob("*.index"):
+            path.write_bytes(path.read_bytes()[:40])
+    else:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics["layer_sizes"] = [48, 5] if kind == "other network" else "many"
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+@pytest.mark.parametrize(
+    "kind", ["no checkpoint", "cut checkpoint", "cut index", "other network", "no network"]
+)
+def test_a_damaged_run(trained, tmp_path, kind):
+    base, _ = trained
+    folder = tmp_path / "run"
+    shutil.copytree(newest(base), folder)
+    damage(folder, kind)
+    done = run("show_random", "--run", folder, cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert str(folder) in done.stderr
+
+
+def test_data_that_changed_since_the_run(trained, tmp_path):
+    base, _ = trained
+    folder = tmp_path / "run"
+    shutil.copytree(newest(base), folder)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    other = write_idx_folder(tmp_path / "other", small_arrays(size=(5, 5)))
+    metrics["data_dir"] = str(other)
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    done = run("show_random", "--run", folder, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "5x5" in done.stderr
