@@ -1,8 +1,9 @@
 """Step 1 of the walkthrough: load the data set.
 
 Where it comes from, first match first: the folder of `--data-dir`; the folder named after the
-data set inside `LOWLEVEL_MNIST_DATA`; Keras's cache and downloader. Everything here is NumPy;
-TensorFlow comes into play with step 2, `preprocessing`.
+data set inside `LOWLEVEL_MNIST_DATA`; Keras's cache and downloader. The data set `digits` is
+drawn by a program. Everything here is NumPy; TensorFlow comes into play with step 2,
+`preprocessing`.
 """
 
 import dataclasses
@@ -12,13 +13,19 @@ import pathlib
 
 import numpy as np
 
+from lowlevel_mnist import digits
 from lowlevel_mnist.download import download
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.formats import read_folder
 
 ENVIRONMENT_VARIABLE = "LOWLEVEL_MNIST_DATA"
 PARTS = ("training images", "training labels", "test images", "test labels")
-TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "custom": "custom data"}
+TITLES = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "digits": "built-in digits",
+    "custom": "custom data",
+}
 FASHION_CLASSES = (
     "T-shirt/top",
     "Trouser",
@@ -54,8 +61,8 @@ class Dataset:
 
     train_images, test_images: `uint8` [n, height, width], 0 is background and 255 full ink.
     train_labels, test_labels: `uint8` [n], the class of each image.
-    name: "mnist", "fashion_mnist" or "custom".
-    source: "data-dir", "environment" or "keras".
+    name: "mnist", "fashion_mnist", "digits" or "custom".
+    source: "data-dir", "environment", "keras" or "built-in".
     verified: whether all bytes are the published ones.
     """
 
@@ -86,24 +93,38 @@ class Dataset:
 def load(name, data_dir=None):
     """Loads a data set.
 
-    name: "mnist" or "fashion_mnist"; or None, for whatever `data_dir` holds.
-    data_dir: a folder with the four IDX files (raw or `.gz`) or one `.npz`; None for the folder
-        in `LOWLEVEL_MNIST_DATA`, or where that is not set, Keras's cache and downloader.
+    name: "mnist", "fashion_mnist" or "digits"; or None, for whatever `data_dir` holds.
+    data_dir: a folder with the four IDX files (raw or `.gz`) or one `.npz`; or None.
     Returns a `Dataset`.
-    Raises `UserError` where there is no data, where they are damaged or don't belong together,
-    and where a data set asked for by name is not the published one.
+    Raises `UserError` where the data is damaged, does not belong together, or is not the
+    published data set that was asked for by name, and its subclass `UnreachableError` where the
+    data set is neither on disk nor to be downloaded.
     """
-    root = os.environ.get(ENVIRONMENT_VARIABLE)
-    if data_dir is not None:
-        arrays, where, source = read_folder(data_dir), data_dir, "data-dir"
-    elif root:
-        where = pathlib.Path(root) / name
-        arrays, source = read_folder(where), "environment"
-    else:
-        arrays, where, source = download(name), "Keras's download", "keras"
+    if name == "digits":
+        return Dataset(*_draw_digits(data_dir), name="digits", source="built-in", verified=False)
+    arrays, where, source = _read(name, data_dir)
     arrays = _check(arrays, where)
     name, verified = _identify(arrays, name, where)
     return Dataset(*arrays, name=name, source=source, verified=verified)
+
+
+def _draw_digits(data_dir):
+    if data_dir is not None:
+        raise UserError("The data set digits is built in: it can't be read from --data-dir.")
+    (train_images, train_labels), (test_images, test_labels) = digits.load()
+    return train_images, train_labels, test_images, test_labels
+
+
+def _read(name, data_dir):
+    """Returns the four arrays, where they are, and the source."""
+    if data_dir is not None:
+        return read_folder(data_dir), data_dir, "data-dir"
+    root = os.environ.get(ENVIRONMENT_VARIABLE)
+    if root and not pathlib.Path(root).is_dir():
+        raise UserError(f"{ENVIRONMENT_VARIABLE} names {root}, which is no folder.")
+    if root and (folder := pathlib.Path(root) / name).is_dir():
+        return read_folder(folder), folder, "environment"
+    return download(name), "Keras's download", "keras"
 
 
 def _check(arrays, where):

@@ -8,7 +8,7 @@ import threading
 import urllib.request
 
 from lowlevel_mnist import formats, startup
-from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.errors import UnreachableError
 
 DOWNLOAD_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 # Where Keras keeps a data set in its cache, and its files with their published checksums
@@ -36,35 +36,39 @@ def download(name, url=DOWNLOAD_URL):
 
     name: "mnist" or "fashion_mnist".
     Returns training images, training labels, test images and test labels.
-    Raises `UserError` where the server can't be reached, falls silent for NETWORK_TIMEOUT
-    seconds, or sends something else.
+    Raises `UnreachableError` where the server can't be reached, falls silent for
+    NETWORK_TIMEOUT seconds, or sends something else.
     """
     keras = startup.import_tensorflow().keras
-    folder, files = DOWNLOADS[name]
-    cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
     if not sys.stdout.isatty():
         keras.config.disable_interactive_logging()  # its progress bar writes carriage returns
     timeout_before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_TIMEOUT)  # Keras's downloader sets none itself
     try:
-        paths = []
-        for file, checksum in files.items():
-            if not (cache / folder / file).exists():
-                _check_reachable(url + file)
-            path = keras.utils.get_file(
-                file, url + file, cache_dir=cache, cache_subdir=folder, file_hash=checksum
-            )
-            paths.append(pathlib.Path(path))
+        paths = _get_files(keras, url, *DOWNLOADS[name])
     except Exception as error:  # noqa: BLE001 - Keras raises plain Exception
-        raise UserError(
-            f"The data set {name} can't be downloaded ({error}). Give --data-dir a folder with "
-            "its four IDX files or one .npz, or set LOWLEVEL_MNIST_DATA."
+        reason = str(error).strip("<>").removeprefix("urlopen error ")
+        raise UnreachableError(
+            f"The data set {name} is not on disk and can't be downloaded ({reason}). Give "
+            "--data-dir a folder with its four IDX files or one .npz, or set LOWLEVEL_MNIST_DATA."
         ) from error
     finally:
         socket.setdefaulttimeout(timeout_before)
-    if name == "mnist":
-        return formats.read_npz(paths[0])
-    return formats.read_folder(paths[0].parent)
+    return formats.read_npz(paths[0]) if name == "mnist" else formats.read_folder(paths[0].parent)
+
+
+def _get_files(keras, url, folder, files):
+    """Returns the paths of the files in Keras's cache, after downloading what is not there."""
+    cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    paths = []
+    for file, checksum in files.items():
+        if not (cache / folder / file).exists():
+            _check_reachable(url + file)
+        path = keras.utils.get_file(
+            file, url + file, cache_dir=cache, cache_subdir=folder, file_hash=checksum
+        )
+        paths.append(pathlib.Path(path))
+    return paths
 
 
 def _check_reachable(url):

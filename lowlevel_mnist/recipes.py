@@ -5,7 +5,10 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A named network with its data set, optimizer and schedule."""
+    """A named network with its data set, optimizer and schedule.
+
+    dataset: a name of `data.load`, or "auto", for MNIST or else the built-in digits.
+    """
 
     name: str
     dataset: str
@@ -20,7 +23,7 @@ RECIPES = {
     for recipe in [
         Recipe(
             name="softmax",
-            dataset="mnist",
+            dataset="auto",
             optimizer="sgd",
             learning_rate=0.5,
             batch_size=128,

@@ -3,9 +3,11 @@
 import dataclasses
 import math
 import pathlib
+import shlex
+import sys
 
 from lowlevel_mnist import cli, data, runs, startup
-from lowlevel_mnist.errors import DivergedError, UserError
+from lowlevel_mnist.errors import DivergedError, UnreachableError, UserError
 from lowlevel_mnist.recipes import RECIPES
 
 RANDOM_IMAGES = 24
@@ -21,9 +23,9 @@ def parse():
     )
     parser.add_argument(
         "--dataset",
-        choices=data.PUBLISHED_SUMS,
-        help="the data set, checked to be the published one (default: the recipe's, or "
-        "whatever --data-dir holds)",
+        choices=["auto", *data.PUBLISHED_SUMS, "digits"],
+        help="the data set; auto is MNIST, or where it can't be had, the built-in digits "
+        "(default: the recipe's)",
     )
     parser.add_argument(
         "--data-dir",
@@ -68,8 +70,7 @@ def parse():
 def main():
     arguments = parse()
     recipe = override(RECIPES[arguments.recipe], arguments)
-    asked_for = arguments.dataset or (None if arguments.data_dir else recipe.dataset)
-    dataset = data.load(asked_for, arguments.data_dir)
+    dataset = load_data(arguments.dataset, arguments.data_dir, recipe)
     if recipe.batch_size > len(dataset.train_labels):
         raise UserError(
             f"--batch-size {recipe.batch_size} is larger than the data: there are "
@@ -77,6 +78,23 @@ def main():
         )
     with runs.new_folder(arguments.output_dir or runs.default_folder(recipe.name)) as folder:
         train(recipe, dataset, arguments, folder)
+
+
+def load_data(name, data_dir, recipe):
+    """Returns the `data.Dataset` that the flags and the recipe ask for.
+
+    A folder without a name holds what it holds; a name without a folder is looked for.
+    """
+    if data_dir and name in (None, "auto"):
+        return data.load(None, data_dir)
+    name = name or recipe.dataset
+    if name != "auto":
+        return data.load(name, data_dir)
+    try:
+        return data.load("mnist")
+    except UnreachableError as error:
+        print(f"{error} Meanwhile the network learns from the built-in digits.", file=sys.stderr)
+        return data.load("digits")
 
 
 def override(recipe, arguments):
@@ -147,7 +165,7 @@ def print_header(described, dataset, device, executing_eagerly):
         f"TensorFlow {described['tensorflow']}, "
         f"eager execution {'on' if executing_eagerly else 'off'}, "
         f"device {device.rpartition('device:')[2]}\n"
-        f"Data: {dataset.title}, {'verified' if dataset.verified else 'not verified'}, "
+        f"Data: {dataset.title}, {provenance(dataset)}, "
         f"{len(dataset.train_labels):,} training and {len(dataset.test_labels):,} test images of "
         f"{'x'.join(map(str, dataset.train_images.shape[1:]))}, {dataset.classes} classes\n"
         f"Network: {described['recipe']}, {'-'.join(map(str, described['layer_sizes']))}, "
@@ -156,6 +174,12 @@ def print_header(described, dataset, device, executing_eagerly):
         f"seed {described['seed']}",
         flush=True,
     )
+
+
+def provenance(dataset):
+    if dataset.source == "built-in":
+        return "not MNIST"
+    return "verified" if dataset.verified else "not verified"
 
 
 def train_epochs(recipe, model, optimizer, pixels, one_hot, seed):
@@ -221,11 +245,11 @@ def draw_pictures(run, dataset, test, weights):
 
 
 def print_results(run, dataset):
-    metrics, folder = run.metrics, run.folder
+    metrics, folder = run.metrics, shlex.quote(str(run.folder))
     print(
         f"Test loss {metrics['test_loss']:.4f}, test accuracy {metrics['test_accuracy']:.4f} "
-        f"on {dataset.title}'s {len(dataset.test_labels):,} test images\n"
-        f"Saved in {folder}\n"
+        f"on the {len(dataset.test_labels):,} test images of {dataset.title}\n"
+        f"Saved in {run.folder}\n"
         "Next, see random test images with what the network says, and what it gets wrong:\n"
         f"  python -m lowlevel_mnist.show_random --run {folder}\n"
         f"  python -m lowlevel_mnist.show_random --run {folder} --mistakes"

@@ -1,5 +1,6 @@
 """What the tests share: small data sets of their own, the real ones, commands as subprocesses."""
 
+import functools
 import gzip
 import os
 import pathlib
@@ -8,6 +9,8 @@ import sys
 
 import numpy as np
 import pytest
+
+from lowlevel_mnist import digits
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 IDX_NAMES = (
@@ -60,9 +63,15 @@ def write_idx_folder(folder, arrays, compress=False):
     return folder
 
 
-def small_arrays(size=(8, 6), classes=4, train=500, test=100, seed=0):
-    """A data set that a softmax regression can learn: each class a pattern, under noise."""
-    generator = np.random.default_rng(seed)
+@functools.cache
+def digit_arrays(train=600, test=100):
+    """The tests' ordinary data: built-in digits, 28x28, ten classes."""
+    return (*digits.generate(train, 0, "train"), *digits.generate(test, 0, "test"))
+
+
+def pattern_arrays(size=(8, 6), classes=4, train=500, test=100):
+    """Data of any size, which a softmax regression can learn: each class a pattern, under noise."""
+    generator = np.random.default_rng(0)
     patterns = generator.integers(0, 200, (classes, *size))
     arrays = []
     for count in (train, test):
@@ -74,7 +83,8 @@ def small_arrays(size=(8, 6), classes=4, train=500, test=100, seed=0):
 
 @pytest.fixture
 def small_folder(tmp_path):
-    return write_idx_folder(tmp_path / "data", small_arrays())
+    """A data folder with 500 training and 100 test images of 8x6 in four classes."""
+    return write_idx_folder(tmp_path / "data", pattern_arrays())
 
 
 def real_folder(name):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_arrays
+from conftest import digit_arrays
 
 from lowlevel_mnist import metrics, optimizers, preprocessing, training
 from lowlevel_mnist.model import SoftmaxRegression
@@ -33,7 +33,7 @@ def keras_twin(model, learning_rate):
 
 @pytest.fixture(scope="module")
 def arrays():
-    return small_arrays(size=(28, 28), classes=10, train=60 * BATCH, test=1000)
+    return digit_arrays(train=60 * BATCH, test=1000)
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [(tf.float32, 1e-6), (tf.float64, 1e-12)])
@@ -42,9 +42,8 @@ def test_the_weights_after_100_steps(arrays, dtype, bound):
     pixels = preprocessing.scale(preprocessing.flatten(images), dtype)
     one_hot = preprocessing.one_hot(labels, 10, dtype)
     model = SoftmaxRegression(784, 10, seed=0, dtype=dtype)
-    # The noise of this data is large: 0.5 would throw the weights about instead of training.
-    twin = keras_twin(model, learning_rate=0.125)
-    optimizer = optimizers.SGD(model.trainable_variables, 0.125)
+    twin = keras_twin(model, learning_rate=0.5)
+    optimizer = optimizers.SGD(model.trainable_variables, 0.5)
     start = model.weights.numpy()
     generator = np.random.default_rng(5)
     for _ in range(STEPS):
@@ -63,6 +62,6 @@ def test_loss_and_accuracy_of_an_evaluation(arrays):
     model = SoftmaxRegression(784, 10, seed=0, dtype=tf.float64)
     ours = metrics.evaluate(model, images, labels)
     pixels = preprocessing.scale(preprocessing.flatten(images), tf.float64)
-    loss, accuracy = keras_twin(model, 0.125).evaluate(pixels, np.eye(10)[labels], verbose=0)
+    loss, accuracy = keras_twin(model, 0.5).evaluate(pixels, np.eye(10)[labels], verbose=0)
     assert ours.loss == pytest.approx(loss, rel=1e-6)  # Keras's running mean is float32
     assert ours.accuracy == pytest.approx(accuracy, abs=1e-6)

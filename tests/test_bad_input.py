@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import IDX_NAMES, idx_bytes, run, small_arrays, write_idx_folder
+from conftest import IDX_NAMES, idx_bytes, pattern_arrays, run, write_idx_folder
 
 NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = IDX_NAMES
@@ -36,8 +36,8 @@ def test_an_empty_folder(tmp_path):
 
 
 def test_a_missing_folder_in_the_environment(tmp_path):
-    done = run("train", cwd=tmp_path, LOWLEVEL_MNIST_DATA=tmp_path)
-    assert_refused(done, tmp_path / "mnist")
+    done = run("train", cwd=tmp_path, LOWLEVEL_MNIST_DATA=tmp_path / "absent")
+    assert_refused(done, "LOWLEVEL_MNIST_DATA", tmp_path / "absent")
     assert not (tmp_path / "runs").exists()
 
 
@@ -48,7 +48,7 @@ def test_a_folder_that_lacks_one_of_the_four(tmp_path, small_folder):
 
 def test_two_archives(tmp_path):
     for name in ("a", "b"):
-        np.savez(tmp_path / f"{name}.npz", **dict(zip(NPZ_KEYS, small_arrays(), strict=True)))
+        np.savez(tmp_path / f"{name}.npz", **dict(zip(NPZ_KEYS, pattern_arrays(), strict=True)))
     refuse_data(tmp_path, tmp_path, tmp_path, "2 .npz")
 
 
@@ -79,7 +79,7 @@ def test_labels_under_the_name_of_images(tmp_path, small_folder):
 
 @pytest.mark.parametrize("part", ["training", "test"])
 def test_counts_that_differ(tmp_path, part):
-    arrays = small_arrays()
+    arrays = pattern_arrays()
     arrays[1 if part == "training" else 3] = np.zeros(77, np.uint8)
     folder = write_idx_folder(tmp_path / "data", arrays)
     refuse_data(tmp_path, folder, folder, f"77 {part} labels")
@@ -87,7 +87,7 @@ def test_counts_that_differ(tmp_path, part):
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "no gzip"])
 def test_a_broken_gzip_stream(tmp_path, damage):
-    folder = write_idx_folder(tmp_path / "data", small_arrays(), compress=True)
+    folder = write_idx_folder(tmp_path / "data", pattern_arrays(), compress=True)
     path = folder / f"{TRAIN_IMAGES}.gz"
     content = bytearray(path.read_bytes())
     if damage == "cut":
@@ -101,9 +101,9 @@ def test_a_broken_gzip_stream(tmp_path, damage):
 
 
 def test_a_gzip_stream_that_expands_past_its_header(tmp_path):
-    folder = write_idx_folder(tmp_path / "data", small_arrays(), compress=True)
+    folder = write_idx_folder(tmp_path / "data", pattern_arrays(), compress=True)
     path = folder / f"{TRAIN_IMAGES}.gz"
-    honest = idx_bytes(small_arrays()[0])
+    honest = idx_bytes(pattern_arrays()[0])
     path.write_bytes(gzip.compress(honest + bytes(200_000_000), compresslevel=1))
     refuse_data(tmp_path, folder, path, "declares 24,000 bytes of images but holds more")
 
@@ -116,7 +116,7 @@ def test_a_header_that_declares_more_than_any_memory(tmp_path, small_folder):
 
 def npz(folder, **changes):
     """Writes small arrays with some changed (None: left out) as an archive; returns the folder."""
-    arrays = {**dict(zip(NPZ_KEYS, small_arrays(), strict=True)), **changes}
+    arrays = {**dict(zip(NPZ_KEYS, pattern_arrays(), strict=True)), **changes}
     folder.mkdir()
     np.savez(folder / "d.npz", **{key: array for key, array in arrays.items() if array is not None})
     return folder

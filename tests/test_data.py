@@ -9,11 +9,11 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import IDX_NAMES, run, small_arrays, write_idx_folder
+from conftest import IDX_NAMES, pattern_arrays, run, write_idx_folder
 
 from lowlevel_mnist import data
 from lowlevel_mnist.download import download
-from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.formats import read_folder
 
 
@@ -54,6 +54,17 @@ def test_the_environment_names_a_folder_of_folders(mnist_folder, monkeypatch):
     assert (dataset.name, dataset.source, dataset.verified) == ("mnist", "environment", True)
 
 
+def test_the_environment_may_lack_a_data_set(tmp_path, serve, keras_home, monkeypatch):
+    """Then it is looked for in the next place, which here is a server without it."""
+    (tmp_path / "fashion_mnist").mkdir()
+    monkeypatch.setenv("LOWLEVEL_MNIST_DATA", str(tmp_path))
+    with pytest.raises(UserError, match="no IDX files"):
+        data.load("fashion_mnist")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(UnreachableError, match="mnist is not on disk"):
+        data.load("mnist")
+
+
 def flip_a_byte(folder, target, file):
     """Copies a data set as links, but for one file, in which one bit of one byte is flipped."""
     target.mkdir(parents=True)
@@ -77,7 +88,7 @@ def test_mnist_with_one_flipped_bit_is_refused(mnist_folder, tmp_path, arguments
 
 
 def test_another_data_set_under_mnist_s_name_is_refused(tmp_path):
-    write_idx_folder(tmp_path / "mnist", small_arrays())
+    write_idx_folder(tmp_path / "mnist", pattern_arrays())
     done = run("train", cwd=tmp_path, LOWLEVEL_MNIST_DATA=tmp_path)
     assert done.returncode == 2
     assert "not the published MNIST" in done.stderr
@@ -134,10 +145,10 @@ def test_a_download_of_other_bytes_is_refused_again_and_again(serve, tmp_path, k
     (tmp_path / "www").mkdir()
     (tmp_path / "www" / "mnist.npz").write_bytes(b"not what was asked for")
     url, _ = serve(tmp_path / "www")
-    with pytest.raises(UserError, match="mnist can't be downloaded"):
+    with pytest.raises(UserError, match="mnist is not on disk and can't be downloaded"):
         download("mnist", url)
     # What was sent may lie in the cache, but the next start does not take it for MNIST.
-    with pytest.raises(UserError, match="mnist can't be downloaded"):
+    with pytest.raises(UserError, match="mnist is not on disk and can't be downloaded"):
         download("mnist", url)
 
 
@@ -148,21 +159,58 @@ def test_a_missing_file_on_the_server(serve, tmp_path, keras_home):
         download("mnist", url)
 
 
-def test_a_firewall_that_swallows_everything_gets_an_answer(tmp_path):
-    """A proxy that accepts connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        done = run(
-            "train",
-            cwd=tmp_path,
-            https_proxy=f"http://127.0.0.1:{silent.getsockname()[1]}",
-            KERAS_HOME=tmp_path / "keras",
-        )
+def without_network(tmp_path):
+    """Environment changes under which no data set can be had: nobody listens on port 9."""
+    return {"https_proxy": "http://127.0.0.1:9", "KERAS_HOME": tmp_path / "keras"}
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+def test_a_data_set_asked_for_by_name_is_never_replaced(tmp_path, dataset):
+    done = run("train", "--dataset", dataset, cwd=tmp_path, **without_network(tmp_path))
     assert done.returncode == 2
     assert done.stdout == ""
-    assert "mnist can't be downloaded" in done.stderr
+    assert f"{dataset} is not on disk and can't be downloaded" in done.stderr
     assert "--data-dir" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_firewall_that_swallows_everything_gets_an_answer(tmp_path):
+    """A proxy that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        changes = without_network(tmp_path)
+        changes["https_proxy"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = run("train", "--dataset", "mnist", cwd=tmp_path, **changes)
+    assert done.returncode == 2
+    assert "mnist is not on disk and can't be downloaded" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_mnist_the_first_command_learns_the_built_in_digits(tmp_path):
+    done = run("train", "--output-dir", "run", cwd=tmp_path, **without_network(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stderr.splitlines()
+    for said in ("mnist is not on disk", "built-in digits", "--data-dir", "LOWLEVEL_MNIST_DATA"):
+        assert said in line
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["dataset"] == "digits"
+    assert metrics["dataset_source"] == "built-in"
+    assert metrics["dataset_verified"] is False
+    assert metrics["test_accuracy"] > 0.8
+    lines = done.stdout.splitlines()
+    assert "built-in digits, not MNIST" in lines[1]
+    (result,) = [line for line in lines if line.startswith("Test loss")]
+    assert result.endswith("of built-in digits")
+
+    shown = run("show_random", "--run", "run", "--count", 3, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "3 random test images of built-in digits" in shown.stdout
+
+
+def test_digits_are_not_read_from_a_folder(small_folder, tmp_path):
+    done = run("train", "--dataset", "digits", "--data-dir", small_folder, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "built in" in done.stderr
 
 
 def test_the_source_is_recorded(small_folder, tmp_path):

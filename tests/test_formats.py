@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import small_arrays, write_idx_folder
+from conftest import pattern_arrays, write_idx_folder
 
 from lowlevel_mnist import data
 from lowlevel_mnist.formats import read_folder
@@ -10,7 +10,7 @@ from lowlevel_mnist.formats import read_folder
 
 @pytest.fixture(scope="module")
 def arrays():
-    return small_arrays(size=(5, 9), classes=3, train=40, test=20)
+    return pattern_arrays(size=(5, 9), classes=3, train=40, test=20)
 
 
 def assert_equal(read, written):

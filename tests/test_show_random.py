@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import environment, run, small_arrays, write_idx_folder
+from conftest import digit_arrays, environment, pattern_arrays, run, write_idx_folder
 
 ROW = re.compile(r" *(\d+)  +(\d+)  +([\d.]+)%  +(\d+)(  wrong)?")
 
@@ -17,10 +17,9 @@ ROW = re.compile(r" *(\d+)  +(\d+)  +([\d.]+)%  +(\d+)(  wrong)?")
 def trained(tmp_path_factory):
     """A folder with one run in `runs`, which gets some test images wrong, and its data."""
     base = tmp_path_factory.mktemp("trained")
-    arrays = small_arrays()
-    arrays[3][::7] = (arrays[3][::7] + 1) % 4  # test labels that no network can guess
+    arrays = digit_arrays()
     data = write_idx_folder(base / "data", arrays)
-    done = run("train", "--data-dir", data, "--learning-rate", 0.05, cwd=base)
+    done = run("train", "--data-dir", data, "--epochs", 2, cwd=base)
     assert done.returncode == 0, done.stderr
     return base, arrays
 
@@ -44,11 +43,11 @@ def test_predictions_are_those_of_the_run_s_checkpoint(trained):
     base, arrays = trained
     rows = show(base, "--count", 100, "--seed", 0)
     assert sorted(row[0] for row in rows) == list(range(100))
-    matrix = np.zeros((4, 4), int)
+    matrix = np.zeros((10, 10), int)
     for image, prediction, probability, label, wrong in rows:
         assert label == arrays[3][image]
         assert wrong == (prediction != label)
-        assert 25 <= probability <= 100
+        assert 10 <= probability <= 100
         matrix[label, prediction] += 1
     metrics = json.loads((newest(base) / "metrics.json").read_text())
     assert matrix.tolist() == metrics["confusion_matrix"]
@@ -75,7 +74,7 @@ def test_mistakes_are_all_wrong(trained):
     metrics = json.loads((newest(base) / "metrics.json").read_text())
     rows = show(base, "--mistakes", "--count", 100, "--seed", 1)
     assert all(wrong for *_, wrong in rows)
-    assert len(rows) == 100 - np.trace(metrics["confusion_matrix"]) >= 15
+    assert len(rows) == 100 - np.trace(metrics["confusion_matrix"]) > 0
 
 
 def test_the_picture_goes_into_the_run_without_a_display(trained):
@@ -116,7 +115,7 @@ def test_a_reader_that_leaves_early(trained):
 
 
 def test_a_network_without_mistakes(tmp_path):
-    data = write_idx_folder(tmp_path / "data", small_arrays())
+    data = write_idx_folder(tmp_path / "data", pattern_arrays())
     run("train", "--data-dir", data, "--epochs", 20, "--learning-rate", 0.05, cwd=tmp_path)
     done = run("show_random", "--mistakes", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -134,7 +133,7 @@ def damage(folder, kind):
             path.write_bytes(path.read_bytes()[:40])
     else:
         metrics = json.loads((folder / "metrics.json").read_text())
-        metrics["layer_sizes"] = [48, 5] if kind == "other network" else "many"
+        metrics["layer_sizes"] = [784, 9] if kind == "other network" else "many"
         (folder / "metrics.json").write_text(json.dumps(metrics))
 
 
@@ -157,7 +156,7 @@ def test_data_that_changed_since_the_run(trained, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(newest(base), folder)
     metrics = json.loads((folder / "metrics.json").read_text())
-    other = write_idx_folder(tmp_path / "other", small_arrays(size=(5, 5)))
+    other = write_idx_folder(tmp_path / "other", pattern_arrays(size=(5, 5)))
     metrics["data_dir"] = str(other)
     (folder / "metrics.json").write_text(json.dumps(metrics))
     done = run("show_random", "--run", folder, cwd=tmp_path)
