@@ -3,14 +3,15 @@
 import tensorflow as tf
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.model import SoftmaxRegression
+from lowlevel_mnist.model import Network
 
 FOLDER = "checkpoints"
 
 
-def save(folder, model):
-    """Saves the model's variables in the run's folder."""
-    tf.train.Checkpoint(model=model).save(folder / FOLDER / "checkpoint")
+def save(folder, model, optimizer):
+    """Saves the variables of the model and the slots of the optimizer in the run's folder."""
+    checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer)
+    checkpoint.save(folder / FOLDER / "checkpoint")
 
 
 def load_model(run):
@@ -18,18 +19,15 @@ def load_model(run):
 
     Raises `UserError` where the checkpoint is missing, damaged or of another network.
     """
-    try:
-        pixels, classes = run.metrics["layer_sizes"]
-        model = SoftmaxRegression(pixels, classes, dtype=tf.as_dtype(run.metrics["dtype"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{run.folder / 'metrics.json'} does not describe a network.") from error
     path = tf.train.latest_checkpoint(run.folder / FOLDER)
     if path is None:
         raise UserError(f"The run {run.folder} has no checkpoint in its folder {FOLDER}.")
     try:
-        tf.train.Checkpoint(model=model).restore(path).assert_existing_objects_matched()
+        model = Network(run.metrics["layer_sizes"], dtype=tf.as_dtype(run.metrics["dtype"]))
+        status = tf.train.Checkpoint(model=model).restore(path)
+        status.assert_existing_objects_matched().expect_partial()  # the slots are not needed
     # An IndexError is what TensorFlow makes of a data file that is too short.
-    except (tf.errors.OpError, IndexError, AssertionError, ValueError) as error:
+    except (tf.errors.OpError, IndexError, AssertionError, ValueError, TypeError) as error:
         raise UserError(
             f"The checkpoint {path} is damaged or does not fit the run's metrics.json."
         ) from error

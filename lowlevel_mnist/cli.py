@@ -3,6 +3,7 @@
 import argparse
 import math
 import os
+import pathlib
 import sys
 
 from lowlevel_mnist.errors import DivergedError, UserError
@@ -21,6 +22,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_USER_ERROR, f"{message[:1].upper()}{message[1:]}. See {self.prog} --help.\n")
 
 
+def add_run_flag(parser):
+    parser.add_argument(
+        "--run", type=pathlib.Path, metavar="DIR", help="the run's folder (default: the newest)"
+    )
+
+
 def whole_number(minimum, maximum=None):
     """Returns an argparse type: a whole number in a range, both ends included."""
     accepted = f"a whole number of {minimum} or more" + (f", at most {maximum}" if maximum else "")
@@ -37,15 +44,22 @@ def whole_number(minimum, maximum=None):
     return convert
 
 
-def positive_number(text):
-    """An argparse type: a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number above 0")
-    return value
+def number(accepted, accepts):
+    """Returns an argparse type: a number for which `accepts` is true.
+
+    accepted: which numbers those are, in words.
+    """
+
+    def convert(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not accepts(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {accepted}")
+        return value
+
+    return convert
 
 
 def run(command):
@@ -55,6 +69,7 @@ def run(command):
     """
     try:
         command()
+        sys.stdout.flush()
     except UserError as error:
         _end(error, EXIT_USER_ERROR)
     except DivergedError as error:
@@ -63,7 +78,9 @@ def run(command):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXIT_UNREAD) from None
     except KeyboardInterrupt:
-        _end("Interrupted; nothing of this command was kept.", EXIT_INTERRUPTED)
+        print("Interrupted; nothing of this command was kept.", file=sys.stderr, flush=True)
+        # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
+        os._exit(EXIT_INTERRUPTED)
 
 
 def _end(message, code):
@@ -72,22 +89,31 @@ def _end(message, code):
 
 
 def show_progress(epoch, epochs, progress):
-    """Prints how far an epoch has come, in the style of Keras.
-
-    On a terminal the line is written over and over; elsewhere it appears once, when the epoch
-    is done.
+    """Prints how far an epoch has come, on a terminal only, where the next line replaces it.
 
     progress: a `training.Progress`.
     """
-    done = progress.step == progress.steps
-    if not (done or sys.stdout.isatty()):
-        return
+    if sys.stdout.isatty():
+        print(f"\r{_progress_line(epoch, epochs, progress)}", end="", flush=True)
+
+
+def show_epoch(epoch, epochs, progress, validation):
+    """Prints the line that stays of an epoch, in the style of Keras.
+
+    progress: its last `training.Progress`.
+    validation: a `metrics.Evaluation`, or None.
+    """
+    line = _progress_line(epoch, epochs, progress)
+    if validation is not None:
+        line += f" - val_loss: {validation.loss:.4f} - val_accuracy: {validation.accuracy:.4f}"
+    print(f"\r{line}" if sys.stdout.isatty() else line, flush=True)
+
+
+def _progress_line(epoch, epochs, progress):
     filled = BAR_WIDTH * progress.step // progress.steps
-    line = (
+    return (
         f"Epoch {epoch}/{epochs}  {progress.step:>{len(str(progress.steps))}}/{progress.steps} "
         f"[{'=' * filled:.<{BAR_WIDTH}}] "
         f"{progress.seconds:.1f}s {1e3 * progress.seconds / progress.step:.2f}ms/step - "
         f"loss: {progress.loss:.4f} - accuracy: {progress.accuracy:.4f}"
     )
-    start = "\r" if sys.stdout.isatty() else ""
-    print(f"{start}{line}", end="\n" if done else "", flush=True)

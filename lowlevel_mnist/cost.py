@@ -14,32 +14,34 @@ def cross_entropy(logits, one_hot):
     softmax(logits) - one_hot (C. Bishop, "Pattern Recognition and Machine Learning", eq. 4.109).
     """
     # The kernel itself: tf.nn.softmax_cross_entropy_with_logits reshapes around it in Python,
-    # 600 microseconds a call against 13.
+    # which takes thirty times as long (340 microseconds against 12).
     return tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=logits, labels=one_hot)
 
 
-def cost_and_gradients(model, variables, images, one_hot):
+def cost_and_gradients(model, variables, images, one_hot, *masks):
     """The cost of a batch, and its gradient by every variable.
 
     The cost of a batch is the mean of its images' costs. Written plainly, this function is
 
         with tf.GradientTape() as tape:
-            costs, _ = cross_entropy(model(images), one_hot)
+            costs, _ = cross_entropy(model(images, *masks), one_hot)
             cost = tf.reduce_mean(costs)
         gradients = tape.gradient(cost, variables)
 
     The tape applies the chain rule backwards. Its first two links are known without it: the
     derivative of the mean is 1 / n, and of the costs by the logits, softmax - one_hot. So the
-    tape starts at the logits; a step takes half the time.
+    tape goes back from the logits. For 784-10 in batches of 32 that takes 250 microseconds
+    instead of 560.
 
     model: maps images to logits.
     variables: sequence of the model's `tf.Variable`s.
     images: [n, pixels], scaled; one_hot: [n, classes]; both of the variables' dtype.
+    masks: with dropout, one [n, units] for each hidden layer.
     Returns the costs [n], the logits [n, classes], and a list of gradients, each of the shape
     of its variable.
     """
     with tf.GradientTape() as tape:
-        logits = model(images)
+        logits = model(images, *masks)
     costs, by_logits = cross_entropy(logits, one_hot)
     gradients = tape.gradient(logits, variables, output_gradients=by_logits / len(images))
     return costs, logits, gradients

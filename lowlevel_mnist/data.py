@@ -13,9 +13,9 @@ import pathlib
 
 import numpy as np
 
-from lowlevel_mnist import digits
+from lowlevel_mnist import digits, randomness
 from lowlevel_mnist.download import download
-from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.formats import read_folder
 
 ENVIRONMENT_VARIABLE = "LOWLEVEL_MNIST_DATA"
@@ -84,10 +84,21 @@ class Dataset:
 
     @property
     def class_names(self):
-        """A list of strings, one for each class."""
-        if self.name == "fashion_mnist":
-            return list(FASHION_CLASSES)
-        return [str(label) for label in range(self.classes)]
+        return class_names(self.name, self.classes)
+
+    @property
+    def provenance(self):
+        """What can be said of the data's origin, in a word or two."""
+        if self.source == "built-in":
+            return "not MNIST"
+        return "verified" if self.verified else "not verified"
+
+
+def class_names(name, classes):
+    """Returns a list of strings, one for each class of the data set `name`."""
+    if name == "fashion_mnist":
+        return list(FASHION_CLASSES)
+    return [str(label) for label in range(classes)]
 
 
 def load(name, data_dir=None):
@@ -108,6 +119,26 @@ def load(name, data_dir=None):
     return Dataset(*arrays, name=name, source=source, verified=verified)
 
 
+def split(images, labels, fraction, seed):
+    """Sets a random part of the training images aside for validation.
+
+    images: `uint8` [n, height, width]; labels: `uint8` [n].
+    fraction: size of that part, in (0, 1); the rest is rounded down, as Keras does.
+    seed: whole number; the same one gives the same split.
+    Returns (images, labels) for training and (images, labels) for validation.
+    Raises `UserError` where either would be empty.
+    """
+    kept = int(len(labels) * (1 - fraction))
+    if not 0 < kept < len(labels):
+        raise UserError(
+            f"A validation split of {fraction:g} leaves {kept:,} of {len(labels):,} training "
+            "images for training; both parts need at least one."
+        )
+    order = randomness.generator(seed, randomness.VALIDATION_SPLIT).permutation(len(labels))
+    training, validation = order[:kept], order[kept:]
+    return (images[training], labels[training]), (images[validation], labels[validation])
+
+
 def _draw_digits(data_dir):
     if data_dir is not None:
         raise UserError("The data set digits is built in: it can't be read from --data-dir.")
@@ -124,7 +155,12 @@ def _read(name, data_dir):
         raise UserError(f"{ENVIRONMENT_VARIABLE} names {root}, which is no folder.")
     if root and (folder := pathlib.Path(root) / name).is_dir():
         return read_folder(folder), folder, "environment"
-    return download(name), "Keras's download", "keras"
+    try:
+        return download(name), "Keras's download", "keras"
+    except UnreachableError as error:
+        if root:
+            raise UnreachableError(f"{root} has no folder {name}. {error}") from error
+        raise
 
 
 def _check(arrays, where):
@@ -139,7 +175,9 @@ def _check(arrays, where):
     train_images, train_labels, test_images, test_labels = arrays
     for part, images in (("training images", train_images), ("test images", test_images)):
         if images.dtype != np.uint8:
-            raise UserError(f"The {part} of {where} are {images.dtype}; they must be uint8.")
+            raise UserError(
+                f"The {part} of {where} are {images.dtype}; they must be uint8, 0 to 255."
+            )
     for part, images, labels in (
         ("training", train_images, train_labels),
         ("test", test_images, test_labels),
@@ -179,20 +217,19 @@ def _size(images):
 def _identify(arrays, name, where):
     """Returns the data set's name and whether its bytes are the published ones.
 
-    Data claim to be MNIST by the name they were asked for, or without one when some part of
-    them is MNIST's; then all parts must be. Raises `UserError` where they are not.
+    Raises `UserError` where a data set was asked for by name and some part of it is another.
     """
-    sums = [hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for array in arrays]
+    sums = tuple(hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for array in arrays)
     if name is None:
-        claims = [known for known in PUBLISHED_SUMS if set(PUBLISHED_SUMS[known]) & set(sums)]
-        name = claims[0] if claims else "custom"
-    if name == "custom":
-        return name, False
-    published = PUBLISHED_SUMS[name]
-    wrong = [part for part, a, b in zip(PARTS, sums, published, strict=True) if a != b]
+        published = {known_sums: known for known, known_sums in PUBLISHED_SUMS.items()}
+        name = published.get(sums, "custom")
+        return name, name != "custom"
+    pairs = zip(PARTS, sums, PUBLISHED_SUMS[name], strict=True)
+    wrong = [part for part, found, published in pairs if found != published]
     if wrong:
         raise UserError(
             f"The {' and '.join(wrong)} of {where} are not the published {TITLES[name]} (their "
-            "SHA-256 differs); get the files again. For data of your own, leave --dataset out."
+            "SHA-256 differs); get the files again. For data of your own, give --data-dir "
+            "without --dataset."
         )
     return name, True

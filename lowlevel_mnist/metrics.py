@@ -43,27 +43,38 @@ def count_correct(logits, one_hot):
 def evaluate(model, images, labels):
     """Classifies images and compares with their labels.
 
-    model: a `model.SoftmaxRegression`.
+    model: a `model.Network`.
     images: `uint8` array [n, height, width]; labels: `uint8` array [n].
     Returns an `Evaluation`.
     """
-    dtype, classes = model.weights.dtype, model.weights.shape[1]
-    pixels = preprocessing.flatten(images)
-    one_hot = preprocessing.one_hot(labels, classes, dtype)
-    costs, outputs = [], []
-    for start in range(0, len(labels), EVALUATION_BATCH):
-        batch = slice(start, start + EVALUATION_BATCH)
-        logits = model(preprocessing.scale(pixels[batch], dtype))
-        costs.append(cost.cross_entropy(logits, one_hot[batch])[0])
-        outputs.append(probabilities(logits))
-    outputs = np.concatenate(outputs)
-    matrix = confusion_matrix(labels, outputs.argmax(axis=1), classes)
+    logits = compute_logits(model, images)
+    one_hot = preprocessing.one_hot(labels, logits.shape[1], logits.dtype)
+    costs, _ = cost.cross_entropy(logits, one_hot)
+    outputs = probabilities(logits).numpy()
+    matrix = confusion_matrix(labels, outputs.argmax(axis=1), logits.shape[1])
     return Evaluation(
-        loss=float(np.concatenate(costs).mean()),
+        loss=float(costs.numpy().mean()),
         accuracy=float(matrix.trace() / matrix.sum()),
         confusion_matrix=matrix,
         probabilities=outputs,
     )
+
+
+def predict(model, images):
+    """Returns the probabilities of each class, a float array [n, classes].
+
+    model: a `model.Network`; images: `uint8` array [n, height, width].
+    """
+    return probabilities(compute_logits(model, images)).numpy()
+
+
+def compute_logits(model, images):
+    """Returns the logits of `uint8` images [n, height, width], a tensor [n, classes]."""
+    pixels = preprocessing.flatten(images)
+    starts = range(0, len(images), EVALUATION_BATCH)
+    batches = (pixels[start : start + EVALUATION_BATCH] for start in starts)
+    dtype = model.weights[0].dtype
+    return tf.concat([model(preprocessing.scale(batch, dtype)) for batch in batches], axis=0)
 
 
 def confusion_matrix(labels, predictions, classes):
@@ -74,3 +85,34 @@ def confusion_matrix(labels, predictions, classes):
     matrix = np.zeros((classes, classes), np.int64)
     np.add.at(matrix, (labels, predictions), 1)
     return matrix
+
+
+def per_class(matrix):
+    """Returns a dictionary for each class of a confusion matrix.
+
+    precision: part of the images taken for this class that are of it.
+    recall: part of the images of this class that were taken for it.
+    f1: the harmonic mean of the two, 2 * precision * recall / (precision + recall).
+    support: number of images of this class.
+    A part of nothing counts as 0.
+    """
+    rows = []
+    for label, right in enumerate(matrix.diagonal()):
+        taken, support = matrix[:, label].sum(), matrix[label].sum()
+        rows.append(
+            {
+                "precision": float(right / max(taken, 1)),
+                "recall": float(right / max(support, 1)),
+                "f1": float(2 * right / max(taken + support, 1)),
+                "support": int(support),
+            }
+        )
+    return rows
+
+
+def most_confused(matrix, count):
+    """Returns up to `count` tuples (true class, predicted class, times), most frequent first."""
+    mistakes = matrix - np.diag(matrix.diagonal())
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:count]
+    pairs = zip(*np.unravel_index(order, matrix.shape), strict=True)
+    return [(int(a), int(b), int(mistakes[a, b])) for a, b in pairs if mistakes[a, b]]

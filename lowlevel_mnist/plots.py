@@ -1,4 +1,4 @@
-"""Step 8 of the walkthrough, and step 2's look at the data: pictures for people.
+"""Step 8 of the walkthrough, and all other pictures.
 
 Each function draws into a Matplotlib figure that it is given, so the same picture can go to a
 file (`save`) or into a window.
@@ -13,12 +13,20 @@ from matplotlib.figure import Figure
 from lowlevel_mnist import randomness
 
 DPI = 110
-BLUE, ORANGE = "#0072b2", "#d55e00"  # Okabe and Ito's palette, told apart by the colour-blind
-MOST_NUMBERED_CLASSES = 20  # numbers in a larger confusion matrix could not be read
+WIDTH_OF_A_TITLE = 7  # inches
+BLUE, ORANGE, GREEN = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+)  # Okabe and Ito's palette, told apart by the colour-blind
+MOST_NUMBERED_CLASSES = 20  # more numbers or names could not be read
 
 
 def save(path, draw, *arguments):
-    """Calls `draw` with a new figure and the other arguments, and saves the figure as PNG."""
+    """Calls `draw` with a new figure and the other arguments, and saves the figure.
+
+    path: its suffix says in which format.
+    """
     figure = Figure(layout="constrained")
     draw(figure, *arguments)
     figure.savefig(path, dpi=DPI)
@@ -31,9 +39,10 @@ def show(draw, *arguments):
     """
     from matplotlib import pyplot  # needed for windows only
 
-    if pyplot.get_backend().lower() == "agg":
+    figure = pyplot.figure(layout="constrained")
+    if figure.canvas.required_interactive_framework is None:
         return False
-    draw(pyplot.figure(layout="constrained"), *arguments)
+    draw(figure, *arguments)
     pyplot.show()
     return True
 
@@ -54,15 +63,24 @@ def samples(figure, images, labels, class_names, title):
 def curves(figure, history, test_loss, test_accuracy, title):
     """Draws loss and accuracy over the epochs, and the values on the test images.
 
-    history: a dictionary with "epoch", "loss" and "accuracy" for each epoch.
+    history: a dictionary with "epoch", "loss", "accuracy", "val_loss" and "val_accuracy" (None
+        without validation) for each epoch.
     """
     figure.set_size_inches(9, 3.8)
     epochs = [row["epoch"] for row in history]
     for axis, key, test in zip(
         figure.subplots(1, 2), ("loss", "accuracy"), (test_loss, test_accuracy), strict=True
     ):
-        values = [row[key] for row in history]
-        axis.plot(epochs, values, "o-", color=BLUE, label="training (mean of the epoch)")
+        axis.plot(
+            epochs,
+            [row[key] for row in history],
+            "o-",
+            color=BLUE,
+            label="training (mean of the epoch)",
+        )
+        if history[0][f"val_{key}"] is not None:
+            values = [row[f"val_{key}"] for row in history]
+            axis.plot(epochs, values, "s--", color=GREEN, label="validation (after the epoch)")
         axis.plot(epochs[-1], test, "D", color=ORANGE, label="test (at the end)")
         axis.set_xlabel("epoch")
         axis.set_ylabel("loss (cross-entropy)" if key == "loss" else "accuracy")
@@ -100,14 +118,15 @@ def weights(figure, weights, image_shape, class_names, title):
 
     weights: float [pixels, classes]; image_shape: (height, width).
     """
-    axes = _grid(figure, len(class_names), columns=5, panel=(1.7, 1.9))
+    columns = max(5, math.ceil(math.sqrt(len(class_names))))
+    axes = _grid(figure, len(class_names), columns, panel=(1.7, 1.9))
     strongest = np.abs(weights).max()
     for axis, column, name in zip(axes, weights.T, class_names, strict=True):
         picture = axis.imshow(
             column.reshape(image_shape), cmap="RdBu_r", vmin=-strongest, vmax=strongest
         )
         axis.set_title(name, fontsize=11)
-    figure.colorbar(picture, ax=axes, label="weight (red: for, blue: against)", shrink=0.8)
+    figure.colorbar(picture, ax=axes, label="weight", shrink=0.8)
     figure.suptitle(title, fontsize=13)
 
 
@@ -128,14 +147,14 @@ def choose_images(labels, predictions, count, seed, mistakes=False):
 def random_predictions(figure, images, labels, probabilities, class_names, title):
     """Draws images with what the network said: prediction, probability and true label.
 
-    A wrong prediction has a thick frame and a cross, a right one a tick.
+    A wrong prediction has a thick frame and a cross, a right one a tick. Below each image are
+    the probabilities of all classes as bars, in the order of the classes.
 
     images: `uint8` [n, height, width]; labels: whole numbers [n];
     probabilities: float [n, classes].
     """
     columns = max(8, math.ceil(math.sqrt(len(images))))
-    width = 1.5 if max(map(len, class_names)) <= 3 else 1.9
-    axes = _grid(figure, len(images), columns, panel=(width, 2.0))
+    axes = _grid(figure, len(images), columns, _panel_with_bars(class_names))
     for axis, image, label, chances in zip(axes, images, labels, probabilities, strict=True):
         said = chances.argmax()
         right = said == label
@@ -149,7 +168,40 @@ def random_predictions(figure, images, labels, probabilities, class_names, title
         )
         if not right:
             axis.patch.set(edgecolor=ORANGE, linewidth=6)
-    figure.suptitle(title, fontsize=13)
+        _bars(axis.inset_axes([0, -0.38, 1, 0.3]), chances, class_names)
+    figure.suptitle(f"{title}; bars: the probability of each class", fontsize=13)
+
+
+def predictions(figure, images, probabilities, class_names, titles):
+    """Draws images with the probabilities of all classes.
+
+    images: `uint8` [n, height, width]; probabilities: float [n, classes]; titles: list of strings.
+    """
+    axes = _grid(figure, len(images), 6, _panel_with_bars(class_names))
+    for axis, image, chances, title in zip(axes, images, probabilities, titles, strict=True):
+        said = chances.argmax()
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        short = title if len(title) <= 16 else f"{title[:7]}…{title[-8:]}"
+        axis.set_title(f"{short}\n{class_names[said]}, {chances[said]:.1%}", fontsize=10)
+        _bars(axis.inset_axes([0, -0.38, 1, 0.3]), chances, class_names)
+    figure.suptitle("As understood; bars: the probability of each class", fontsize=13)
+
+
+def _panel_with_bars(class_names):
+    """Returns width and height, in inches, of an image with the bars below it."""
+    return (1.5, 2.7) if max(map(len, class_names)) <= 2 else (1.9, 4.0)
+
+
+def _bars(axis, chances, class_names):
+    """Draws probabilities, 0 to 1, as bars; the largest is dark."""
+    colors = [BLUE if chance == chances.max() else "#9fc5de" for chance in chances]
+    axis.bar(range(len(chances)), chances, color=colors)
+    axis.set(ylim=(0, 1), yticks=[], xticks=[])
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    if len(chances) <= MOST_NUMBERED_CLASSES:
+        upright = max(map(len, class_names)) > 2
+        axis.set_xticks(range(len(chances)), class_names, fontsize=7, rotation=90 if upright else 0)
+        axis.tick_params(length=0, pad=1)
 
 
 def _grid(figure, count, columns, panel):
@@ -159,7 +211,7 @@ def _grid(figure, count, columns, panel):
     """
     columns = min(columns, count)
     rows = math.ceil(count / columns)
-    figure.set_size_inches(max(columns * panel[0], 4), rows * panel[1] + 0.5)
+    figure.set_size_inches(max(columns * panel[0], WIDTH_OF_A_TITLE), rows * panel[1] + 0.5)
     axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     for axis in axes:
         axis.set(xticks=[], yticks=[])

@@ -2,32 +2,39 @@
 
 import dataclasses
 
+# The learning rate that Keras gives each optimizer.
+OPTIMIZERS = {"sgd": 0.01, "rmsprop": 0.001, "adam": 0.001}
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """A named network with its data set, optimizer and schedule.
 
     dataset: a name of `data.load`, or "auto", for MNIST or else the built-in digits.
+    hidden_units: units of each hidden layer; none for softmax regression.
+    dropout: part of the hidden outputs that a training step drops.
+    validation_split: part of the training images that is kept for validation.
     """
 
     name: str
     dataset: str
+    hidden_units: tuple[int, ...]
+    dropout: float
     optimizer: str
     learning_rate: float
     batch_size: int
     epochs: int
+    validation_split: float
 
 
 RECIPES = {
-    recipe.name: recipe
-    for recipe in [
-        Recipe(
-            name="softmax",
-            dataset="auto",
-            optimizer="sgd",
-            learning_rate=0.5,
-            batch_size=128,
-            epochs=5,
-        ),
+    name: Recipe(name, *values)
+    for name, *values in [
+        # dataset, hidden units, dropout, optimizer, learning rate, batch, epochs, validation
+        ("softmax", "auto", (), 0.0, "sgd", 0.5, 128, 5, 0.0),
+        ("mlp-512", "auto", (512,), 0.0, "rmsprop", 0.001, 128, 5, 0.0),
+        ("mlp-512-dropout", "auto", (512,), 0.2, "adam", 0.001, 32, 5, 0.0),
+        ("mlp-128-dropout", "auto", (128,), 0.2, "adam", 0.001, 32, 5, 0.0),
+        ("fashion-softmax", "fashion_mnist", (), 0.0, "rmsprop", 0.001, 32, 5, 0.2),
     ]
 }

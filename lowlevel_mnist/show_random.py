@@ -3,17 +3,16 @@
 import pathlib
 import secrets
 
-from lowlevel_mnist import cli, data, runs, startup
+from lowlevel_mnist import cli, runs, startup
 from lowlevel_mnist.errors import UserError
 
+PICTURE_SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 MOST_IMAGES = 400  # more panels make a picture that no screen shows
 
 
 def parse():
     parser = cli.Parser("show_random", "Shows random test images with what the network says.")
-    parser.add_argument(
-        "--run", type=pathlib.Path, metavar="DIR", help="the run's folder (default: the newest)"
-    )
+    cli.add_run_flag(parser)
     parser.add_argument(
         "--count",
         type=cli.whole_number(1, MOST_IMAGES),
@@ -32,22 +31,22 @@ def parse():
         "--save",
         type=pathlib.Path,
         metavar="FILE",
-        help="save the picture as FILE (.png, .pdf, .svg) instead of opening a window",
+        help="save the picture as FILE (.png, .jpg, .pdf or .svg) instead of opening a window",
     )
     return parser.parse_args()
 
 
 def main():
     arguments = parse()
+    if arguments.save:
+        check_file(arguments.save)
     run = runs.find(arguments.run)
-    name = None if run.metrics["dataset"] == "custom" else run.metrics["dataset"]
-    dataset = data.load(name, run.metrics["data_dir"])
+    dataset = runs.load_data(run)
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import checkpoints, metrics, plots
 
     model = checkpoints.load_model(run)
-    check_fit(run, dataset)
     test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
     shown = plots.choose_images(
@@ -63,14 +62,15 @@ def main():
     show_picture(arguments.save, run, dataset, test, shown, title)
 
 
-def check_fit(run, dataset):
-    """Raises `UserError` where the data is not of the kind that the run was trained on."""
-    height, width = dataset.test_images.shape[1:]
-    if run.metrics["layer_sizes"] != [height * width, dataset.classes]:
+def check_file(file):
+    """Raises `UserError` where no picture can be saved under this name."""
+    if file.suffix not in PICTURE_SUFFIXES:
         raise UserError(
-            f"The run {run.folder} has a network of {run.metrics['layer_sizes']}, but its data "
-            f"now has {height}x{width} pixels and {dataset.classes} classes."
+            f"The picture can't be saved as {file}: its name must end in one of "
+            f"{', '.join(PICTURE_SUFFIXES)}."
         )
+    if not file.parent.is_dir():
+        raise UserError(f"The picture can't be saved as {file}: there is no folder {file.parent}.")
 
 
 def print_table(dataset, test, shown):
@@ -100,10 +100,7 @@ def show_picture(file, run, dataset, test, shown, title):
     if file is None and plots.show(*content):
         return
     file = file or run.folder / "random_predictions.png"
-    try:
-        plots.save(file, *content)
-    except (OSError, ValueError) as error:
-        raise UserError(f"The picture {file} can't be saved: {error}.") from error
+    runs.save_picture(file, *content)
     print(f"Saved in {file}")
 
 

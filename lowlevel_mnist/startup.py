@@ -13,6 +13,8 @@ def import_tensorflow():
     if "tensorflow" not in sys.modules and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # from here on, errors only
         _import_with_stderr_aside()
+        # It has been read. A process that this one starts must not take it for the user's.
+        del os.environ["TF_CPP_MIN_LOG_LEVEL"]
         sys.modules["tensorflow"].get_logger().setLevel("ERROR")
     import tensorflow
 
@@ -33,7 +35,7 @@ def _import_with_stderr_aside():
             import tensorflow
 
             tensorflow.config.list_physical_devices()  # the search for GPUs reports, too
-        except BaseException:
+        except Exception:
             aside.seek(0)
             os.write(stderr, aside.read())
             raise

@@ -61,7 +61,7 @@ def test_the_environment_may_lack_a_data_set(tmp_path, serve, keras_home, monkey
     with pytest.raises(UserError, match="no IDX files"):
         data.load("fashion_mnist")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(UnreachableError, match="mnist is not on disk"):
+    with pytest.raises(UnreachableError, match="has no folder mnist. The data set mnist is"):
         data.load("mnist")
 
 
@@ -77,14 +77,23 @@ def flip_a_byte(folder, target, file):
     return target
 
 
-@pytest.mark.parametrize("arguments", [[], ["--dataset", "mnist"]])
-def test_mnist_with_one_flipped_bit_is_refused(mnist_folder, tmp_path, arguments):
+def test_mnist_with_one_flipped_bit_is_refused(mnist_folder, tmp_path):
     folder = flip_a_byte(mnist_folder, tmp_path / "mnist", IDX_NAMES[2])
-    done = run("train", "--data-dir", folder, *arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "test images" in done.stderr
-    assert "not the published MNIST" in done.stderr
-    assert not (tmp_path / "runs").exists()
+    for arguments, changes in [
+        (["--dataset", "mnist", "--data-dir", folder], {}),
+        ([], {"LOWLEVEL_MNIST_DATA": tmp_path}),
+    ]:
+        done = run("train", *arguments, cwd=tmp_path, **changes)
+        assert done.returncode == 2
+        assert "The test images of" in done.stderr
+        assert "not the published MNIST" in done.stderr
+        assert not (tmp_path / "runs").exists()
+
+
+def test_changed_mnist_is_data_of_one_s_own(mnist_folder, tmp_path):
+    """Without a name: a student's first experiment, and nobody takes it for MNIST."""
+    dataset = data.load(None, flip_a_byte(mnist_folder, tmp_path / "mine", IDX_NAMES[2]))
+    assert (dataset.name, dataset.verified) == ("custom", False)
 
 
 def test_another_data_set_under_mnist_s_name_is_refused(tmp_path):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lowlevel_mnist import cost
-from lowlevel_mnist.model import SoftmaxRegression, glorot_uniform
+from lowlevel_mnist import cost, optimizers, training
+from lowlevel_mnist.model import Network, dropout_mask, glorot_uniform
 
 PIXELS, CLASSES, IMAGES = 30, 5, 17
 
@@ -23,17 +23,13 @@ def softmax(logits):
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def numpy_cost(weights, biases, images, one_hot):
-    return -np.mean(np.log((softmax(images @ weights + biases) * one_hot).sum(axis=1)))
-
-
 def gradients_of(images, one_hot, dtype):
     """The model, and its gradients by weights and biases as NumPy arrays."""
-    model = SoftmaxRegression(PIXELS, CLASSES, seed=1, dtype=dtype)
-    model.biases.assign(np.linspace(-1, 1, CLASSES))
+    model = Network((PIXELS, CLASSES), seed=1, dtype=dtype)
+    model.biases[0].assign(np.linspace(-1, 1, CLASSES))
     costs, _, gradients = cost.cost_and_gradients(
         model,
-        [model.weights, model.biases],
+        [model.weights[0], model.biases[0]],
         tf.constant(images, dtype),
         tf.constant(one_hot, dtype),
     )
@@ -48,34 +44,102 @@ def relative_error(value, truth):
 def test_closed_form(batch, dtype, bound):
     images, one_hot = batch
     model, costs, (by_weights, by_biases) = gradients_of(images, one_hot, dtype)
-    weights, biases = (v.numpy().astype(np.float64) for v in (model.weights, model.biases))
+    weights, biases = (v.numpy().astype(np.float64) for v in (model.weights[0], model.biases[0]))
     by_logits = (softmax(images @ weights + biases) - one_hot) / IMAGES
     assert relative_error(by_weights, images.T @ by_logits) <= bound
     assert relative_error(by_biases, by_logits.sum(axis=0)) <= bound
-    assert abs(costs.mean() - numpy_cost(weights, biases, images, one_hot)) <= bound
+    assert abs(costs.mean() - mean_cost(images @ weights + biases, one_hot)) <= bound
 
 
-def test_central_differences(batch):
+def forward(weights, biases, images, masks=None):
+    """The logits of any depth, in NumPy."""
+    outputs = images
+    for layer, (w, b) in enumerate(zip(weights, biases, strict=True)):
+        if layer > 0:
+            outputs = np.maximum(outputs, 0)
+            if masks is not None:
+                outputs = outputs * masks[layer - 1]
+        outputs = outputs @ w + b
+    return outputs
+
+
+def mean_cost(logits, one_hot):
+    return -np.mean(np.log((softmax(logits) * one_hot).sum(axis=1)))
+
+
+@pytest.mark.parametrize("hidden", [(), (7,), (8, 6)])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_central_differences(batch, hidden, dropout):
+    """Gradients in float64, of up to two hidden layers, without and with given masks."""
     images, one_hot = batch
-    model, _, gradients = gradients_of(images, one_hot, tf.float64)
-    parameters = [model.weights.numpy(), model.biases.numpy()]
+    generator = np.random.default_rng(2)
+    masks = [dropout_mask(generator, IMAGES, units, dropout, np.float64) for units in hidden]
+    model = Network((PIXELS, *hidden, CLASSES), seed=1, dtype=tf.float64)
+    for biases in model.biases:
+        biases.assign(generator.uniform(-0.5, 0.5, biases.shape))
+    variables = [*model.weights, *model.biases]
+    costs, _, gradients = cost.cost_and_gradients(model, variables, images, one_hot, *masks)
+
+    arrays = [variable.numpy() for variable in variables]
+    weights, biases = arrays[: len(model.weights)], arrays[len(model.weights) :]
+    assert costs.numpy().mean() == pytest.approx(
+        mean_cost(forward(weights, biases, images, masks), one_hot), rel=1e-14
+    )
     step = 1e-6
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        differences = np.empty_like(parameter)
-        for index in np.ndindex(parameter.shape):
-            value = parameter[index]
-            parameter[index] = value + step
-            above = numpy_cost(*parameters, images, one_hot)
-            parameter[index] = value - step
-            below = numpy_cost(*parameters, images, one_hot)
-            parameter[index] = value
+    for array, gradient in zip(arrays, gradients, strict=True):
+        differences = np.empty_like(array)
+        for index in np.ndindex(array.shape):
+            value = array[index]
+            array[index] = value + step
+            above = mean_cost(forward(weights, biases, images, masks), one_hot)
+            array[index] = value - step
+            below = mean_cost(forward(weights, biases, images, masks), one_hot)
+            array[index] = value
             differences[index] = (above - below) / (2 * step)
-        assert relative_error(gradient, differences) <= 1e-8
+        assert relative_error(gradient.numpy(), differences) <= 1e-7
+
+
+def test_a_step_with_a_given_mask(batch):
+    """Forwards, backwards and the update of a network with dropout, in float64 NumPy."""
+    images, one_hot = batch
+    mask = dropout_mask(np.random.default_rng(4), IMAGES, 9, 0.2, np.float64)
+    assert set(np.unique(mask)) == {0, 1.25}
+    model = Network((PIXELS, 9, CLASSES), seed=1, dtype=tf.float64)
+    (w1, w2), (b1, b2) = ([v.numpy() for v in part] for part in (model.weights, model.biases))
+    optimizer = optimizers.SGD([*model.weights, *model.biases], 0.5)
+    costs, logits = training.train_step(model, optimizer, images, one_hot, mask)
+
+    sums = images @ w1 + b1
+    hidden = np.where(sums > 0, sums, 0) * mask
+    by_logits = (softmax(hidden @ w2 + b2) - one_hot) / IMAGES
+    by_sums = by_logits @ w2.T * mask * (sums > 0)
+    np.testing.assert_allclose(logits, hidden @ w2 + b2, atol=1e-14)
+    for variable, before, gradient in [
+        (model.weights[1], w2, hidden.T @ by_logits),
+        (model.biases[1], b2, by_logits.sum(axis=0)),
+        (model.weights[0], w1, images.T @ by_sums),
+        (model.biases[0], b1, by_sums.sum(axis=0)),
+    ]:
+        np.testing.assert_allclose(variable.numpy(), before - 0.5 * gradient, rtol=0, atol=1e-15)
+
+
+def test_dropout_masks_drawn_in_pieces_are_those_drawn_at_once():
+    draw = [np.random.default_rng(0) for _ in range(2)]
+    pieces = [dropout_mask(draw[0], rows, 33, 0.3, np.float32) for rows in (1, 4, 7)]
+    whole = dropout_mask(draw[1], 12, 33, 0.3, np.float32)
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
+def test_dropout_keeps_the_mean():
+    mask = dropout_mask(np.random.default_rng(0), 1000, 512, 0.2, np.float32)
+    assert mask.dtype == np.float32
+    assert (mask == 0).mean() == pytest.approx(0.2, abs=0.002)
+    assert mask.mean() == pytest.approx(1, abs=0.002)
 
 
 def test_the_fast_form_is_the_plain_form_of_the_docstring(batch):
     images, one_hot = (tf.constant(array, tf.float64) for array in batch)
-    model = SoftmaxRegression(PIXELS, CLASSES, seed=1, dtype=tf.float64)
+    model = Network((PIXELS, 7, CLASSES), seed=1, dtype=tf.float64)
     variables = model.trainable_variables
     with tf.GradientTape() as tape:
         logits = model(images)

@@ -94,13 +94,22 @@ def test_the_picture_goes_into_a_named_file(trained, tmp_path, file, start):
     assert (tmp_path / file).read_bytes().startswith(start)
 
 
-@pytest.mark.parametrize("file", ["absent/a.png", "a.unknown"])
+@pytest.mark.parametrize("file", ["absent/a.png", "a.unknown", "a", ".."])
 def test_a_picture_that_cannot_be_saved(trained, tmp_path, file):
     base, _ = trained
     done = run("show_random", "--save", tmp_path / file, cwd=base)
-    assert done.returncode == 2
+    assert (done.returncode, done.stdout) == (2, "")
     assert "can't be saved" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backend_without_windows(trained):
+    base, _ = trained
+    picture = newest(base) / "random_predictions.png"
+    picture.unlink()
+    done = run("show_random", cwd=base, MPLBACKEND="svg")
+    assert done.returncode == 0, done.stderr
+    assert picture.exists()
 
 
 def test_a_reader_that_leaves_early(trained):

@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import environment, run
 
-COMMANDS = ["train", "show_random"]
+COMMANDS = ["train", "evaluate", "show_random", "predict"]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_help(command, without_tensorflow, tmp_path):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_bad_flags(command, without_tensorflow, tmp_path):
-    done = run(command, "--no-such-flag", cwd=tmp_path, **without_tensorflow)
+    done = run(command, "any.png", "--no-such-flag", cwd=tmp_path, **without_tensorflow)
     assert done.returncode == 2
     assert "--no-such-flag" in done.stderr
 
@@ -55,6 +55,15 @@ def test_the_package_itself(without_tensorflow, tmp_path):
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_process_started_by_a_quiet_one_is_quiet():
+    child = "from lowlevel_mnist import startup; startup.import_tensorflow().constant(1)"
+    parent = f"{child}; import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    done = subprocess.run(
+        [sys.executable, "-c", parent], env=environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_failing_import_of_tensorflow_says_why(tmp_path):

@@ -59,7 +59,7 @@ def read_metrics(folder):
 
 
 def final_weights(folder):
-    return checkpoints.load_model(runs.find(folder)).weights.numpy()
+    return checkpoints.load_model(runs.find(folder)).weights[0].numpy()
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_a_terminal_shows_progress_on_one_line(small_run, tmp_path):
     assert process.stderr.read() == b""
     (line,) = [line for line in shown.split(b"\n") if b"Epoch" in line]
     assert [part.split()[2] for part in line.strip().split(b"\r") if part] == [
-        b"%d/300" % step for step in (64, 128, 192, 256, 300)
+        b"%d/300" % step for step in (64, 128, 192, 256, 300, 300)
     ]
 
 
@@ -254,6 +254,26 @@ def test_an_interrupted_run_leaves_nothing(small_run, tmp_path):
     assert said.startswith("Interrupted")
     assert "Traceback" not in said
     assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_outlives_its_reader(small_run, tmp_path):
+    """`| head` may go away while the last lines are printed; the run is complete by then."""
+    command = ["--data-dir", small_run[1], "--no-plots", "--output-dir", "run"]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "lowlevel_mnist.train", *map(str, command)],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not process.stdout.readline().startswith("Epoch 5/"):
+            pass
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 1
+    assert said == ""
+    assert read_metrics(tmp_path / "run")["epochs"] == 5
 
 
 def test_a_run_that_diverges_says_so(small_run, tmp_path):
