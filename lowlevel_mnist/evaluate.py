@@ -1,0 +1,93 @@
+"""`python -m lowlevel_mnist.evaluate`: tests a run's network, class by class."""
+
+import json
+import pathlib
+
+from lowlevel_mnist import cli, runs, startup
+
+CONFUSED_PAIRS = 5
+
+
+def parse():
+    parser = cli.Parser("evaluate", "Tests a run's network on test images, class by class.")
+    cli.add_run_flag(parser)
+    parser.add_argument(
+        "--data-dir",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="test on the test images of this folder (default: the run's data)",
+    )
+    parser.add_argument(
+        "--json", type=pathlib.Path, metavar="FILE", help="write the results to FILE, too"
+    )
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse()
+    run = runs.find(arguments.run)
+    dataset = runs.load_data(run, arguments.data_dir)
+    # TensorFlow takes seconds to import: not before the run and its data are found good.
+    startup.import_tensorflow()
+    from lowlevel_mnist import checkpoints, metrics, plots
+
+    test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
+    matrix, names = test.confusion_matrix, dataset.class_names
+    if arguments.json:
+        write_json(arguments.json, dataset, test)
+    own = arguments.data_dir is None
+    picture = run.folder / f"confusion_matrix{'' if own else f'-{dataset.name}'}.png"
+    title = f"{dataset.title}: {test.accuracy:.2%} of the test images are right"
+    runs.save_picture(picture, plots.confusion_matrix, matrix, names, title)
+    print(
+        f"Run {run.folder}: {run.metrics['recipe']}\n"
+        f"Data: {dataset.title}, {dataset.provenance}\n"
+        f"Test loss {test.loss:.4f}, test accuracy {test.accuracy:.4f} "
+        f"on the {len(dataset.test_labels):,} test images of {dataset.title}\n"
+    )
+    print_classes(metrics.per_class(matrix), names)
+    print_matrix(matrix, names)
+    print_confused(metrics.most_confused(matrix, CONFUSED_PAIRS), names)
+    print(f"\nSaved in {picture}")
+
+
+def write_json(path, dataset, test):
+    results = {
+        "dataset": dataset.name,
+        "dataset_verified": dataset.verified,
+        "test_loss": test.loss,
+        "test_accuracy": test.accuracy,
+        "confusion_matrix": test.confusion_matrix.tolist(),
+    }
+    with runs.whole_file(path) as file:
+        json.dump(results, file, indent=2)
+        file.write("\n")
+
+
+def print_classes(classes, names):
+    width = max(len("class"), *map(len, names))
+    print(f"{'class':<{width}}  precision  recall     F1  support")
+    for name, row in zip(names, classes, strict=True):
+        print(
+            f"{name:<{width}}  {row['precision']:>9.3f}  {row['recall']:>6.3f}  "
+            f"{row['f1']:>5.3f}  {row['support']:>7,}"
+        )
+
+
+def print_matrix(matrix, names):
+    print("\nConfusion matrix (row: true class, column: predicted class)")
+    label, cell = max(map(len, names)), max(4, *map(len, names), len(str(matrix.max())))
+    print(" " * label + "".join(f"  {name:>{cell}}" for name in names))
+    for name, row in zip(names, matrix, strict=True):
+        print(f"{name:<{label}}" + "".join(f"  {count:>{cell}}" for count in row))
+
+
+def print_confused(pairs, names):
+    if pairs:
+        print("\nMost confused")
+    for truth, taken_for, count in pairs:
+        print(f"  {names[truth]} taken for {names[taken_for]}: {count:,}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,107 @@
+"""`evaluate`: its table and files, on the run's data and on other data."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from conftest import digit_arrays, pattern_arrays, run, write_idx_folder
+
+from lowlevel_mnist import digits, metrics
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    base = tmp_path_factory.mktemp("trained")
+    folder = write_idx_folder(base / "data", digit_arrays())
+    done = run(
+        "train", "--data-dir", folder, "--batch-size", 32, "--output-dir", "runs/one", cwd=base
+    )
+    assert done.returncode == 0, done.stderr
+    return base
+
+
+def read_json(path):
+    return json.loads(path.read_text())
+
+
+def test_the_run_s_own_data(trained):
+    picture = trained / "runs" / "one" / "confusion_matrix.png"
+    picture.unlink()
+    done = run("evaluate", "--json", "result.json", cwd=trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    trained_metrics = read_json(trained / "runs" / "one" / "metrics.json")
+    result = read_json(trained / "result.json")
+    for key in ("dataset", "dataset_verified", "test_loss", "test_accuracy", "confusion_matrix"):
+        assert result[key] == trained_metrics[key]
+    assert picture.exists()
+    assert f"test accuracy {result['test_accuracy']:.4f}" in done.stdout
+    # The table's rows, computed again from the confusion matrix.
+    matrix = np.array(result["confusion_matrix"])
+    rows = re.findall(r"^(\d) +([\d.]+) +([\d.]+) +([\d.]+) +([\d,]+)$", done.stdout, re.M)
+    assert [int(row[0]) for row in rows] == list(range(10))
+    for label, (_, precision, recall, f1, support) in enumerate(rows):
+        right = matrix[label, label]
+        p, r = right / matrix[:, label].sum(), right / matrix[label].sum()
+        assert float(precision) == pytest.approx(p, abs=5.1e-4)
+        assert float(recall) == pytest.approx(r, abs=5.1e-4)
+        assert float(f1) == pytest.approx(2 * p * r / (p + r), abs=5.1e-4)
+        assert int(support) == matrix[label].sum()
+    printed = re.findall(r"^\d((?:  +\d+){10})$", done.stdout, re.M)
+    assert [list(map(int, line.split())) for line in printed] == matrix.tolist()
+    truth, taken_for, count = re.search(r"(\d) taken for (\d): (\d+)", done.stdout).groups()
+    assert matrix[int(truth), int(taken_for)] == int(count)
+    assert int(count) == (matrix - np.diag(matrix.diagonal())).max()
+
+
+def test_other_data(trained, tmp_path):
+    arrays = (*digits.generate(50, seed=1), *digits.generate(200, seed=1, part="test"))
+    folder = write_idx_folder(tmp_path / "other", arrays)
+    before = (trained / "runs" / "one" / "confusion_matrix.png").read_bytes()
+    done = run("evaluate", "--data-dir", folder, "--json", tmp_path / "result.json", cwd=trained)
+    assert done.returncode == 0, done.stderr
+    result = read_json(tmp_path / "result.json")
+    assert np.sum(result["confusion_matrix"]) == 200
+    assert "custom data, not verified" in done.stdout
+    assert (trained / "runs" / "one" / "confusion_matrix.png").read_bytes() == before
+    assert (trained / "runs" / "one" / "confusion_matrix-custom.png").exists()
+
+
+def test_a_run_on_digits_tested_on_mnist(trained, mnist_folder):
+    done = run("evaluate", "--data-dir", mnist_folder, cwd=trained)
+    assert done.returncode == 0, done.stderr
+    assert "10,000 test images of MNIST" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arrays", "word"),
+    [(pattern_arrays((8, 6), 10), "8x6"), (pattern_arrays((28, 28), 4), "4 classes")],
+)
+def test_data_of_another_kind(trained, tmp_path, arrays, word):
+    folder = write_idx_folder(tmp_path / "other", arrays)
+    done = run("evaluate", "--data-dir", folder, "--json", tmp_path / "r.json", cwd=trained)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert word in done.stderr
+    assert "784 pixels and 10 classes" in done.stderr
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_a_json_that_cannot_be_written(trained, tmp_path):
+    done = run("evaluate", "--json", tmp_path / "absent" / "r.json", cwd=trained)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "r.json can't be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_classes_that_are_never_taken_or_never_there():
+    rows = metrics.per_class(np.array([[3, 0, 1], [2, 0, 0], [0, 0, 0]]))
+    assert rows[0] == {"precision": 0.6, "recall": 0.75, "f1": 2 * 3 / 9, "support": 4}
+    assert rows[1] == {"precision": 0, "recall": 0, "f1": 0, "support": 2}
+    assert rows[2] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+
+
+def test_most_confused_pairs_are_sorted_and_mistakes_only():
+    matrix = np.array([[9, 2, 0], [5, 9, 0], [0, 1, 9]])
+    assert metrics.most_confused(matrix, 2) == [(1, 0, 5), (0, 1, 2)]
+    assert metrics.most_confused(matrix, 9) == [(1, 0, 5), (0, 1, 2), (2, 1, 1)]
+    assert metrics.most_confused(np.eye(3, dtype=int), 5) == []
