@@ -1,0 +1,110 @@
+"""A person's own picture of a digit, brought to MNIST's form.
+
+MNIST's digits are white on black, fitted into a box of 20 x 20 pixels with their proportions
+kept, and put into 28 x 28 pixels with their centre of mass in the middle (Y. LeCun, "The MNIST
+database"). A network that has learnt from those can only read a picture that looks the same.
+"""
+
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lowlevel_mnist.errors import UserError
+
+SIDE, BOX = 28, 20
+FORMATS = ("PNG", "JPEG", "GIF", "BMP")
+MOST_PIXELS = 50_000_000  # as many as a very good camera makes
+LEAST_CONTRAST = 16  # of 255 shades; below it there is nothing but noise
+FAINT = 0.2  # ink below this part of the darkest is paper: shadows, noise, JPEG's ripples
+
+
+def read(path):
+    """Reads a picture and returns it in MNIST's form.
+
+    path: `pathlib.Path` of a PNG, JPEG, GIF or BMP of any size, in colour or grey, with or
+        without transparency, dark on light or light on dark.
+    Returns a `uint8` array [28, 28].
+    Raises `UserError` where there is no such picture, it is too large, or has but one colour.
+    """
+    return centre(fit(find_ink(path, decode(path))))
+
+
+def decode(path):
+    """Returns the shades of a picture, `float` [height, width], 0 black and 255 white."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            picture = Image.open(path, formats=FORMATS)  # reads no more than the header
+        with picture:
+            if not 0 < picture.width * picture.height <= MOST_PIXELS:
+                raise UserError(
+                    f"{path} is {picture.width}x{picture.height} pixels large; a picture may "
+                    f"have {MOST_PIXELS:,} pixels."
+                )
+            return _shades(ImageOps.exif_transpose(picture))
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path} is too large: {error}.") from error
+    except UnidentifiedImageError as error:
+        raise UserError(f"{path} is no picture in {', '.join(FORMATS)}.") from error
+    # What Pillow raises for a file that is missing or damaged.
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"The picture {path} can't be read: {reason}.") from error
+
+
+def _shades(picture):
+    """Puts a transparent picture on paper that its ink stands out from, and takes the colour."""
+    if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip at 255
+        picture = Image.fromarray(np.uint8(np.asarray(picture) // 257))
+    shades = np.asarray(picture.convert("LA"), np.float64)
+    brightness, opacity = shades[..., 0], shades[..., 1] / 255
+    if opacity.sum() == 0:
+        return np.zeros_like(brightness)
+    ink = (brightness * opacity).sum() / opacity.sum()
+    paper = 0 if ink > 127.5 and opacity.min() < 0.5 else 255
+    return brightness * opacity + paper * (1 - opacity)
+
+
+def find_ink(path, shades):
+    """Returns how much ink is where, `float` [height, width], 0 for paper to 1.
+
+    Paper is the shade in the middle of those along the border; ink is what differs from it in
+    the direction, lighter or darker, in which more differs. `path` is for the error's text.
+    """
+    border = np.concatenate([shades[0], shades[-1], shades[:, 0], shades[:, -1]])
+    difference = shades - np.median(border)
+    lighter, darker = difference.clip(0), (-difference).clip(0)
+    ink = lighter if lighter.sum() > darker.sum() else darker
+    if ink.max() < LEAST_CONTRAST:
+        raise UserError(f"The picture {path} has only one colour; there is no digit to see.")
+    ink /= ink.max()
+    return np.where(ink < FAINT, 0, ink)
+
+
+def fit(ink):
+    """Cuts out the ink and scales it, proportions kept, until its longer side is 20 pixels.
+
+    Returns a `uint8` array of at most [20, 20], the darkest ink 255.
+    """
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = cut.shape
+    scale = BOX / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    picture = Image.fromarray(np.uint8(255 * cut + 0.5)).resize(size, Image.Resampling.HAMMING)
+    scaled = np.asarray(picture, np.float64)
+    return np.uint8(255 * scaled / scaled.max() + 0.5)
+
+
+def centre(digit):
+    """Returns `uint8` [28, 28], black, with the digit's centre of mass in the middle."""
+    image = np.zeros((SIDE, SIDE), np.uint8)
+    starts = []
+    for axis, length in enumerate(digit.shape):
+        mass = digit.sum(axis=1 - axis, dtype=float)
+        middle = (mass @ np.arange(length)) / mass.sum()
+        starts.append(min(max(round(SIDE / 2 - middle), 0), SIDE - length))
+    top, left = starts
+    image[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
+    return image

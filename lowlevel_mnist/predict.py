@@ -1,0 +1,60 @@
+"""`python -m lowlevel_mnist.predict`: reads pictures of digits that a person has made."""
+
+import pathlib
+
+from lowlevel_mnist import cli, data, runs, startup
+from lowlevel_mnist.errors import UserError
+
+MOST_PICTURES = 400
+SHADES = " .:-=+*#%@"  # from paper to ink, for the terminal
+
+
+def parse():
+    parser = cli.Parser("predict", "Reads pictures of digits: PNG, JPEG, GIF or BMP of any size.")
+    cli.add_run_flag(parser)
+    parser.add_argument("images", type=pathlib.Path, nargs="+", metavar="IMAGE", help="a picture")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse()
+    run = runs.find(arguments.run)
+    if run.metrics["layer_sizes"][0] != 28 * 28:
+        raise UserError(f"The run {run.folder} was not trained on images of 28x28 pixels.")
+    if len(arguments.images) > MOST_PICTURES:
+        raise UserError(
+            f"{len(arguments.images)} pictures are more than the {MOST_PICTURES} at a "
+            "time that fit on one sheet."
+        )
+    import numpy as np
+
+    from lowlevel_mnist import pictures
+
+    images = np.stack([pictures.read(path) for path in arguments.images])
+    # TensorFlow takes seconds to import: not before the run and the pictures are found good.
+    startup.import_tensorflow()
+    from lowlevel_mnist import checkpoints, metrics, plots
+
+    probabilities = metrics.predict(checkpoints.load_model(run), images)
+    names = data.class_names(run.metrics["dataset"], run.metrics["layer_sizes"][-1])
+    for path, image, chances in zip(arguments.images, images, probabilities, strict=True):
+        print_prediction(path, image, chances, names)
+    file = run.folder / "predictions.png"
+    titles = [path.name for path in arguments.images]
+    runs.save_picture(file, plots.predictions, images, probabilities, names, titles)
+    print(f"Saved in {file}")
+
+
+def print_prediction(path, image, chances, names):
+    """Prints the picture as it was understood, and the table of probabilities."""
+    print(f"{path}, as it was understood:")
+    for row in image:
+        print("".join(2 * SHADES[int(value) * (len(SHADES) - 1) // 255] for value in row).rstrip())
+    width = max(map(len, names))
+    for name, chance in zip(names, chances, strict=True):
+        print(f"{name:>{width}}  {chance:>6.1%}  {'#' * round(40 * chance)}".rstrip())
+    print(f"{path}: {names[chances.argmax()]} ({chances.max():.1%})\n")
+
+
+if __name__ == "__main__":
+    cli.run(main)

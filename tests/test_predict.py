@@ -1,0 +1,206 @@
+"""`predict` and what it makes of a person's own pictures."""
+
+import itertools
+import re
+import zlib
+
+import numpy as np
+import pytest
+from conftest import digit_arrays, run, write_idx_folder
+from PIL import Image
+
+from lowlevel_mnist import checkpoints, data, digits, metrics, pictures, runs
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a run of mlp-128-dropout on 6,000 built-in digits."""
+    base = tmp_path_factory.mktemp("trained")
+    folder = write_idx_folder(base / "data", digit_arrays(train=6000))
+    flags = ["--recipe", "mlp-128-dropout", "--data-dir", folder, "--epochs", 3, "--no-plots"]
+    done = run("train", *flags, "--output-dir", "runs/one", cwd=base)
+    assert done.returncode == 0, done.stderr
+    return base
+
+
+def saved_picture(image, path, generator):
+    """An image as a person might send it: enlarged, dark on light, off-centre on a canvas."""
+    canvas = np.full((260, 320), 255, np.uint8)
+    top, left = generator.integers(0, 120), generator.integers(0, 180)
+    enlarged = Image.fromarray(image).resize((140, 140), Image.Resampling.BICUBIC)
+    canvas[top : top + 140, left : left + 140] = 255 - np.asarray(enlarged)
+    Image.fromarray(canvas).save(path)
+    return path
+
+
+def agreement(base, images, tmp_path):
+    """The part of the images whose saved picture is read as the image itself."""
+    generator = np.random.default_rng(0)
+    paths = [
+        saved_picture(image, tmp_path / f"{number}.png", generator)
+        for number, image in enumerate(images)
+    ]
+    done = run("predict", "--run", base / "runs" / "one", *paths, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = [int(digit) for digit in re.findall(r"\.png: (\d) \([\d.]+%\)$", done.stdout, re.M)]
+    model = checkpoints.load_model(runs.find(base / "runs" / "one"))
+    return np.mean(metrics.predict(model, images).argmax(axis=1) == said)
+
+
+def test_200_built_in_digits_as_pictures(trained, tmp_path):
+    assert agreement(trained, digits.generate(200, seed=8, part="test")[0], tmp_path) >= 0.95
+
+
+def test_200_digits_of_mnist_as_pictures(trained, mnist_folder, tmp_path):
+    images = data.load("mnist", mnist_folder).test_images[:200]
+    assert agreement(trained, images, tmp_path) >= 0.95
+
+
+def test_what_is_printed_and_drawn(trained, tmp_path):
+    image = digits.generate(1, seed=3)[0][0]
+    path = saved_picture(image, tmp_path / "mine.png", np.random.default_rng(0))
+    done = run("predict", path, cwd=trained)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    shown = lines[1:29]
+    assert all(len(line) <= 56 for line in shown)
+    assert any("@" in line for line in shown)
+    table = [re.match(r"(\d) +([\d.]+)%", line) for line in lines[29:39]]
+    assert [row[1] for row in table] == list("0123456789")
+    assert sum(float(row[2]) for row in table) == pytest.approx(100, abs=0.5)
+    assert lines[-1] == "Saved in runs/one/predictions.png"
+    picture = trained / "runs" / "one" / "predictions.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def ink():
+    """A digit's ink, 0..1, enlarged and off-centre in 200x150."""
+    image = Image.fromarray(digits.generate(1, seed=5)[0][0]).resize((112, 112))
+    canvas = np.zeros((150, 200))
+    canvas[30:142, 10:122] = np.asarray(image) / 255
+    return canvas
+
+
+def on_paper(ink, paper, pen):
+    """Colours mixed from paper and pen, `uint8` [height, width, 3]."""
+    paper, pen = np.array(paper), np.array(pen)
+    return np.uint8(paper + ink[..., None] * (pen - paper))
+
+
+def transparent(ink, pen):
+    opaque = np.zeros((*ink.shape, 4), np.uint8)
+    opaque[..., :3] = pen
+    opaque[..., 3] = np.uint8(255 * ink)
+    return Image.fromarray(opaque)
+
+
+FORMS = {
+    "white on black.png": lambda ink: Image.fromarray(np.uint8(255 * ink)),
+    "black on white.png": lambda ink: Image.fromarray(np.uint8(255 - 255 * ink)),
+    "blue on yellow.png": lambda ink: Image.fromarray(
+        on_paper(ink, (255, 240, 170), (20, 30, 150))
+    ),
+    "pale on grey.png": lambda ink: Image.fromarray(on_paper(ink, (90, 90, 95), (210, 215, 220))),
+    "photo.jpg": lambda ink: Image.fromarray(on_paper(ink, (225, 220, 210), (50, 45, 60))),
+    "two colours.gif": lambda ink: Image.fromarray(np.uint8(255 * (ink < 0.5))).convert("1"),
+    "old.bmp": lambda ink: Image.fromarray(on_paper(ink, (255, 255, 255), (0, 0, 0))),
+    "black on nothing.png": lambda ink: transparent(ink, (0, 0, 0)),
+    "white on nothing.png": lambda ink: transparent(ink, (255, 255, 255)),
+    "16 bit.png": lambda ink: Image.fromarray(np.uint16(65535 * ink)),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_any_colours_and_format_give_the_same_digit(ink, tmp_path, name):
+    FORMS["white on black.png"](ink).save(tmp_path / "plain.png")
+    FORMS[name](ink).save(tmp_path / name)
+    plain, other = (pictures.read(tmp_path / file).astype(float) for file in ("plain.png", name))
+    # A box one pixel smaller, where two colours cut the faint ink off, may move the middle.
+    shifts = itertools.product((-1, 0, 1), repeat=2)
+    nearest = min(np.abs(plain - np.roll(other, shift, (0, 1))).mean() for shift in shifts)
+    assert nearest < 0.25 * plain.mean()
+
+
+def test_a_picture_is_brought_to_mnist_s_form(ink, tmp_path):
+    FORMS["black on white.png"](ink).save(tmp_path / "a.png")
+    image = pictures.read(tmp_path / "a.png")
+    assert (image.shape, image.dtype, image.max()) == ((28, 28), np.uint8, 255)
+    rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+    mass = image.sum(dtype=float)
+    for axis in (0, 1):
+        centre = (image.sum(axis=1 - axis) @ np.arange(28)) / mass
+        assert abs(centre - 14) <= 0.51
+
+
+def refuse(tmp_path, base, *arguments):
+    before = sorted((base / "runs" / "one").iterdir())
+    done = run("predict", "--run", base / "runs" / "one", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert sorted((base / "runs" / "one").iterdir()) == before
+    return done.stderr
+
+
+def huge_png(path):
+    """A valid PNG header of 60,000 x 60,000 pixels, and nothing else."""
+    Image.new("L", (1, 1)).save(path)
+    content = bytearray(path.read_bytes())
+    content[16:24] = (60_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        ("missing", "No such file"),
+        ("folder", "directory"),
+        ("empty", "no picture in PNG"),
+        ("text", "no picture in PNG"),
+        ("cut", "can't be read"),
+        ("webp", "no picture in PNG"),
+        ("no pixels", "bad.png"),
+        ("enormous", "large"),
+        ("one colour", "only one colour"),
+        ("all transparent", "only one colour"),
+    ],
+)
+def test_a_bad_picture(trained, tmp_path, ink, kind, word):
+    path = tmp_path / "bad.png"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("a seven")
+    elif kind == "cut":
+        FORMS["black on white.png"](ink).save(path)
+        path.write_bytes(path.read_bytes()[:300])
+    elif kind == "webp":
+        FORMS["black on white.png"](ink).save(path, format="WEBP")
+    elif kind == "no pixels":
+        FORMS["old.bmp"](ink).save(path, format="BMP")
+        content = bytearray(path.read_bytes())
+        content[18:26] = bytes(8)
+        path.write_bytes(content)
+    elif kind == "enormous":
+        huge_png(path)
+    elif kind == "one colour":
+        Image.new("RGB", (50, 50), (120, 80, 30)).save(path)
+    elif kind == "all transparent":
+        Image.new("RGBA", (50, 50), (255, 0, 0, 0)).save(path)
+    good = saved_picture(
+        digits.generate(1, seed=3)[0][0], tmp_path / "ok.png", np.random.default_rng(0)
+    )
+    assert word in refuse(tmp_path, trained, good, path)
+
+
+def test_a_run_on_images_of_another_size(small_folder, tmp_path):
+    run("train", "--data-dir", small_folder, "--output-dir", "small", "--no-plots", cwd=tmp_path)
+    done = run("predict", "--run", "small", "any.png", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "28x28" in done.stderr
