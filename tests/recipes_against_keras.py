@@ -1,12 +1,14 @@
 """The accuracies of every recipe beside those of Keras, on the same data and seeds.
 
-    python tests/recipes_against_keras.py [RECIPE ...]
+    python tests/recipes_against_keras.py [--seeds FIRST END] [RECIPE ...]
 
-trains each recipe with seeds 0 to 4 by its command, and the same network with Keras's `fit`, and
-prints a row of README's table for each: means over the seeds and, in brackets, lowest and highest.
+trains each recipe with seeds from FIRST to below END (0 to 4) by its command, and the same network
+with Keras's `fit`, and prints a row of README's table for each: means over the seeds and, in
+brackets, lowest and highest.
 LOWLEVEL_MNIST_DATA must hold MNIST and Fashion-MNIST.
 """
 
+import argparse
 import json
 import pathlib
 import subprocess
@@ -19,7 +21,6 @@ from lowlevel_mnist import data, startup
 from lowlevel_mnist.recipes import RECIPES
 
 keras = startup.import_tensorflow().keras
-SEEDS = range(5)
 KEYS = ("accuracy", "val_accuracy", "test_accuracy")
 
 
@@ -80,11 +81,11 @@ def as_input(images, labels):
     return images.reshape(len(images), -1).astype(np.float32) / 255, labels
 
 
-def row(recipe):
+def row(recipe, seeds):
     """Trains everything and returns the row of the table."""
     dataset = data.load("mnist" if recipe.dataset == "auto" else recipe.dataset)
-    ours = [train_ours(recipe, dataset, seed) for seed in SEEDS]
-    theirs = [train_keras(recipe, dataset, seed) for seed in SEEDS]
+    ours = [train_ours(recipe, dataset, seed) for seed in seeds]
+    theirs = [train_keras(recipe, dataset, seed) for seed in seeds]
     cells = []
     for key in KEYS:
         for results in (ours, theirs):
@@ -98,7 +99,11 @@ def spread(values):
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, nargs=2, default=(0, 5), metavar=("FIRST", "END"))
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="(default: all)")
+    arguments = parser.parse_args()
     print("| recipe | training: ours | Keras | validation: ours | Keras | test: ours | Keras |")
     print("|---|---|---|---|---|---|---|")
-    for name in sys.argv[1:] or RECIPES:
-        print(row(RECIPES[name]), flush=True)
+    for name in arguments.recipes or RECIPES:
+        print(row(RECIPES[name], range(*arguments.seeds)), flush=True)
