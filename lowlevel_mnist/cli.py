@@ -78,7 +78,7 @@ def run(command):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXIT_UNREAD) from None
     except KeyboardInterrupt:
-        print("Interrupted; nothing of this command was kept.", file=sys.stderr, flush=True)
+        print("Interrupted; an unfinished run is not kept.", file=sys.stderr, flush=True)
         # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
         os._exit(EXIT_INTERRUPTED)
 
@@ -86,6 +86,16 @@ def run(command):
 def _end(message, code):
     print(message, file=sys.stderr)
     raise SystemExit(code)
+
+
+def save_picture(path, draw, *arguments):
+    """Saves a picture as `plots.save` does. Raises `UserError` where that is impossible."""
+    from lowlevel_mnist import plots  # Matplotlib, only where a picture is drawn
+
+    try:
+        plots.save(path, draw, *arguments)
+    except (OSError, ValueError) as error:
+        raise UserError(f"The picture {path} can't be saved: {error}.") from error
 
 
 def show_progress(epoch, epochs, progress):

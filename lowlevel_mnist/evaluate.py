@@ -4,6 +4,7 @@ import json
 import pathlib
 
 from lowlevel_mnist import cli, runs, startup
+from lowlevel_mnist.errors import UserError
 
 CONFUSED_PAIRS = 5
 
@@ -34,11 +35,7 @@ def main():
     test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
     matrix, names = test.confusion_matrix, dataset.class_names
     if arguments.json:
-        write_json(arguments.json, dataset, test)
-    own = arguments.data_dir is None
-    picture = run.folder / f"confusion_matrix{'' if own else f'-{dataset.name}'}.png"
-    title = f"{dataset.title}: {test.accuracy:.2%} of the test images are right"
-    runs.save_picture(picture, plots.confusion_matrix, matrix, names, title)
+        write_json(arguments.json, run, dataset, test)
     print(
         f"Run {run.folder}: {run.metrics['recipe']}\n"
         f"Data: {dataset.title}, {dataset.provenance}\n"
@@ -48,10 +45,15 @@ def main():
     print_classes(metrics.per_class(matrix), names)
     print_matrix(matrix, names)
     print_confused(metrics.most_confused(matrix, CONFUSED_PAIRS), names)
+    own = arguments.data_dir is None
+    picture = run.folder / f"confusion_matrix{'' if own else f'-{dataset.name}'}.png"
+    title = f"{dataset.title}: {test.accuracy:.2%} of the test images are right"
+    cli.save_picture(picture, plots.confusion_matrix, matrix, names, title)
     print(f"\nSaved in {picture}")
 
 
-def write_json(path, dataset, test):
+def write_json(path, run, dataset, test):
+    """Writes the results: a file whole or not at all, a device or pipe as they come."""
     results = {
         "dataset": dataset.name,
         "dataset_verified": dataset.verified,
@@ -59,9 +61,14 @@ def write_json(path, dataset, test):
         "test_accuracy": test.accuracy,
         "confusion_matrix": test.confusion_matrix.tolist(),
     }
-    with runs.whole_file(path) as file:
-        json.dump(results, file, indent=2)
-        file.write("\n")
+    text = json.dumps(results, indent=2, allow_nan=False) + "\n"
+    if path.is_dir() or path.resolve() == (run.folder / "metrics.json").resolve():
+        raise UserError(f"The results can't be written to {path}; choose a file of their own.")
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    with runs.whole_file(path.resolve()) as file:
+        file.write(text)
 
 
 def print_classes(classes, names):

@@ -8,6 +8,8 @@ database"). A network that has learnt from those can only read a picture that lo
 import warnings
 
 import numpy as np
+
+# Pillow comes with Matplotlib, which can't do without it.
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lowlevel_mnist.errors import UserError
@@ -15,6 +17,8 @@ from lowlevel_mnist.errors import UserError
 SIDE, BOX = 28, 20
 FORMATS = ("PNG", "JPEG", "GIF", "BMP")
 MOST_PIXELS = 50_000_000  # as many as a very good camera makes
+LONGEST_SIDE = 400  # pixels; a larger picture is averaged down, its noise with it
+SPECKS = 0.002  # part of the ink that may lie outside the digit at each side
 LEAST_CONTRAST = 16  # of 255 shades; below it there is nothing but noise
 FAINT = 0.2  # ink below this part of the darkest is paper: shadows, noise, JPEG's ripples
 
@@ -56,8 +60,11 @@ def decode(path):
 def _shades(picture):
     """Puts a transparent picture on paper that its ink stands out from, and takes the colour."""
     if picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would clip at 255
-        picture = Image.fromarray(np.uint8(np.asarray(picture) // 257))
-    shades = np.asarray(picture.convert("LA"), np.float64)
+        shades = np.asarray(picture, np.float64)
+        picture = Image.fromarray(np.uint8(255 * shades / max(shades.max(), 1)))
+    picture = picture.convert("LA")
+    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    shades = np.asarray(picture, np.float64)
     brightness, opacity = shades[..., 0], shades[..., 1] / 255
     if opacity.sum() == 0:
         return np.zeros_like(brightness)
@@ -77,7 +84,9 @@ def find_ink(path, shades):
     lighter, darker = difference.clip(0), (-difference).clip(0)
     ink = lighter if lighter.sum() > darker.sum() else darker
     if ink.max() < LEAST_CONTRAST:
-        raise UserError(f"The picture {path} has only one colour; there is no digit to see.")
+        raise UserError(
+            f"The picture {path} has only one colour, or nearly so; there is no digit to see."
+        )
     ink /= ink.max()
     return np.where(ink < FAINT, 0, ink)
 
@@ -87,14 +96,20 @@ def fit(ink):
 
     Returns a `uint8` array of at most [20, 20], the darkest ink 255.
     """
-    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
-    cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cut = ink[_extent(ink.sum(axis=1)), _extent(ink.sum(axis=0))]
     height, width = cut.shape
     scale = BOX / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     picture = Image.fromarray(np.uint8(255 * cut + 0.5)).resize(size, Image.Resampling.HAMMING)
     scaled = np.asarray(picture, np.float64)
     return np.uint8(255 * scaled / scaled.max() + 0.5)
+
+
+def _extent(mass):
+    """Returns the slice of a row or column sum that leaves out specks: SPECKS at either end."""
+    part = np.cumsum(mass) / mass.sum()
+    first, last = np.searchsorted(part, [SPECKS, 1 - SPECKS], side="right")
+    return slice(first, min(last, len(mass) - 1) + 1)
 
 
 def centre(digit):

@@ -172,19 +172,27 @@ def random_predictions(figure, images, labels, probabilities, class_names, title
     figure.suptitle(f"{title}; bars: the probability of each class", fontsize=13)
 
 
-def predictions(figure, images, probabilities, class_names, titles):
+def predictions(figure, images, probabilities, class_names, titles, learnt_on):
     """Draws images with the probabilities of all classes.
 
-    images: `uint8` [n, height, width]; probabilities: float [n, classes]; titles: list of strings.
+    images: `uint8` [n, height, width]; probabilities: float [n, classes]; titles: list of strings;
+    learnt_on: the title of the data set that the network has learnt on.
     """
     axes = _grid(figure, len(images), 6, _panel_with_bars(class_names))
     for axis, image, chances, title in zip(axes, images, probabilities, titles, strict=True):
         said = chances.argmax()
         axis.imshow(image, cmap="gray", vmin=0, vmax=255)
-        short = title if len(title) <= 16 else f"{title[:7]}…{title[-8:]}"
-        axis.set_title(f"{short}\n{class_names[said]}, {chances[said]:.1%}", fontsize=10)
+        short = title if len(title) <= 16 else f"{title[:7]}...{title[-6:]}"
+        short = short.encode("latin-1", errors="replace").decode("latin-1")  # what the font has
+        axis.set_title(
+            f"{short}\n{class_names[said]}, {chances[said]:.1%}", fontsize=10, parse_math=False
+        )
         _bars(axis.inset_axes([0, -0.38, 1, 0.3]), chances, class_names)
-    figure.suptitle("As understood; bars: the probability of each class", fontsize=13)
+    figure.suptitle(
+        f"As understood by a network that learnt on {learnt_on}; bars: the probability of each "
+        "class",
+        fontsize=13,
+    )
 
 
 def _panel_with_bars(class_names):

@@ -36,24 +36,30 @@ def main():
     from lowlevel_mnist import checkpoints, metrics, plots
 
     probabilities = metrics.predict(checkpoints.load_model(run), images)
-    names = data.class_names(run.metrics["dataset"], run.metrics["layer_sizes"][-1])
-    for path, image, chances in zip(arguments.images, images, probabilities, strict=True):
-        print_prediction(path, image, chances, names)
-    file = run.folder / "predictions.png"
-    titles = [path.name for path in arguments.images]
-    runs.save_picture(file, plots.predictions, images, probabilities, names, titles)
-    print(f"Saved in {file}")
+    learnt_on = run.metrics["dataset"]
+    names = data.class_names(learnt_on, run.metrics["layer_sizes"][-1])
+    # A file's name may have bytes that are no text.
+    files = [str(path).encode(errors="replace").decode() for path in arguments.images]
+    print(f"Run {run.folder}: {run.metrics['recipe']}, learnt on {data.TITLES[learnt_on]}\n")
+    for file, image, chances in zip(files, images, probabilities, strict=True):
+        print_prediction(file, image, chances, names)
+    picture = run.folder / "predictions.png"
+    titles = [pathlib.PurePath(file).name for file in files]
+    cli.save_picture(
+        picture, plots.predictions, images, probabilities, names, titles, data.TITLES[learnt_on]
+    )
+    print(f"Saved in {picture}")
 
 
-def print_prediction(path, image, chances, names):
+def print_prediction(file, image, chances, names):
     """Prints the picture as it was understood, and the table of probabilities."""
-    print(f"{path}, as it was understood:")
+    print(f"{file}, as it was understood:")
     for row in image:
         print("".join(2 * SHADES[int(value) * (len(SHADES) - 1) // 255] for value in row).rstrip())
     width = max(map(len, names))
     for name, chance in zip(names, chances, strict=True):
         print(f"{name:>{width}}  {chance:>6.1%}  {'#' * round(40 * chance)}".rstrip())
-    print(f"{path}: {names[chances.argmax()]} ({chances.max():.1%})\n")
+    print(f"{file}: {names[chances.argmax()]} ({chances.max():.1%})\n")
 
 
 if __name__ == "__main__":

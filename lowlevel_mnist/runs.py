@@ -14,8 +14,6 @@ from lowlevel_mnist.errors import UserError
 RUNS = pathlib.Path("runs")
 HISTORY_FIELDS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
 
-REQUIRED = {"dataset", "data_dir", "dtype", "layer_sizes", "recipe"}  # what another command reads
-
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -25,35 +23,49 @@ class Run:
     metrics: dict
 
 
-def default_folder(recipe_name):
-    """Returns the `pathlib.Path` of a new run's folder: runs/<UTC time>-<recipe>."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return RUNS / f"{now:%Y%m%dT%H%M%SZ}-{recipe_name}"
-
-
 @contextlib.contextmanager
-def new_folder(folder):
-    """Makes a run's folder, and takes back all that is in it where the run does not finish.
+def new_folder(folder, recipe_name):
+    """Makes a run's folder, and takes back all that it made where the run does not finish.
 
+    folder: `pathlib.Path`, absent or empty; None for a new runs/<UTC time>-<recipe>.
     Raises `UserError` where the folder can't be made or is not empty.
     """
-    existed = folder.is_dir()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder is None:
+            folder, made = _make_default(recipe_name), 1
+        else:
+            made = sum(not parent.exists() for parent in (folder, *folder.parents))
+            folder.mkdir(parents=True, exist_ok=True)
         occupied = any(folder.iterdir())
     except OSError as error:
         raise UserError(
-            f"The output folder {folder} can't be made: {error.strerror}. Choose another one."
+            f"The output folder {folder or RUNS} can't be made: {error.strerror}. Choose another "
+            "one with --output-dir."
         ) from error
     if occupied:
         raise UserError(f"The output folder {folder} is not empty; choose another one.")
     try:
         yield folder
     except BaseException:
-        shutil.rmtree(folder)
-        if existed:
-            folder.mkdir()
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with contextlib.suppress(OSError):  # a parent in which somebody else has put something
+            for path in (folder, *folder.parents)[:made]:
+                path.rmdir()
         raise
+
+
+def _make_default(recipe_name):
+    """Makes and returns runs/<UTC time>-<recipe>, with -2, -3 ... where that is taken."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    name = f"{now:%Y%m%dT%H%M%SZ}-{recipe_name}"
+    RUNS.mkdir(exist_ok=True)
+    folder, number = RUNS / name, 1
+    while folder.exists():
+        number += 1
+        folder = RUNS / f"{name}-{number}"
+    folder.mkdir()  # fails, and loses nothing, where another run has just made it
+    return folder
 
 
 def write(run):
@@ -80,16 +92,8 @@ def whole_file(path):
         unfinished.replace(path)
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}.") from error
-
-
-def save_picture(path, draw, *arguments):
-    """Saves a picture as `plots.save` does. Raises `UserError` where that is impossible."""
-    from lowlevel_mnist import plots  # Matplotlib, only where a picture is drawn
-
-    try:
-        plots.save(path, draw, *arguments)
-    except (OSError, ValueError) as error:
-        raise UserError(f"The picture {path} can't be saved: {error}.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def find(folder=None):
@@ -115,20 +119,29 @@ def find(folder=None):
         ) from error
     except ValueError as error:
         raise UserError(f"{path} is damaged: it is not JSON ({error}).") from error
-    missing = REQUIRED - metrics.keys() if isinstance(metrics, dict) else REQUIRED
-    if missing:
-        raise UserError(f"{path} is not that of a run: it lacks {', '.join(sorted(missing))}.")
-    if not _describes_layers(metrics["layer_sizes"]):
-        raise UserError(f"{path} is damaged: its layer_sizes are {metrics['layer_sizes']!r}.")
+    wrong = _find_wrong(metrics)
+    if wrong:
+        raise UserError(f"{path} is not that of a run: its {wrong} is missing or wrong.")
     return Run(folder, metrics)
 
 
-def _describes_layers(sizes):
-    return (
-        isinstance(sizes, list)
+def _find_wrong(metrics):
+    """Returns the first key, of those that other commands read, without a value that fits."""
+    if not isinstance(metrics, dict):
+        return "content"
+    said = {key: metrics.get(key) for key in ("recipe", "dataset", "data_dir", "dtype")}
+    sizes = metrics.get("layer_sizes")
+    fits = {
+        "recipe": isinstance(said["recipe"], str),
+        "dataset": isinstance(said["dataset"], str) and said["dataset"] in data.TITLES,
+        "data_dir": isinstance(said["data_dir"], str)
+        or (said["data_dir"] is None and said["dataset"] != "custom"),
+        "dtype": said["dtype"] in ("float32", "float64"),
+        "layer_sizes": isinstance(sizes, list)
         and len(sizes) >= 2
-        and all(type(size) is int and size > 0 for size in sizes)
-    )
+        and all(type(size) is int and size > 0 for size in sizes),
+    }
+    return next((key for key, right in fits.items() if not right), None)
 
 
 def load_data(run, data_dir=None):

@@ -64,7 +64,7 @@ def main():
 
 def check_file(file):
     """Raises `UserError` where no picture can be saved under this name."""
-    if file.suffix not in PICTURE_SUFFIXES:
+    if file.suffix.lower() not in PICTURE_SUFFIXES:
         raise UserError(
             f"The picture can't be saved as {file}: its name must end in one of "
             f"{', '.join(PICTURE_SUFFIXES)}."
@@ -100,7 +100,7 @@ def show_picture(file, run, dataset, test, shown, title):
     if file is None and plots.show(*content):
         return
     file = file or run.folder / "random_predictions.png"
-    runs.save_picture(file, *content)
+    cli.save_picture(file, *content)
     print(f"Saved in {file}")
 
 

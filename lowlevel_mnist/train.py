@@ -11,6 +11,7 @@ from lowlevel_mnist.errors import DivergedError, UnreachableError, UserError
 from lowlevel_mnist.recipes import OPTIMIZERS, RECIPES, Recipe
 
 RANDOM_IMAGES = 24
+MOST_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
 
 
 def parse():
@@ -37,7 +38,7 @@ def parse():
     recipe = "(default: the recipe's)"
     parser.add_argument(
         "--hidden-units",
-        type=cli.whole_number(1),
+        type=cli.whole_number(1, MOST_UNITS),
         nargs="+",
         metavar="N",
         help=f"units of each hidden layer {recipe}",
@@ -109,7 +110,7 @@ def main():
             f"--batch-size {recipe.batch_size} is larger than the data: there are "
             f"{len(training[1]):,} training images. Choose a smaller one."
         )
-    with runs.new_folder(arguments.output_dir or runs.default_folder(recipe.name)) as folder:
+    with runs.new_folder(arguments.output_dir, recipe.name) as folder:
         run = train(recipe, dataset, training, validation, arguments, folder)
     print_results(run, dataset)
 
@@ -306,7 +307,7 @@ def draw_pictures(run, dataset, test, model):
             f"What speaks for each class and what against, learnt on {title}",
         )
     for file, (draw, *content) in pictures.items():
-        runs.save_picture(run.folder / file, draw, *content)
+        cli.save_picture(run.folder / file, draw, *content)
 
 
 def print_results(run, dataset):

@@ -1,6 +1,7 @@
 """What a user can get wrong: one or two sentences on stderr, exit code 2, nothing half-written."""
 
 import gzip
+import json
 import zipfile
 
 import numpy as np
@@ -211,6 +212,21 @@ def test_an_output_folder_that_is_a_file(tmp_path, small_folder):
     assert (tmp_path / "run").read_text() == "a file"
 
 
+def test_an_empty_output_folder_comes_back_empty(tmp_path, small_folder):
+    """Also as the current folder and through a link, whose own life is not the run's business."""
+    (tmp_path / "run").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("run")
+    flags = ["--data-dir", small_folder, "--learning-rate", "1e38", "--no-plots"]
+    for folder, cwd in [("run", tmp_path), ("link", tmp_path), (".", tmp_path / "run")]:
+        done = run("train", *flags, "--output-dir", folder, cwd=cwd)
+        assert done.returncode == 3, done.stderr
+        assert list((tmp_path / "run").iterdir()) == []
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "link").is_symlink()
+    assert run("train", *flags, "--output-dir", "a/b/c", cwd=tmp_path).returncode == 3
+    assert not (tmp_path / "a").exists()
+
+
 def test_show_random_without_any_run(tmp_path):
     assert_refused(run("show_random", cwd=tmp_path), "no run in", "lowlevel_mnist.train")
 
@@ -222,7 +238,7 @@ def test_show_random_without_any_run(tmp_path):
         (b"{", ["not JSON"]),
         (b"\xff\xfe", ["not JSON"]),
         (b"[1]", ["is not that of a run"]),
-        (b'{"dataset": "mnist"}', ["lacks", "layer_sizes"]),
+        (b'{"dataset": "mnist"}', ["is not that of a run", "recipe"]),
     ],
 )
 def test_show_random_with_a_folder_that_is_no_run(tmp_path, content, words):
@@ -230,6 +246,39 @@ def test_show_random_with_a_folder_that_is_no_run(tmp_path, content, words):
     if content is not None:
         (tmp_path / "run" / "metrics.json").write_bytes(content)
     assert_refused(run("show_random", "--run", "run", cwd=tmp_path), "run", *words)
+
+
+@pytest.mark.parametrize("command", ["show_random", "evaluate", "predict"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("dataset", 5),
+        ("dataset", ["mnist"]),
+        ("dataset", "../.."),
+        ("dataset", None),
+        ("dataset", "custom"),
+        ("data_dir", 5),
+        ("data_dir", ["/"]),
+        ("dtype", "foo"),
+        ("layer_sizes", [784]),
+        ("layer_sizes", [784, -1]),
+        ("layer_sizes", [784, True]),
+    ],
+)
+def test_a_run_whose_metrics_are_odd(tmp_path, command, key, value):
+    metrics = {
+        "recipe": "softmax",
+        "dataset": "mnist",
+        "data_dir": None,
+        "dtype": "float32",
+        "layer_sizes": [784, 10],
+    }
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.json").write_text(json.dumps({**metrics, key: value}))
+    arguments = ["any.png"] if command == "predict" else []
+    done = run(command, "--run", "run", *arguments, cwd=tmp_path)
+    wrong = "data_dir" if value == "custom" else key
+    assert_refused(done, "run/metrics.json is not that of a run", wrong)
 
 
 @pytest.mark.parametrize(

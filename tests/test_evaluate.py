@@ -93,6 +93,27 @@ def test_a_json_that_cannot_be_written(trained, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_json_that_is_something_else(trained, tmp_path):
+    own = (trained / "runs" / "one" / "metrics.json").read_bytes()
+    for name in (tmp_path, "", "runs/one/metrics.json"):
+        done = run("evaluate", "--json", name, cwd=trained)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "file of their own" in done.stderr
+    assert (trained / "runs" / "one" / "metrics.json").read_bytes() == own
+    assert not list(tmp_path.parent.glob("*.unfinished"))
+
+
+def test_a_json_in_a_pipe_and_behind_a_link(trained, tmp_path):
+    done = run("evaluate", "--json", "/dev/stderr", cwd=trained)
+    assert done.returncode == 0
+    assert json.loads(done.stderr)["dataset"] == "custom"
+    (tmp_path / "link").symlink_to("target")
+    (tmp_path / "target").write_text("old")
+    run("evaluate", "--json", tmp_path / "link", cwd=trained)
+    assert (tmp_path / "link").is_symlink()
+    assert read_json(tmp_path / "target")["dataset"] == "custom"
+
+
 def test_classes_that_are_never_taken_or_never_there():
     rows = metrics.per_class(np.array([[3, 0, 1], [2, 0, 0], [0, 0, 0]]))
     assert rows[0] == {"precision": 0.6, "recall": 0.75, "f1": 2 * 3 / 9, "support": 4}

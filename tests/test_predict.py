@@ -1,6 +1,7 @@
 """`predict` and what it makes of a person's own pictures."""
 
 import itertools
+import os
 import re
 import zlib
 
@@ -63,10 +64,10 @@ def test_what_is_printed_and_drawn(trained, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    shown = lines[1:29]
+    shown = lines[3:31]
     assert all(len(line) <= 56 for line in shown)
     assert any("@" in line for line in shown)
-    table = [re.match(r"(\d) +([\d.]+)%", line) for line in lines[29:39]]
+    table = [re.match(r"(\d) +([\d.]+)%", line) for line in lines[31:41]]
     assert [row[1] for row in table] == list("0123456789")
     assert sum(float(row[2]) for row in table) == pytest.approx(100, abs=0.5)
     assert lines[-1] == "Saved in runs/one/predictions.png"
@@ -96,6 +97,17 @@ def transparent(ink, pen):
     return Image.fromarray(opaque)
 
 
+def with_speck(ink):
+    ink = ink.copy()
+    ink[-1, -1] = 1
+    return ink
+
+
+def with_noise(picture):
+    noise = np.random.default_rng(0).normal(0, 8, picture.shape[:2])[..., None]
+    return np.uint8(np.clip(picture + noise, 0, 255))
+
+
 FORMS = {
     "white on black.png": lambda ink: Image.fromarray(np.uint8(255 * ink)),
     "black on white.png": lambda ink: Image.fromarray(np.uint8(255 - 255 * ink)),
@@ -109,6 +121,15 @@ FORMS = {
     "black on nothing.png": lambda ink: transparent(ink, (0, 0, 0)),
     "white on nothing.png": lambda ink: transparent(ink, (255, 255, 255)),
     "16 bit.png": lambda ink: Image.fromarray(np.uint16(65535 * ink)),
+    "dim 16 bit.png": lambda ink: Image.fromarray(np.uint16(4095 * ink)),
+    "grey on nothing.png": lambda ink: transparent(ink, (0, 0, 0)).convert("LA"),
+    "palette.png": lambda ink: Image.fromarray(np.uint8(255 - 255 * ink)).convert("P"),
+    "print.jpg": lambda ink: Image.fromarray(on_paper(ink, (255, 255, 255), (0, 0, 0))).convert(
+        "CMYK"
+    ),
+    "large.png": lambda ink: Image.fromarray(np.uint8(255 * ink)).resize((2000, 1500)),
+    "speck.png": lambda ink: Image.fromarray(np.uint8(255 - 255 * with_speck(ink))),
+    "noise.png": lambda ink: Image.fromarray(with_noise(on_paper(ink, (200,) * 3, (30,) * 3))),
 }
 
 
@@ -121,6 +142,25 @@ def test_any_colours_and_format_give_the_same_digit(ink, tmp_path, name):
     shifts = itertools.product((-1, 0, 1), repeat=2)
     nearest = min(np.abs(plain - np.roll(other, shift, (0, 1))).mean() for shift in shifts)
     assert nearest < 0.25 * plain.mean()
+
+
+def test_a_photo_is_turned_as_its_camera_says(ink, tmp_path):
+    upright = FORMS["photo.jpg"](ink)
+    upright.save(tmp_path / "upright.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # taken with the camera turned: a quarter turn clockwise puts it right
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg", exif=exif)
+    upright, turned = (pictures.read(tmp_path / f"{name}.jpg") for name in ("upright", "turned"))
+    assert np.abs(upright.astype(float) - turned).mean() < 0.1 * upright.mean()
+
+
+@pytest.mark.parametrize("name", ["$\\foo$.png", "字.png", b"bad\xff.png", "a" * 90 + ".png"])
+def test_any_file_name(trained, tmp_path, name):
+    path = tmp_path / os.fsdecode(name)
+    saved_picture(digits.generate(1, seed=3)[0][0], path, np.random.default_rng(0))
+    done = run("predict", path, cwd=trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "learnt on custom data" in done.stdout
 
 
 def test_a_picture_is_brought_to_mnist_s_form(ink, tmp_path):

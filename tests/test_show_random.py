@@ -8,7 +8,10 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import digit_arrays, environment, pattern_arrays, run, write_idx_folder
+
+from lowlevel_mnist import checkpoints, runs
 
 ROW = re.compile(r" *(\d+)  +(\d+)  +([\d.]+)%  +(\d+)(  wrong)?")
 
@@ -132,6 +135,12 @@ def test_a_network_without_mistakes(tmp_path):
 
 
 def damage(folder, kind):
+    if kind == "not a number":
+        model = checkpoints.load_model(runs.find(folder))
+        model.biases[0].assign([np.nan] * 10)
+        shutil.rmtree(folder / "checkpoints")
+        checkpoints.save(folder, model, tf.Module())
+        return
     if kind == "no checkpoint":
         shutil.rmtree(folder / "checkpoints")
     elif kind == "cut checkpoint":
@@ -142,12 +151,18 @@ def damage(folder, kind):
             path.write_bytes(path.read_bytes()[:40])
     else:
         metrics = json.loads((folder / "metrics.json").read_text())
-        metrics["layer_sizes"] = [784, 9] if kind == "other network" else "many"
+        metrics["layer_sizes"] = {
+            "other network": [784, 9, 10],
+            "huge network": [784, 10**12, 10],
+            "no network": "many",
+        }[kind]
         (folder / "metrics.json").write_text(json.dumps(metrics))
 
 
 @pytest.mark.parametrize(
-    "kind", ["no checkpoint", "cut checkpoint", "cut index", "other network", "no network"]
+    "kind",
+    ["no checkpoint", "cut checkpoint", "cut index", "other network", "no network"]
+    + ["huge network", "not a number"],
 )
 def test_a_damaged_run(trained, tmp_path, kind):
     base, _ = trained
