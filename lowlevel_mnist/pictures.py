@@ -20,7 +20,7 @@ MOST_PIXELS = 50_000_000  # as many as a very good camera makes
 LONGEST_SIDE = 400  # pixels; a larger picture is averaged down, its noise with it
 SPECKS = 0.002  # part of the ink that may lie outside the digit at each side
 LEAST_CONTRAST = 16  # of 255 shades; below it there is nothing but noise
-FAINT = 0.2  # ink below this part of the darkest is paper: shadows, noise, JPEG's ripples
+FAINT = 0.2  # ink below this part of the darkest is paper: faint shadows, noise, JPEG's ripples
 
 
 def read(path):
