@@ -65,7 +65,10 @@ def write_json(path, run, dataset, test):
     if path.is_dir() or path.resolve() == (run.folder / "metrics.json").resolve():
         raise UserError(f"The results can't be written to {path}; choose a file of their own.")
     if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{path} can't be written: {error.strerror}.") from error
         return
     with runs.whole_file(path.resolve()) as file:
         file.write(text)

@@ -93,7 +93,8 @@ def whole_file(path):
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}.") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # mostly it is gone, and its folder may be no folder
+            unfinished.unlink()
 
 
 def find(folder=None):

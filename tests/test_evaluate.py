@@ -86,11 +86,13 @@ def test_data_of_another_kind(trained, tmp_path, arrays, word):
     assert not (tmp_path / "r.json").exists()
 
 
-def test_a_json_that_cannot_be_written(trained, tmp_path):
-    done = run("evaluate", "--json", tmp_path / "absent" / "r.json", cwd=trained)
+@pytest.mark.parametrize("name", ["absent/r.json", "file/r.json", "/dev/full"])
+def test_a_json_that_cannot_be_written(trained, tmp_path, name):
+    (tmp_path / "file").write_text("no folder")
+    done = run("evaluate", "--json", tmp_path / name, cwd=trained)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "r.json can't be written" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert f"{name} can't be written" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_json_that_is_something_else(trained, tmp_path):
