@@ -272,9 +272,8 @@ def train_epochs(recipe, model, optimizer, train_part, validation_part, seed):
 def check_finite(loss, recipe, when):
     if not math.isfinite(loss):
         raise DivergedError(
-            f"The cost became {loss} {when}: the training diverged. The learning rate of "
-            f"{recipe.learning_rate:g} is too large; without --learning-rate it is "
-            f"{RECIPES[recipe.name].learning_rate:g}."
+            f"The cost became {loss} {when}: the training diverged. Try a much smaller "
+            f"--learning-rate than {recipe.learning_rate:g}."
         )
 
 
