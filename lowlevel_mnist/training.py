@@ -60,6 +60,7 @@ def train_epoch(model, optimizer, pixels, one_hot, batch_size, dropout, seed, ep
     start = time.perf_counter()
     order = randomness.generator(seed, randomness.BATCH_ORDER, epoch).permutation(len(pixels))
     masks_of = dropout_masks(model.layer_sizes[1:-1], dropout, one_hot.dtype, seed, epoch)
+    steps_of_epoch = len(batch_sizes(len(order), batch_size))
     block_size = BLOCK_STEPS * batch_size
     steps, loss_sum, correct = 0, 0.0, 0
     for block_start in range(0, len(order), block_size):
@@ -80,7 +81,7 @@ def train_epoch(model, optimizer, pixels, one_hot, batch_size, dropout, seed, ep
         seen = block_start + len(block)
         yield Progress(
             step=steps,
-            steps=len(batch_sizes(len(order), batch_size)),
+            steps=steps_of_epoch,
             loss=loss_sum / seen,
             accuracy=correct / seen,
             seconds=time.perf_counter() - start,
