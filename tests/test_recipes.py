@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import digit_arrays, run, write_idx_folder
+from PIL import Image
 
 from lowlevel_mnist import checkpoints, data, metrics, optimizers, recipes, runs
 
@@ -85,13 +86,17 @@ def test_the_pictures(trained):
 
 
 def test_the_other_commands(trained):
-    _, base, saved = trained
+    recipe, base, saved = trained
     done = run("evaluate", "--json", "result.json", cwd=base)
     assert done.returncode == 0, done.stderr
     result = json.loads((base / "result.json").read_text())
     assert result["confusion_matrix"] == saved.metrics["confusion_matrix"]
     done = run("show_random", "--count", 3, cwd=base)
     assert done.returncode == 0, done.stderr
+    Image.fromarray(digit_arrays()[2][0]).save(base / "digit.png")
+    done = run("predict", "digit.png", cwd=base)
+    assert done.returncode == 0, done.stderr
+    assert f"{recipe.name}, learnt on custom data" in done.stdout
 
 
 def test_the_list(tmp_path):
