@@ -1,5 +1,6 @@
 """`train` as a user runs it: what it prints, what it leaves, and that one seed means one run."""
 
+import contextlib
 import csv
 import json
 import math
@@ -236,18 +237,25 @@ def test_a_terminal_shows_progress_on_one_line(small_run, tmp_path):
     ]
 
 
-def test_an_interrupted_run_leaves_nothing(small_run, tmp_path):
-    command = ["--data-dir", small_run[1], "--epochs", "100000", "--output-dir", "run"]
+@contextlib.contextmanager
+def training_until(start, *arguments, cwd):
+    """A `train` process that has just printed a line with this start."""
     with subprocess.Popen(
-        [sys.executable, "-m", "lowlevel_mnist.train", *map(str, command)],
-        cwd=tmp_path,
+        [sys.executable, "-u", "-m", "lowlevel_mnist.train", *map(str, arguments)],
+        cwd=cwd,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while not process.stdout.readline().startswith("Epoch 3/"):
-            pass
+        while not (line := process.stdout.readline()).startswith(start):
+            assert line, "the training ended before"
+        yield process
+
+
+def test_an_interrupted_run_leaves_nothing(small_run, tmp_path):
+    flags = ["--data-dir", small_run[1], "--epochs", 100_000, "--output-dir", "run"]
+    with training_until("Epoch 3/", *flags, cwd=tmp_path) as process:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -258,17 +266,8 @@ def test_an_interrupted_run_leaves_nothing(small_run, tmp_path):
 
 def test_a_finished_run_outlives_its_reader(small_run, tmp_path):
     """`| head` may go away while the last lines are printed; the run is complete by then."""
-    command = ["--data-dir", small_run[1], "--no-plots", "--output-dir", "run"]
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "lowlevel_mnist.train", *map(str, command)],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        while not process.stdout.readline().startswith("Epoch 5/"):
-            pass
+    flags = ["--data-dir", small_run[1], "--no-plots", "--output-dir", "run"]
+    with training_until("Epoch 5/", *flags, cwd=tmp_path) as process:
         process.stdout.close()
         said = process.stderr.read()
     assert process.returncode == 1
