@@ -10,6 +10,7 @@ from lowlevel_mnist.errors import DivergedError, UserError
 
 EXIT_UNREAD, EXIT_USER_ERROR, EXIT_DIVERGED, EXIT_INTERRUPTED = 1, 2, 3, 130
 BAR_WIDTH = 20
+PICTURE_SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,6 +87,17 @@ def run(command):
 def _end(message, code):
     print(message, file=sys.stderr)
     raise SystemExit(code)
+
+
+def check_picture_name(file):
+    """Raises `UserError` where no picture can be saved under this name."""
+    if file.suffix.lower() not in PICTURE_SUFFIXES:
+        raise UserError(
+            f"The picture can't be saved as {file}: its name must end in one of "
+            f"{', '.join(PICTURE_SUFFIXES)}."
+        )
+    if not file.parent.is_dir():
+        raise UserError(f"The picture can't be saved as {file}: there is no folder {file.parent}.")
 
 
 def save_picture(path, draw, *arguments):

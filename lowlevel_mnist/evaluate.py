@@ -1,9 +1,8 @@
 """`python -m lowlevel_mnist.evaluate`: tests a run's network, class by class."""
 
-import json
 import pathlib
 
-from lowlevel_mnist import cli, runs, startup
+from lowlevel_mnist import cli, files, runs, startup
 from lowlevel_mnist.errors import UserError
 
 CONFUSED_PAIRS = 5
@@ -53,7 +52,8 @@ def main():
 
 
 def write_json(path, run, dataset, test):
-    """Writes the results: a file whole or not at all, a device or pipe as they come."""
+    if path.resolve() == (run.folder / "metrics.json").resolve():
+        raise UserError(f"The results can't be written to {path}; choose a file of their own.")
     results = {
         "dataset": dataset.name,
         "dataset_verified": dataset.verified,
@@ -61,17 +61,7 @@ def write_json(path, run, dataset, test):
         "test_accuracy": test.accuracy,
         "confusion_matrix": test.confusion_matrix.tolist(),
     }
-    text = json.dumps(results, indent=2, allow_nan=False) + "\n"
-    if path.is_dir() or path.resolve() == (run.folder / "metrics.json").resolve():
-        raise UserError(f"The results can't be written to {path}; choose a file of their own.")
-    if path.exists() and not path.is_file():
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"{path} can't be written: {error.strerror}.") from error
-        return
-    with runs.whole_file(path.resolve()) as file:
-        file.write(text)
+    files.write_json(path, results)
 
 
 def print_classes(classes, names):

@@ -8,7 +8,7 @@ import json
 import pathlib
 import shutil
 
-from lowlevel_mnist import data
+from lowlevel_mnist import data, files
 from lowlevel_mnist.errors import UserError
 
 RUNS = pathlib.Path("runs")
@@ -70,31 +70,11 @@ def _make_default(recipe_name):
 
 def write(run):
     """Writes `history.csv` and then `metrics.json`, which makes the folder a finished run."""
-    with whole_file(run.folder / "history.csv") as file:
+    with files.whole_file(run.folder / "history.csv") as file:
         writer = csv.DictWriter(file, HISTORY_FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(run.metrics["history"])
-    with whole_file(run.folder / "metrics.json") as file:
-        json.dump(run.metrics, file, indent=2, allow_nan=False)
-        file.write("\n")
-
-
-@contextlib.contextmanager
-def whole_file(path):
-    """Opens a file that appears under its name only when all of it is written.
-
-    Raises `UserError` where it can't be written.
-    """
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
-            yield file
-        unfinished.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} can't be written: {error.strerror}.") from error
-    finally:
-        with contextlib.suppress(OSError):  # mostly it is gone, and its folder may be no folder
-            unfinished.unlink()
+    files.write_json(run.folder / "metrics.json", run.metrics)
 
 
 def find(folder=None):

@@ -4,9 +4,7 @@ import pathlib
 import secrets
 
 from lowlevel_mnist import cli, runs, startup
-from lowlevel_mnist.errors import UserError
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 MOST_IMAGES = 400  # more panels make a picture that no screen shows
 
 
@@ -39,7 +37,7 @@ def parse():
 def main():
     arguments = parse()
     if arguments.save:
-        check_file(arguments.save)
+        cli.check_picture_name(arguments.save)
     run = runs.find(arguments.run)
     dataset = runs.load_data(run)
     # TensorFlow takes seconds to import: not before the run and its data are found good.
@@ -60,17 +58,6 @@ def main():
         return
     print_table(dataset, test, shown)
     show_picture(arguments.save, run, dataset, test, shown, title)
-
-
-def check_file(file):
-    """Raises `UserError` where no picture can be saved under this name."""
-    if file.suffix.lower() not in PICTURE_SUFFIXES:
-        raise UserError(
-            f"The picture can't be saved as {file}: its name must end in one of "
-            f"{', '.join(PICTURE_SUFFIXES)}."
-        )
-    if not file.parent.is_dir():
-        raise UserError(f"The picture can't be saved as {file}: there is no folder {file.parent}.")
 
 
 def print_table(dataset, test, shown):

@@ -100,7 +100,7 @@ def test_a_json_that_is_something_else(trained, tmp_path):
     for name in (tmp_path, "", "runs/one/metrics.json"):
         done = run("evaluate", "--json", name, cwd=trained)
         assert (done.returncode, done.stdout) == (2, "")
-        assert "file of their own" in done.stderr
+        assert "choose a file" in done.stderr
     assert (trained / "runs" / "one" / "metrics.json").read_bytes() == own
     assert not list(tmp_path.parent.glob("*.unfinished"))
 
