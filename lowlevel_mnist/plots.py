@@ -9,6 +9,7 @@ import math
 import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from lowlevel_mnist import randomness
 
@@ -158,7 +159,7 @@ def random_predictions(figure, images, labels, probabilities, class_names, title
     for axis, image, label, chances in zip(axes, images, labels, probabilities, strict=True):
         said = chances.argmax()
         right = said == label
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        _image_above_bars(axis, image, chances, class_names, framed=not right)
         axis.set_title(
             f"{'✓' if right else '✗'} {class_names[said]}, {chances[said]:.1%}\n"
             f"true: {class_names[label]}",
@@ -166,9 +167,6 @@ def random_predictions(figure, images, labels, probabilities, class_names, title
             color="black" if right else ORANGE,
             fontweight="normal" if right else "bold",
         )
-        if not right:
-            axis.patch.set(edgecolor=ORANGE, linewidth=6)
-        _bars(axis.inset_axes([0, -0.38, 1, 0.3]), chances, class_names)
     figure.suptitle(f"{title}; bars: the probability of each class", fontsize=13)
 
 
@@ -181,34 +179,42 @@ def predictions(figure, images, probabilities, class_names, titles, learnt_on):
     axes = _grid(figure, len(images), 6, _panel_with_bars(class_names))
     for axis, image, chances, title in zip(axes, images, probabilities, titles, strict=True):
         said = chances.argmax()
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        _image_above_bars(axis, image, chances, class_names)
         short = title if len(title) <= 16 else f"{title[:7]}...{title[-6:]}"
         short = short.encode("latin-1", errors="replace").decode("latin-1")  # what the font has
         axis.set_title(
             f"{short}\n{class_names[said]}, {chances[said]:.1%}", fontsize=10, parse_math=False
         )
-        _bars(axis.inset_axes([0, -0.38, 1, 0.3]), chances, class_names)
     figure.suptitle(
-        f"As understood by a network that learnt on {learnt_on}; bars: the probability of each "
-        "class",
+        f"As understood by a network that learnt on {learnt_on}\n"
+        "bars: the probability of each class",
         fontsize=13,
     )
 
 
 def _panel_with_bars(class_names):
     """Returns width and height, in inches, of an image with the bars below it."""
-    return (1.5, 2.7) if max(map(len, class_names)) <= 2 else (1.9, 4.0)
+    return (1.5, 2.6) if max(map(len, class_names)) <= 2 else (1.9, 3.6)
 
 
-def _bars(axis, chances, class_names):
-    """Draws probabilities, 0 to 1, as bars; the largest is dark."""
+def _image_above_bars(axis, image, chances, class_names, framed=False):
+    """Draws an image, and below it probabilities, 0 to 1, as bars; the largest is dark.
+
+    All in one axes of unit width: axes of their own for the bars would double the time.
+    """
+    height = image.shape[0] / image.shape[1]
+    axis.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(0, 1, 0, height))
+    if framed:
+        frame = {"fill": False, "edgecolor": ORANGE, "linewidth": 3, "clip_on": False}
+        axis.add_patch(Rectangle((0, 0), 1, height, **frame))
+    count = len(chances)
+    places = (np.arange(count) + 0.5) / count
     colors = [BLUE if chance == chances.max() else "#9fc5de" for chance in chances]
-    axis.bar(range(len(chances)), chances, color=colors)
-    axis.set(ylim=(0, 1), yticks=[], xticks=[])
-    axis.spines[["top", "right", "left"]].set_visible(False)
-    if len(chances) <= MOST_NUMBERED_CLASSES:
+    axis.vlines(places, -0.38, 0.3 * chances - 0.38, colors, linewidth=70 / count)
+    axis.set(xlim=(0, 1), ylim=(-0.38, height))
+    if count <= MOST_NUMBERED_CLASSES:
         upright = max(map(len, class_names)) > 2
-        axis.set_xticks(range(len(chances)), class_names, fontsize=7, rotation=90 if upright else 0)
+        axis.set_xticks(places, class_names, fontsize=7, rotation=90 if upright else 0)
         axis.tick_params(length=0, pad=1)
 
 
