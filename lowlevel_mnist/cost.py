@@ -43,5 +43,7 @@ def cost_and_gradients(model, variables, images, one_hot, *masks):
     with tf.GradientTape() as tape:
         logits = model(images, *masks)
     costs, by_logits = cross_entropy(logits, one_hot)
-    gradients = tape.gradient(logits, variables, output_gradients=by_logits / len(images))
+    batch_size = tf.constant(images.shape[0], by_logits.dtype)
+    mean_by_logits = tf.raw_ops.RealDiv(x=by_logits, y=batch_size)
+    gradients = tape.gradient(logits, variables, output_gradients=mean_by_logits)
     return costs, logits, gradients

@@ -17,13 +17,15 @@ def flatten(images):
 
 
 def scale(pixels, dtype):
-    """Scales pixels from 0..255 to 0..1.
+    """Scales pixels from 0..255 to 0..1: tf.cast(pixels, dtype) / 255.
 
     pixels: `uint8` tensor [n, pixels].
     dtype: `tf.float32` or `tf.float64`.
     Returns a tensor of `dtype` and the same shape.
     """
-    return tf.cast(pixels, dtype) / 255
+    # By the kernels: what Python does around them takes twice as long as a small batch.
+    pixels = tf.raw_ops.Cast(x=pixels, DstT=dtype)
+    return tf.raw_ops.RealDiv(x=pixels, y=tf.constant(255, dtype))
 
 
 def one_hot(labels, classes, dtype):

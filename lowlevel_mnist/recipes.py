@@ -5,6 +5,9 @@ import dataclasses
 # The learning rate that Keras gives each optimizer.
 OPTIMIZERS = {"sgd": 0.01, "rmsprop": 0.001, "adam": 0.001}
 
+# How the operations of a step are executed: each at once; as a compiled graph; by XLA.
+EXECUTIONS = ("eager", "graph", "xla")
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:

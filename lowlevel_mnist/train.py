@@ -8,7 +8,7 @@ import sys
 
 from lowlevel_mnist import cli, data, runs, startup
 from lowlevel_mnist.errors import DivergedError, UnreachableError, UserError
-from lowlevel_mnist.recipes import OPTIMIZERS, RECIPES, Recipe
+from lowlevel_mnist.recipes import EXECUTIONS, OPTIMIZERS, RECIPES, Recipe
 
 RANDOM_IMAGES = 24
 MOST_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
@@ -67,6 +67,13 @@ def parse():
         type=cli.number("a number between 0 and 1", lambda value: 0 < value < 1),
         metavar="F",
         help=f"part of the training images that is kept for validation {recipe}",
+    )
+    parser.add_argument(
+        "--execution",
+        choices=EXECUTIONS,
+        default="eager",
+        help="each operation at once, or the same step compiled as a graph or by XLA "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--dtype",
@@ -182,7 +189,7 @@ def train(recipe, dataset, training, validation, arguments, folder):
     run = runs.Run(folder, describe(recipe, dataset, arguments, model, tf.__version__))
     print_header(run.metrics, dataset, training, validation, model, tf.executing_eagerly())
 
-    history = train_epochs(recipe, model, optimizer, training, validation, arguments.seed)
+    history = train_epochs(recipe, model, optimizer, training, validation, arguments)
     test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
     check_finite(test.loss, recipe, "after the last step")
     run.metrics.update(
@@ -206,7 +213,7 @@ def describe(recipe, dataset, arguments, model, tensorflow_version):
         "dataset_source": dataset.source,
         "dataset_verified": dataset.verified,
         "data_dir": arguments.data_dir and str(arguments.data_dir.resolve()),
-        "execution": "eager",
+        "execution": arguments.execution,
         "dtype": arguments.dtype,
         "seed": arguments.seed,
         "batch_size": recipe.batch_size,
@@ -228,7 +235,8 @@ def print_header(described, dataset, training, validation, model, executing_eage
     dropout = f", dropout {described['dropout']:g}" if described["dropout"] else ""
     print(
         f"TensorFlow {described['tensorflow']}, "
-        f"eager execution {'on' if executing_eagerly else 'off'}, device {device}\n"
+        f"eager execution {'on' if executing_eagerly else 'off'}, "
+        f"steps executed: {described['execution']}, device {device}\n"
         f"Data: {dataset.title}, {dataset.provenance}, "
         f"{', '.join(counts)} and {len(dataset.test_labels):,} test images of "
         f"{'x'.join(map(str, dataset.train_images.shape[1:]))}, {dataset.classes} classes\n"
@@ -240,18 +248,20 @@ def print_header(described, dataset, training, validation, model, executing_eage
     )
 
 
-def train_epochs(recipe, model, optimizer, train_part, validation_part, seed):
+def train_epochs(recipe, model, optimizer, train_part, validation_part, arguments):
     """Trains all epochs with a line of progress. Returns the history, a dictionary an epoch."""
-    from lowlevel_mnist import metrics, preprocessing, training
+    from lowlevel_mnist import metrics, preprocessing
+    from lowlevel_mnist.training import Trainer
 
     images, labels = train_part
     pixels = preprocessing.flatten(images)
     one_hot = preprocessing.one_hot(labels, model.layer_sizes[-1], model.weights[0].dtype)
+    trainer = Trainer(
+        model, optimizer, recipe.batch_size, recipe.dropout, arguments.seed, arguments.execution
+    )
     history = []
     for epoch in range(1, recipe.epochs + 1):
-        for progress in training.train_epoch(
-            model, optimizer, pixels, one_hot, recipe.batch_size, recipe.dropout, seed, epoch
-        ):
+        for progress in trainer.train_epoch(pixels, one_hot, epoch):
             check_finite(progress.loss, recipe, f"by step {progress.step} of epoch {epoch}")
             cli.show_progress(epoch, recipe.epochs, progress)
         validation = metrics.evaluate(model, *validation_part) if validation_part else None

@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import json
 import os
 import pathlib
 import subprocess
@@ -40,6 +41,17 @@ def run(command, *arguments, cwd, **changes):
         text=True,
         timeout=300,
     )
+
+
+def train(folder, *arguments, cwd, **changes):
+    """A training on the data in `folder` that succeeds."""
+    done = run("train", "--data-dir", folder, *arguments, cwd=cwd, **changes)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def read_metrics(folder):
+    return json.loads((folder / "metrics.json").read_text())
 
 
 def idx_bytes(array):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from lowlevel_mnist import cost, optimizers, training
-from lowlevel_mnist.model import Network, dropout_mask, glorot_uniform
+from lowlevel_mnist.model import Network, draw_kept, dropout_mask, glorot_uniform
 
 PIXELS, CLASSES, IMAGES = 30, 5, 17
 
@@ -16,6 +16,10 @@ def batch():
     images = generator.uniform(0, 1, (IMAGES, PIXELS))
     one_hot = np.eye(CLASSES)[generator.integers(0, CLASSES, IMAGES)]
     return images, one_hot
+
+
+def draw_mask(generator, units, rate, images=IMAGES):
+    return dropout_mask(draw_kept(generator, images, units, rate), rate, tf.float64).numpy()
 
 
 def softmax(logits):
@@ -73,7 +77,7 @@ def test_central_differences(batch, hidden, dropout):
     """Gradients in float64, of up to two hidden layers, without and with given masks."""
     images, one_hot = batch
     generator = np.random.default_rng(2)
-    masks = [dropout_mask(generator, IMAGES, units, dropout, np.float64) for units in hidden]
+    masks = [draw_mask(generator, units, dropout) for units in hidden]
     model = Network((PIXELS, *hidden, CLASSES), seed=1, dtype=tf.float64)
     for biases in model.biases:
         biases.assign(generator.uniform(-0.5, 0.5, biases.shape))
@@ -102,8 +106,8 @@ def test_central_differences(batch, hidden, dropout):
 def test_a_step_with_a_given_mask(batch):
     """Forwards, backwards and the update of a network with dropout, in float64 NumPy."""
     images, one_hot = batch
-    mask = dropout_mask(np.random.default_rng(4), IMAGES, 9, 0.2, np.float64)
-    assert set(np.unique(mask)) == {0, 1.25}
+    mask = draw_mask(np.random.default_rng(4), 9, 0.25)
+    assert set(np.unique(mask)) == {0, 4 / 3}
     model = Network((PIXELS, 9, CLASSES), seed=1, dtype=tf.float64)
     (w1, w2), (b1, b2) = ([v.numpy() for v in part] for part in (model.weights, model.biases))
     optimizer = optimizers.SGD([*model.weights, *model.biases], 0.5)
@@ -123,34 +127,77 @@ def test_a_step_with_a_given_mask(batch):
         np.testing.assert_allclose(variable.numpy(), before - 0.5 * gradient, rtol=0, atol=1e-15)
 
 
-def test_dropout_masks_drawn_in_pieces_are_those_drawn_at_once():
+@pytest.mark.parametrize("units", [1, 33, 127])
+def test_dropout_drawn_in_pieces_is_dropout_drawn_at_once(units):
+    """Although an odd number of units takes no whole number of 64-bit draws."""
     draw = [np.random.default_rng(0) for _ in range(2)]
-    pieces = [dropout_mask(draw[0], rows, 33, 0.3, np.float32) for rows in (1, 4, 7)]
-    whole = dropout_mask(draw[1], 12, 33, 0.3, np.float32)
+    pieces = [draw_kept(draw[0], images, units, 0.3) for images in (1, 4, 7)]
+    whole = draw_kept(draw[1], 12, units, 0.3)
+    assert (whole.shape, whole.dtype) == ((12, units), bool)
+    assert 0 < whole.mean() < 1
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
 
 
-def test_dropout_keeps_the_mean():
-    mask = dropout_mask(np.random.default_rng(0), 1000, 512, 0.2, np.float32)
-    assert mask.dtype == np.float32
-    assert (mask == 0).mean() == pytest.approx(0.2, abs=0.002)
-    assert mask.mean() == pytest.approx(1, abs=0.002)
+@pytest.mark.parametrize("rate", [0, 0.001, 0.2, 0.5, 0.9, 0.999])
+def test_the_part_that_is_dropped_is_the_rate(rate):
+    """Of a million outputs, within five standard deviations; and no unit is dropped more often."""
+    images, units = 2001, 511
+    dropped = ~draw_kept(np.random.default_rng(0), images, units, rate)
+    deviation = np.sqrt(rate * (1 - rate))
+    assert abs(dropped.mean() - rate) <= 5 * deviation / np.sqrt(images * units)
+    if 0.2 <= rate <= 0.9:
+        assert np.abs(dropped.mean(axis=0) - rate).max() <= 5 * deviation / np.sqrt(images)
+        assert np.abs(dropped.mean(axis=1) - rate).max() <= 5 * deviation / np.sqrt(units)
 
 
-def test_the_fast_form_is_the_plain_form_of_the_docstring(batch):
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_dropout_keeps_the_mean(dtype):
+    mask = dropout_mask(draw_kept(np.random.default_rng(0), 1000, 512, 0.2), 0.2, dtype)
+    assert mask.dtype == dtype
+    assert np.unique(mask) == pytest.approx([0, 1.25], rel=1e-5)
+    assert np.mean(mask) == pytest.approx(1, abs=0.002)
+
+
+def test_dropout_of_nearly_all_keeps_finite_values():
+    """A rate that rounds to 1 in 65,536ths would otherwise keep nothing, times infinity."""
+    mask = draw_mask(np.random.default_rng(0), 511, 0.999999, images=2000)
+    assert np.isfinite(mask).all()
+    assert 0 < np.count_nonzero(mask) < 100
+
+
+def plain_logits(model, images, *masks):
+    """`Network.__call__` as its docstring writes it."""
+    outputs = tf.matmul(images, model.weights[0]) + model.biases[0]
+    for layer, (weights, biases) in enumerate(
+        zip(model.weights[1:], model.biases[1:], strict=True)
+    ):
+        outputs = tf.nn.relu(outputs)
+        if masks:
+            outputs = outputs * masks[layer]
+        outputs = tf.matmul(outputs, weights) + biases
+    return outputs
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_the_fast_form_is_the_plain_form_of_the_docstrings(batch, dropout):
     images, one_hot = (tf.constant(array, tf.float64) for array in batch)
-    model = Network((PIXELS, 7, CLASSES), seed=1, dtype=tf.float64)
+    generator = np.random.default_rng(2)
+    model = Network((PIXELS, 8, 6, CLASSES), seed=1, dtype=tf.float64)
+    for biases in model.biases:
+        biases.assign(generator.uniform(-0.5, 0.5, biases.shape))
+    masks = [draw_mask(generator, units, dropout) for units in (8, 6)] if dropout else []
     variables = model.trainable_variables
     with tf.GradientTape() as tape:
-        logits = model(images)
+        logits = plain_logits(model, images, *masks)
         mean = tf.reduce_mean(
             tf.nn.softmax_cross_entropy_with_logits(labels=one_hot, logits=logits)
         )
     plain = tape.gradient(mean, variables)
-    costs, fast_logits, fast = cost.cost_and_gradients(model, variables, images, one_hot)
-    np.testing.assert_array_equal(fast_logits, logits)
+    costs, fast_logits, fast = cost.cost_and_gradients(model, variables, images, one_hot, *masks)
+    np.testing.assert_allclose(fast_logits, logits, rtol=0, atol=1e-15)
     assert float(tf.reduce_mean(costs)) == pytest.approx(float(mean), rel=1e-15)
     for left, right in zip(fast, plain, strict=True):
+        assert np.abs(right).max() > 0.01  # there is something to compare
         np.testing.assert_allclose(left, right, rtol=0, atol=1e-16)
 
 

@@ -148,17 +148,6 @@ def test_a_validation_split_is_a_shuffled_part_and_its_values_are_the_network_s(
     assert not np.array_equal(held_labels, data.split(images, labels, 0.3, seed=5)[1][1])
 
 
-def test_one_seed_is_one_run_with_dropout(folder, tmp_path):
-    weights = []
-    for name in ("one", "same"):
-        flags = ["--recipe", "mlp-128-dropout", "--epochs", 1, "--seed", 3, "--output-dir", name]
-        done = run("train", "--data-dir", folder, *flags, "--no-plots", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        model = checkpoints.load_model(runs.find(tmp_path / name))
-        weights.append([variable.numpy().tobytes() for variable in model.trainable_variables])
-    assert weights[0] == weights[1]
-
-
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

@@ -1,0 +1,185 @@
+"""One training in three executions: graph and XLA against eager, and the blocks they share."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import digit_arrays, pattern_arrays, read_metrics, run, train, write_idx_folder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lowlevel_mnist import preprocessing, training
+from lowlevel_mnist.model import Network
+from lowlevel_mnist.optimizers import OPTIMIZERS
+from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
+
+COMPILED = ["graph", "xla"]
+# Two hidden layers, of odd sizes, for images of 8x6 pixels.
+SMALL = dataclasses.replace(RECIPES["mlp-128-dropout"], hidden_units=(7, 5), dropout=0.3)
+
+
+def make_trainer(recipe, arrays, execution, dtype=tf.float64, seed=0):
+    """The trainer of a recipe, as `train` makes it, with the pixels and one-hot labels."""
+    images, labels = arrays
+    pixels = preprocessing.flatten(images)
+    classes = int(labels.max()) + 1
+    model = Network((pixels.shape[1], *recipe.hidden_units, classes), seed, dtype)
+    optimizer = OPTIMIZERS[recipe.optimizer](model.trainable_variables, recipe.learning_rate)
+    trainer = training.Trainer(model, optimizer, recipe.batch_size, recipe.dropout, seed, execution)
+    return trainer, pixels, preprocessing.one_hot(labels, classes, dtype)
+
+
+def train_epochs(trainer, pixels, one_hot, epochs):
+    """Returns the weights, biases and slots after some epochs, and each `Progress`."""
+    progress = []
+    for epoch in range(1, epochs + 1):
+        progress += trainer.train_epoch(pixels, one_hot, epoch)
+    return [variable.numpy() for variable in trainer.optimizer.variables], progress
+
+
+def difference(ours, theirs):
+    """The largest absolute difference of two lists of arrays or numbers."""
+    return max(np.abs(a - b).max() for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("execution", COMPILED)
+def test_an_epoch_in_float64(name, execution):
+    """131 whole batches, a prime, and a half one: whole blocks, a shorter one, a smaller batch."""
+    recipe = RECIPES[name]
+    batch = recipe.batch_size
+    samples = 131 * batch + batch // 2
+    assert training.block_shapes(samples, batch) == [
+        (64, batch),
+        (64, batch),
+        (3, batch),
+        (1, batch // 2),
+    ]
+    arrays = digit_arrays(train=samples)[:2]
+    eager, reported = train_epochs(*make_trainer(recipe, arrays, "eager"), 1)
+    compiled, reported_too = train_epochs(*make_trainer(recipe, arrays, execution), 1)
+    by_variables = difference(compiled, eager)
+    by_loss = difference([p.loss for p in reported_too], [p.loss for p in reported])
+    print(f"{name}, {execution}: variables differ by {by_variables:.1e}, losses by {by_loss:.1e}")
+    assert by_variables <= 1e-9
+    assert by_loss <= 1e-9
+    assert [(p.step, p.steps) for p in reported_too] == [(n, 132) for n in (64, 128, 131, 132)]
+    assert [p.accuracy for p in reported_too] == [p.accuracy for p in reported]
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "mlp-512"])
+@pytest.mark.parametrize("execution", COMPILED)
+def test_100_steps_in_float32(name, execution):
+    """All recipes but one, of which rounding decides too often to promise it on every machine.
+
+    A sum of a hidden unit that is nearer to 0 than its rounding error is let through by the ReLU
+    in one execution and not in another, and then weights part by 6e-3 within 60 steps. Of the 6.5
+    million sums of mlp-512 one is within 1e-7 of 0 for 16 of 22 seeds. For the others 1e-5 holds.
+    """
+    recipe = RECIPES[name]
+    samples = 3200
+    epochs = 100 * recipe.batch_size // samples
+    arrays = digit_arrays(train=samples)[:2]
+    eager, compiled = (
+        train_epochs(*make_trainer(recipe, arrays, which, tf.float32, seed=6), epochs)
+        for which in ("eager", execution)
+    )
+    by_variables = difference(compiled[0], eager[0])
+    print(f"{name}, {execution}: variables differ by {by_variables:.1e}")
+    assert compiled[1][-1].steps * epochs == 100
+    assert by_variables <= 1e-5
+
+
+@pytest.mark.parametrize("execution", COMPILED)
+@pytest.mark.parametrize(
+    ("samples", "batch_size", "traces"),
+    [
+        (500, 500, 1),  # one batch
+        (500, 96, 2),  # 5 batches and one of 20 images
+        (1500, 10, 1),  # 150 batches, in two blocks of 75
+        (1501, 10, 2),  # the same, and one image
+        (1310, 10, 2),  # 131 batches, in blocks of 64, 64 and 3
+        (1312, 10, 3),  # the same, and two images
+    ],
+)
+def test_each_shape_of_a_block_is_traced_once(samples, batch_size, traces, execution):
+    recipe = dataclasses.replace(SMALL, batch_size=batch_size)
+    trainer, *data = make_trainer(recipe, pattern_arrays(train=samples)[:2], execution)
+    for epoch in (1, 2, 3):
+        list(trainer.train_epoch(*data, epoch))
+        assert trainer.execute.experimental_get_tracing_count() == traces
+
+
+@given(st.integers(1, 100_000), st.data())
+@settings(deadline=None, derandomize=True, max_examples=500)
+def test_blocks_are_an_epoch_in_at_most_three_shapes(samples, data):
+    batch_size = data.draw(st.integers(1, samples))
+    shapes = training.block_shapes(samples, batch_size)
+    assert sum(steps * batch for steps, batch in shapes) == samples
+    assert sum(steps for steps, _ in shapes) == -(-samples // batch_size)
+    assert len(set(shapes)) <= 3
+    assert all(1 <= steps <= training.MOST_BLOCK_STEPS for steps, _ in shapes)
+    assert all(batch == batch_size for _, batch in shapes[:-1])
+    assert 1 <= shapes[-1][1] <= batch_size
+
+
+def test_a_run_does_not_depend_on_how_an_epoch_is_cut_into_blocks(monkeypatch):
+    recipe = dataclasses.replace(SMALL, batch_size=10)
+    arrays = pattern_arrays(train=1312)[:2]
+    blocks, reported = train_epochs(*make_trainer(recipe, arrays, "eager"), 2)
+    monkeypatch.setattr(training, "block_shapes", lambda *_: [(1, 10)] * 131 + [(1, 2)])
+    steps, reported_steps = train_epochs(*make_trainer(recipe, arrays, "eager"), 2)
+    assert (len(reported), len(reported_steps)) == (8, 264)
+    assert difference(steps, blocks) == 0
+    assert reported_steps[-1].accuracy == reported[-1].accuracy
+    assert reported_steps[-1].loss == pytest.approx(reported[-1].loss, rel=1e-14)
+
+
+@pytest.fixture(scope="module", params=EXECUTIONS)
+def twice(request, tmp_path_factory):
+    """(execution, two run folders, two finished processes) of one training with dropout.
+
+    47 batches an epoch, the last one of 28 images.
+    """
+    base = tmp_path_factory.mktemp(request.param)
+    data = write_idx_folder(base / "data", digit_arrays(train=1500))
+    flags = ["--recipe", "mlp-128-dropout", "--execution", request.param, "--epochs", 2]
+    names = ("one", "same")
+    done = [train(data, *flags, "--output-dir", n, "--no-plots", cwd=base) for n in names]
+    return request.param, [base / name for name in names], done
+
+
+def checkpoint_bytes(folder):
+    """Every variable of a run's checkpoint, slots included, as bytes under its name."""
+    reader = tf.train.load_checkpoint(str(folder / "checkpoints"))
+    names = [n for n in reader.get_variable_to_shape_map() if n.endswith("VARIABLE_VALUE")]
+    return {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
+
+
+def test_one_seed_is_one_run(twice):
+    """Of two processes, bit by bit."""
+    _, folders, _ = twice
+    one, same = (checkpoint_bytes(folder) for folder in folders)
+    assert sum("optimizer/velocities" in name for name in one) == 4
+    assert one == same
+    one, same = (
+        [{**row, "seconds": None} for row in read_metrics(folder)["history"]] for folder in folders
+    )
+    assert one == same
+
+
+def test_the_execution_is_said_and_saved(twice):
+    execution, folders, processes = twice
+    for folder, done in zip(folders, processes, strict=True):
+        assert read_metrics(folder)["execution"] == execution
+        assert f"steps executed: {execution}" in done.stdout
+        assert done.stderr == ""
+
+
+def test_an_unknown_execution(tmp_path):
+    done = run("train", "--execution", "fast", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    for word in ("--execution", "'fast'", "eager", "graph", "xla"):
+        assert word in line
