@@ -40,3 +40,23 @@ def write_json(path, content):
         return
     with whole_file(path.resolve()) as file:
         file.write(text)
+
+
+def check_room(path, characters):
+    """Raises `UserError` where a file of so many characters can't be written at `path`.
+
+    For work that takes minutes before it has something to write. What is at `path` stays.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; choose a file.")
+    unfinished = path.resolve().with_name(f"{path.name}.unfinished")
+    try:
+        if path.is_char_device():
+            path.write_text(" ", encoding="utf-8")  # which JSON may begin with
+        elif path.is_file() or not path.exists():
+            unfinished.write_text(" " * characters, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror}.") from error
+    finally:
+        with contextlib.suppress(OSError):  # there may be none
+            unfinished.unlink()

@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import environment, run
 
-COMMANDS = ["train", "evaluate", "show_random", "predict"]
+COMMANDS = ["train", "evaluate", "show_random", "predict", "benchmark"]
 
 
 @pytest.fixture

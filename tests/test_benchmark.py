@@ -1,0 +1,126 @@
+"""The benchmark measures what it says it measures, and refuses at once what it can't do."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import PROJECT, environment, run
+from PIL import Image
+
+from lowlevel_mnist import benchmark
+
+# Nothing listens there: MNIST can't be had, and the built-in digits are measured.
+UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A small benchmark: its folder and the finished process."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    flags = ["--recipes", "softmax", "--executions", "eager", "xla", "fit"]
+    flags += ["--epochs", 2, "--repeats", 1, "--json", "result.json", "--chart", "bars.png"]
+    done = run("benchmark", *flags, cwd=folder, HOME=folder, **UNREACHABLE)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_the_json(measured):
+    folder, _ = measured
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["epochs"], result["repeats"]) == (2, 1)
+    softmax = result["recipes"]["softmax"]
+    assert (softmax["dataset"], softmax["samples"]) == ("digits", 60_000)
+    contenders = softmax["contenders"]
+    assert list(contenders) == ["eager", "xla", "fit", "products"]
+    for contender, figures in contenders.items():
+        (epochs,), (process_seconds,) = figures["epochs"], figures["process_seconds"]
+        assert len(epochs) == (1 if contender == "products" else 2)
+        assert figures["seconds"] == epochs[-1]
+        assert 0 < sum(epochs) < process_seconds
+        assert figures["peak_mib"] > 100
+    seconds = {contender: figures["seconds"] for contender, figures in contenders.items()}
+    assert softmax["ratios"] == {
+        "eager over fit": pytest.approx(seconds["fit"] / seconds["eager"]),
+        "best compiled over fit": pytest.approx(seconds["fit"] / seconds["xla"]),
+        "best compiled: times the floor": pytest.approx(seconds["xla"] / seconds["products"]),
+    }
+
+
+def test_everybody_did_the_same_work(measured):
+    folder, _ = measured
+    contenders = json.loads((folder / "result.json").read_text())["recipes"]["softmax"][
+        "contenders"
+    ]
+    accuracies = [contenders[name]["test_accuracy"] for name in ("eager", "xla", "fit")]
+    assert max(accuracies) - min(accuracies) < 0.02
+    assert min(accuracies) > 0.8
+
+
+def test_what_is_printed(measured):
+    _, done = measured
+    lines = done.stdout.splitlines()
+    assert "60,000 images of built-in digits" in done.stdout
+    assert "469 steps an epoch" in done.stdout
+    for contender in ("eager", "xla", "fit", "products"):
+        assert sum(line.startswith(f"{contender:14} ") for line in lines) == 1
+    assert "eager over fit " in done.stdout
+    # Progress is told apart from the results, and piped output has no carriage returns.
+    assert len(done.stderr.splitlines()) == 4
+    assert "softmax, 1/1, xla: " in done.stderr
+    assert "\r" not in done.stdout + done.stderr
+
+
+def test_the_chart(measured):
+    folder, _ = measured
+    with Image.open(folder / "bars.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert min(pixels.shape[:2]) > 150
+    for color in ((0x00, 0x72, 0xB2), (0x9F, 0xC5, 0xDE)):  # this package, Keras
+        assert (pixels == color).all(axis=2).sum() > 1000
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--recipes", "mlp-1024"], ["--recipes", "mlp-1024", "mlp-512-dropout"]),
+        (["--executions", "fast"], ["--executions", "fast", "fit-steps-xla"]),
+        (["--repeats", "0"], ["--repeats", "0", "1 or more"]),
+        (["--epochs", "1"], ["--epochs", "1", "2 or more"]),
+        (["--json", "absent/r.json"], ["absent/r.json", "No such file"]),
+        (["--json", "."], ["folder"]),
+        (["--json", "/dev/full"], ["/dev/full", "No space left"]),
+        (["--chart", "absent/c.png"], ["absent/c.png", "no folder"]),
+        (["--chart", "bars.txt"], ["bars.txt", ".png"]),
+    ],
+)
+def test_what_can_t_be_done_is_refused_at_once(tmp_path, flags, words):
+    poison = tmp_path / "poison"
+    poison.mkdir()
+    (poison / "tensorflow.py").write_text("raise SystemExit('too late')")
+    done = run("benchmark", *flags, cwd=tmp_path, PYTHONPATH=f"{poison}:{PROJECT}")
+    assert done.returncode == 2
+    assert all(word in done.stderr for word in words), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["poison"]
+
+
+def test_no_room_for_the_json(tmp_path):
+    """What is there stays."""
+    (tmp_path / "r.json").write_text("earlier")
+    command = f"ulimit -f 1; exec {sys.executable} -m lowlevel_mnist.benchmark --json r.json"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "can't be written" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+    assert (tmp_path / "r.json").read_text() == "earlier"
+
+
+def test_medians_leave_the_first_epoch_out():
+    result = benchmark.Result("softmax", "xla", [[9, 1, 3], [8, 2, 7]], [20, 21], 700, 0.92)
+    assert result.seconds == 2.5
+    assert benchmark.ratios([result]) == {}
