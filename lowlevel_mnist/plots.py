@@ -53,12 +53,11 @@ def samples(figure, images, labels, class_names, title):
 
     images: `uint8` [n, height, width]; labels: whole numbers [n]; class_names: list of strings.
     """
-    shown = min(len(images), 32)
-    axes = _grid(figure, shown, columns=8, panel=(1.15, 1.4))
-    for axis, image, label in zip(axes, images, labels, strict=False):
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
-        axis.set_title(class_names[label], fontsize=11)
-    figure.suptitle(f"The first {shown} training images of {title}", fontsize=13)
+    shown = images[:32]
+    title = f"The first {len(shown)} training images of {title}"
+    axis, boxes = _sheet(figure, shown, 8, (1.15, 1.4), below=0.04, title=title)
+    for (x, y, width, height), label in zip(boxes, labels, strict=False):
+        axis.text(x + width / 2, y + height + 0.05, class_names[label], fontsize=11, ha="center")
 
 
 def curves(figure, history, test_loss, test_accuracy, title):
@@ -155,19 +154,24 @@ def random_predictions(figure, images, labels, probabilities, class_names, title
     probabilities: float [n, classes].
     """
     columns = max(8, math.ceil(math.sqrt(len(images))))
-    axes = _grid(figure, len(images), columns, _panel_with_bars(class_names))
-    for axis, image, label, chances in zip(axes, images, labels, probabilities, strict=True):
+    title = f"{title}; bars: the probability of each class"
+    axis, boxes = _sheet(figure, images, columns, *_panel_with_bars(class_names), title)
+    for box, label, chances in zip(boxes, labels, probabilities, strict=True):
         said = chances.argmax()
         right = said == label
-        _image_above_bars(axis, image, chances, class_names, framed=not right)
-        axis.set_title(
+        _write_above(
+            axis,
+            box,
             f"{'✓' if right else '✗'} {class_names[said]}, {chances[said]:.1%}\n"
             f"true: {class_names[label]}",
-            fontsize=10,
             color="black" if right else ORANGE,
             fontweight="normal" if right else "bold",
         )
-    figure.suptitle(f"{title}; bars: the probability of each class", fontsize=13)
+        if not right:
+            x, y, width, height = box
+            frame = {"fill": False, "edgecolor": ORANGE, "linewidth": 3}
+            axis.add_patch(Rectangle((x, y), width, height, **frame))
+        _bars_below(axis, box, chances, class_names)
 
 
 def predictions(figure, images, probabilities, class_names, titles, learnt_on):
@@ -176,20 +180,17 @@ def predictions(figure, images, probabilities, class_names, titles, learnt_on):
     images: `uint8` [n, height, width]; probabilities: float [n, classes]; titles: list of strings;
     learnt_on: the title of the data set that the network has learnt on.
     """
-    axes = _grid(figure, len(images), 6, _panel_with_bars(class_names))
-    for axis, image, chances, title in zip(axes, images, probabilities, titles, strict=True):
-        said = chances.argmax()
-        _image_above_bars(axis, image, chances, class_names)
-        short = title if len(title) <= 16 else f"{title[:7]}...{title[-6:]}"
-        short = short.encode("latin-1", errors="replace").decode("latin-1")  # what the font has
-        axis.set_title(
-            f"{short}\n{class_names[said]}, {chances[said]:.1%}", fontsize=10, parse_math=False
-        )
-    figure.suptitle(
+    title = (
         f"As understood by a network that learnt on {learnt_on}\n"
-        "bars: the probability of each class",
-        fontsize=13,
+        "bars: the probability of each class"
     )
+    axis, boxes = _sheet(figure, images, 6, *_panel_with_bars(class_names), title)
+    for box, chances, name in zip(boxes, probabilities, titles, strict=True):
+        said = chances.argmax()
+        short = name if len(name) <= 16 else f"{name[:7]}...{name[-6:]}"
+        short = short.encode("latin-1", errors="replace").decode("latin-1")  # what the font has
+        _write_above(axis, box, f"{short}\n{class_names[said]}, {chances[said]:.1%}")
+        _bars_below(axis, box, chances, class_names)
 
 
 def benchmark(figure, panels, reference, ours):
@@ -222,30 +223,60 @@ def benchmark(figure, panels, reference, ours):
     figure.suptitle("Dark: this package. Light: Keras. 2x: twice as fast as fit.", fontsize=11)
 
 
-def _panel_with_bars(class_names):
-    """Returns width and height, in inches, of an image with the bars below it."""
-    return (1.5, 2.6) if max(map(len, class_names)) <= 2 else (1.9, 3.6)
+def _sheet(figure, images, columns, panel, below, title):
+    """Draws greyscale images in rows, all on one axes: one for each takes three times as long.
 
-
-def _image_above_bars(axis, image, chances, class_names, framed=False):
-    """Draws an image, and below it probabilities, 0 to 1, as bars; the largest is dark.
-
-    All in one axes of unit width: axes of their own for the bars would double the time.
+    images: `uint8` [n, height, width].
+    panel: width and height, in inches, of an image with what stands above and below it.
+    below: inches that are kept free below an image.
+    Returns the axes, whose units are inches, and for each image (x, y, width, height) of its box.
     """
-    height = image.shape[0] / image.shape[1]
-    axis.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(0, 1, 0, height))
-    if framed:
-        frame = {"fill": False, "edgecolor": ORANGE, "linewidth": 3, "clip_on": False}
-        axis.add_patch(Rectangle((0, 0), 1, height, **frame))
-    count = len(chances)
-    places = (np.arange(count) + 0.5) / count
+    columns = min(columns, len(images))
+    above = 0.35 + 0.2 * title.count("\n")
+    figure_width = max(columns * panel[0], WIDTH_OF_A_TITLE)
+    figure_height = math.ceil(len(images) / columns) * panel[1] + above
+    figure.set_layout_engine("none")
+    figure.set_size_inches(figure_width, figure_height)
+    figure.suptitle(title, fontsize=13, y=1 - 0.08 / figure_height, va="top")
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.set_axis_off()
+    scale = (panel[0] - 0.12) / max(images.shape[1:])
+    height, width = (length * scale for length in images.shape[1:])
+    left = (figure_width - columns * panel[0]) / 2 + (panel[0] - width) / 2
+    boxes = []
+    for number, image in enumerate(images):
+        row, column = divmod(number, columns)
+        x = left + column * panel[0]
+        y = figure_height - above - (row + 1) * panel[1] + below
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(x, x + width, y, y + height))
+        boxes.append((x, y, width, height))
+    axis.set(xlim=(0, figure_width), ylim=(0, figure_height))
+    return axis, boxes
+
+
+def _panel_with_bars(class_names):
+    """Returns the size of a panel of `_sheet` and the inches below the image, for the bars."""
+    return ((1.5, 2.6), 0.75) if max(map(len, class_names)) <= 2 else ((1.9, 3.4), 1.15)
+
+
+def _write_above(axis, box, text, **style):
+    x, y, width, height = box
+    place = (x + width / 2, y + height + 0.06)
+    axis.text(*place, text, fontsize=10, ha="center", parse_math=False, **style)
+
+
+def _bars_below(axis, box, chances, class_names):
+    """Draws probabilities, 0 to 1, as bars of up to 0.4 inches; the largest is dark."""
+    x, y, width, _ = box
+    count, base = len(chances), y - 0.5
+    places = x + width * (np.arange(count) + 0.5) / count
     colors = [BLUE if chance == chances.max() else "#9fc5de" for chance in chances]
-    axis.vlines(places, -0.38, 0.3 * chances - 0.38, colors, linewidth=70 / count)
-    axis.set(xlim=(0, 1), ylim=(-0.38, height))
+    axis.vlines(places, base, base + 0.4 * chances, colors, linewidth=55 * width / count)
     if count <= MOST_NUMBERED_CLASSES:
         upright = max(map(len, class_names)) > 2
-        axis.set_xticks(places, class_names, fontsize=7, rotation=90 if upright else 0)
-        axis.tick_params(length=0, pad=1)
+        style = {"fontsize": 7, "ha": "center", "va": "top", "rotation": 90 if upright else 0}
+        for place, name in zip(places, class_names, strict=True):
+            axis.text(place, base - 0.05, name, **style)
 
 
 def _grid(figure, count, columns, panel):
