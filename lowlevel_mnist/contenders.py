@@ -42,7 +42,7 @@ def main():
     else:
         measure = measure_fit if contender in FIT else measure_trainer
         result = measure(contender, recipe, train, test, dataset.classes, int(epochs))
-    print(json.dumps({**result, "peak_mib": peak_mib(), "tensorflow": tf.__version__}))
+    print(json.dumps({**result, "peak_mib": peak_mib()}))
 
 
 def measure_trainer(execution, recipe, train, test, classes, epochs):
@@ -101,7 +101,7 @@ def measure_fit(contender, recipe, train, test, classes, epochs):
     with contextlib.redirect_stdout(io.StringIO()):
         model.fit(*prepare(*train), batch_size=recipe.batch_size, epochs=epochs, callbacks=[clock])
         _, accuracy = model.evaluate(*prepare(*test))
-    return {"seconds": clock.seconds, "test_accuracy": accuracy, "keras": keras.__version__}
+    return {"seconds": clock.seconds, "test_accuracy": accuracy}
 
 
 def time_products(tf, recipe, dataset, samples):
