@@ -13,11 +13,11 @@ import sys
 import time
 
 from lowlevel_mnist import cli, data, files
-from lowlevel_mnist.contenders import CONTENDERS, FIT, FLOOR
-from lowlevel_mnist.errors import UnreachableError
+from lowlevel_mnist.contenders import COMPILED, CONTENDERS, FLOOR, TUNED_FIT
+from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
 
-JSON_ROOM = 200_000  # characters, more than all recipes with twenty repeats take
+ROOM = 500_000  # characters; the JSON and the chart of all recipes take about 100,000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Result:
 
     epochs: for each repeat the wall seconds of each epoch.
     process_seconds: for each repeat the wall time of the whole process, from its start to its end.
+    samples: training images of an epoch.
     peak_mib: largest memory of a process, in MiB. test_accuracy: median of the repeats.
     """
 
@@ -33,18 +34,24 @@ class Result:
     contender: str
     epochs: list
     process_seconds: list
+    samples: int
     peak_mib: float | None
     test_accuracy: float | None
 
     @property
     def warm(self):
         """Seconds of all epochs after the first of each process, in which things are compiled."""
-        return [seconds for epochs in self.epochs for seconds in epochs[1:] or epochs]
+        return [seconds for epochs in self.epochs for seconds in warm(epochs)]
 
     @property
     def seconds(self):
         """Median seconds of an epoch."""
         return statistics.median(self.warm)
+
+
+def warm(epochs):
+    """Returns the seconds of all epochs after the first; of the products, there is one only."""
+    return epochs[1:] or epochs
 
 
 def parse():
@@ -60,7 +67,8 @@ def parse():
         choices=CONTENDERS,
         default=list(CONTENDERS),
         help=f"{', '.join(EXECUTIONS)}: this package; fit: Keras as people call it; fit-steps: "
-        "with steps_per_execution=100; fit-steps-xla: with jit_compile=True, too (default: all)",
+        "with steps_per_execution=100; fit-steps-xla: with jit_compile=True, too, which on a CPU "
+        "fit leaves off (default: all)",
     )
     parser.add_argument(
         "--epochs",
@@ -93,10 +101,12 @@ def parse():
 def main():
     arguments = parse()
     cli.check_picture_name(arguments.chart)
-    files.check_room(arguments.chart, JSON_ROOM)
+    files.check_room(arguments.chart, ROOM)
     if arguments.json:
-        files.check_room(arguments.json, JSON_ROOM)
-    datasets = {recipe: find_dataset(RECIPES[recipe]) for recipe in arguments.recipes}
+        if arguments.json.absolute() == arguments.chart.absolute():
+            raise UserError(f"{arguments.json} can't be the JSON and the chart; choose two files.")
+        files.check_room(arguments.json, ROOM)
+    datasets = find_datasets(arguments.recipes)
     # The products last: with each recipe that is measured, its floor is.
     contenders = [name for name in (*CONTENDERS, FLOOR) if name in (*arguments.executions, FLOOR)]
     results = []
@@ -104,23 +114,38 @@ def main():
         measured = measure(recipe, dataset, contenders, arguments.epochs, arguments.repeats)
         print_table(RECIPES[recipe], dataset, measured)
         results += measured
+        if arguments.json:  # after each recipe, so that what is measured is not lost
+            files.write_json(arguments.json, describe(arguments, datasets, results))
     cli.save_picture(arguments.chart, draw_chart, datasets, results)
-    print(f"Saved in {arguments.chart}")
-    if arguments.json:
-        files.write_json(arguments.json, describe(arguments, datasets, results))
+    print(f"Saved in {arguments.chart}" + (f" and {arguments.json}" if arguments.json else ""))
 
 
-def find_dataset(recipe):
-    """Returns the name, title and training images of the data set that a recipe is measured on."""
-    try:
-        dataset = data.load("mnist" if recipe.dataset == "auto" else recipe.dataset)
-    except UnreachableError:
-        if recipe.dataset != "auto":
-            raise
-        dataset = data.load("digits")
-    samples = len(dataset.train_labels)
-    samples -= round(samples * recipe.validation_split)
-    return {"name": dataset.name, "title": dataset.title, "samples": samples}
+def find_datasets(recipes):
+    """Returns for each recipe the name and title of the data set that it is measured on.
+
+    Where MNIST can't be had, it is the built-in digits. A recipe without any data is left out.
+    """
+    datasets = {}
+    for recipe in recipes:
+        wanted = RECIPES[recipe].dataset
+        try:
+            dataset = data.load("mnist" if wanted == "auto" else wanted)
+        except UnreachableError:
+            can_not = (
+                f"{recipe}: {data.TITLES['mnist' if wanted == 'auto' else wanted]} can't be had"
+            )
+            if wanted != "auto":
+                print(f"{can_not}, so it is left out.", file=sys.stderr)
+                continue
+            print(f"{can_not}, so it is measured on the built-in digits.", file=sys.stderr)
+            dataset = data.load("digits")
+        datasets[recipe] = {"name": dataset.name, "title": dataset.title}
+    if not datasets:
+        raise UserError(
+            "There is nothing to measure. Put the data into a folder and name it in "
+            f"{data.ENVIRONMENT_VARIABLE}, or choose other --recipes."
+        )
+    return datasets
 
 
 def measure(recipe, dataset, contenders, epochs, repeats):
@@ -132,7 +157,7 @@ def measure(recipe, dataset, contenders, epochs, repeats):
             runs[contender].append(run)
             print(
                 f"{recipe}, {repeat}/{repeats}, {contender}: "
-                f"{statistics.median(run['seconds'][1:] or run['seconds']):.3f} s an epoch",
+                f"{statistics.median(warm(run['seconds'])):.3f} s an epoch",
                 file=sys.stderr,
                 flush=True,
             )
@@ -162,6 +187,7 @@ def summarize(recipe, contender, runs):
         contender=contender,
         epochs=[run["seconds"] for run in runs],
         process_seconds=[run["process_seconds"] for run in runs],
+        samples=runs[0]["samples"],
         peak_mib=max(peaks, default=None),
         test_accuracy=statistics.median(accuracies) if accuracies else None,
     )
@@ -177,21 +203,22 @@ def ratios(results):
     def best(names):
         return min((seconds[name] for name in names if name in seconds), default=None)
 
-    fit, tuned, compiled = best(["fit"]), best([*FIT][1:]), best(EXECUTIONS[1:])
+    fit, tuned, compiled = best(["fit"]), best(TUNED_FIT), best(COMPILED)
     pairs = {
         "eager over fit": (fit, best(["eager"])),
         "best compiled over fit": (fit, compiled),
         "best compiled over best tuned fit": (tuned, compiled),
-        "best compiled: times the floor": (compiled, best([FLOOR])),
+        "best compiled, times the floor": (compiled, best([FLOOR])),
     }
     return {name: a / b for name, (a, b) in pairs.items() if a and b}
 
 
 def print_table(recipe, dataset, results):
-    steps = math.ceil(dataset["samples"] / recipe.batch_size)
+    samples = results[0].samples
+    steps = math.ceil(samples / recipe.batch_size)
     fit = next((result.seconds for result in results if result.contender == "fit"), None)
     print(
-        f"\n{recipe.name}: {dataset['samples']:,} images of {dataset['title']}, "
+        f"\n{recipe.name}: {samples:,} images of {dataset['title']}, "
         f"batches of {recipe.batch_size}, {steps:,} steps an epoch\n"
         f"{'':14} s/epoch   (lowest-highest)   first   x fit  steps/s  process s   MiB    test"
     )
@@ -200,13 +227,16 @@ def print_table(recipe, dataset, results):
         line = f"{result.contender:14} {result.seconds:7.3f}   ({lowest:6.3f} -{highest:7.3f})"
         if result.contender != FLOOR:
             first = statistics.median(epochs[0] for epochs in result.epochs)
+            over_fit = f"{fit / result.seconds:.2f}" if fit else "-"
+            peak = f"{result.peak_mib:.0f}" if result.peak_mib else "-"
             line += (
-                f"  {first:6.3f}  {fit / result.seconds if fit else math.nan:6.2f}  "
-                f"{steps / result.seconds:7,.0f}  {statistics.median(result.process_seconds):9.2f}"
-                f"  {result.peak_mib or math.nan:4.0f}  {result.test_accuracy:.4f}"
+                f"  {first:6.3f}  {over_fit:>6}  {steps / result.seconds:7,.0f}  "
+                f"{statistics.median(result.process_seconds):9.2f}  {peak:>4}  "
+                f"{result.test_accuracy:.4f}"
             )
         print(line)
-    print("   ".join(f"{name} {ratio:.2f}" for name, ratio in ratios(results).items()), flush=True)
+    for name, ratio in ratios(results).items():
+        print(f"{name}: {ratio:.2f}", flush=True)
 
 
 def draw_chart(figure, datasets, results):
@@ -223,11 +253,11 @@ def draw_chart(figure, datasets, results):
 def describe(arguments, datasets, results):
     """Returns everything that was measured, for a JSON file."""
     recipes = {}
-    for name, dataset in datasets.items():
+    for name in dict.fromkeys(result.recipe for result in results):
         measured = [result for result in results if result.recipe == name]
         recipes[name] = {
-            "dataset": dataset["name"],
-            "samples": dataset["samples"],
+            "dataset": datasets[name]["name"],
+            "samples": measured[0].samples,
             "ratios": ratios(measured),
             "contenders": {
                 result.contender: {**dataclasses.asdict(result), "seconds": result.seconds}

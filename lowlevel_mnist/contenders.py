@@ -17,7 +17,7 @@ import numpy as np
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
 
-# Keras's settings beside those of `compile` as everybody calls it.
+# What is handed to Keras's `compile` beyond the usual.
 FIT = {
     "fit": {},
     "fit-steps": {"steps_per_execution": 100},
@@ -25,6 +25,8 @@ FIT = {
 }
 FLOOR = "products"  # the matrix products alone, which nobody can do without
 CONTENDERS = (*EXECUTIONS, *FIT)
+COMPILED = ("graph", "xla")
+TUNED_FIT = ("fit-steps", "fit-steps-xla")
 FLOOR_SECONDS = 0.5
 
 
@@ -42,7 +44,7 @@ def main():
     else:
         measure = measure_fit if contender in FIT else measure_trainer
         result = measure(contender, recipe, train, test, dataset.classes, int(epochs))
-    print(json.dumps({**result, "peak_mib": peak_mib()}))
+    print(json.dumps({**result, "samples": len(train[1]), "peak_mib": peak_mib()}))
 
 
 def measure_trainer(execution, recipe, train, test, classes, epochs):
@@ -70,7 +72,9 @@ def measure_fit(contender, recipe, train, test, classes, epochs):
     import keras
 
     class Clock(keras.callbacks.Callback):
-        seconds = []
+        def __init__(self):
+            super().__init__()
+            self.seconds = []
 
         def on_epoch_begin(self, epoch, logs=None):
             self.start = time.perf_counter()

@@ -30,14 +30,14 @@ def write_json(path, content):
     Raises `UserError` where it can't be written.
     """
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; choose a file.")
-    if path.exists() and not path.is_file():
-        try:
+    try:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; choose a file.")
+        if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"{path} can't be written: {error.strerror}.") from error
-        return
+            return
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror}.") from error
     with whole_file(path.resolve()) as file:
         file.write(text)
 
@@ -47,13 +47,15 @@ def check_room(path, characters):
 
     For work that takes minutes before it has something to write. What is at `path` stays.
     """
-    if path.is_dir():
-        raise UserError(f"{path} is a folder; choose a file.")
-    unfinished = path.resolve().with_name(f"{path.name}.unfinished")
+    unfinished = path.absolute().with_name(f"{path.name}.unfinished")
     try:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; choose a file.")
         if path.is_char_device():
             path.write_text(" ", encoding="utf-8")  # which JSON may begin with
         elif path.is_file() or not path.exists():
+            if path.is_file():
+                path.open("a").close()  # nothing is added: it says whether that is allowed
             unfinished.write_text(" " * characters, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}.") from error

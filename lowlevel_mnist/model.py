@@ -102,7 +102,8 @@ def dropout_mask(kept, rate, dtype):
         in whole 65,536ths.
     Returns a tensor of the same shape and of `dtype`.
     """
-    return tf.cast(kept, dtype) * (BITS / (BITS - _dropped(rate)))
+    ones = tf.raw_ops.Cast(x=kept, DstT=dtype)
+    return tf.raw_ops.Mul(x=ones, y=tf.constant(BITS / (BITS - _dropped(rate)), dtype))
 
 
 def _dropped(rate):

@@ -271,7 +271,8 @@ def _bars_below(axis, box, chances, class_names):
     count, base = len(chances), y - 0.5
     places = x + width * (np.arange(count) + 0.5) / count
     colors = [BLUE if chance == chances.max() else "#9fc5de" for chance in chances]
-    axis.vlines(places, base, base + 0.4 * chances, colors, linewidth=55 * width / count)
+    thickness = 72 * 0.76 * width / count  # 72 points an inch
+    axis.vlines(places, base, base + 0.4 * chances, colors, linewidth=thickness)
     if count <= MOST_NUMBERED_CLASSES:
         upright = max(map(len, class_names)) > 2
         style = {"fontsize": 7, "ha": "center", "va": "top", "rotation": 90 if upright else 0}

@@ -9,9 +9,9 @@ import tensorflow as tf
 from lowlevel_mnist import cost, metrics, preprocessing, randomness
 from lowlevel_mnist.model import draw_kept, dropout_mask
 
-# Batches that are trained on between two reports, and in one call of a compiled function.
-BLOCK_STEPS = 64
-MOST_BLOCK_STEPS = 128
+# Batches of a block: what is trained on between two reports, in one call of a compiled function.
+# Fewer cost more around the steps; more make progress and Ctrl-C wait and take more memory.
+FEWEST_BLOCK_STEPS, USUAL_BLOCK_STEPS, MOST_BLOCK_STEPS = 32, 64, 128
 
 COMPILERS = {
     "eager": lambda function: function,
@@ -118,13 +118,13 @@ class Trainer:
         taken as its batch's turn came.
         """
         dtype = one_hot.dtype
-        masks = [dropout_mask(layer, self.dropout, dtype) for layer in kept]
 
-        def step(pixels, one_hot, *masks):
+        def step(pixels, one_hot, *kept):
             images = preprocessing.scale(pixels, dtype)
+            masks = [dropout_mask(layer, self.dropout, dtype) for layer in kept]
             return train_step(self.model, self.optimizer, images, one_hot, *masks)
 
-        costs, logits = for_each_batch(step, (pixels, one_hot, *masks), (dtype, dtype))
+        costs, logits = for_each_batch(step, (pixels, one_hot, *kept), (dtype, dtype))
         return tf.reduce_sum(costs), metrics.count_correct(logits, one_hot)
 
     def _dropout_of(self, epoch):
@@ -164,13 +164,13 @@ def for_each_batch(step, blocks, dtypes):
 def block_shapes(samples, batch_size):
     """Cuts an epoch into blocks of batches. Returns a list of tuples (steps, batch size).
 
-    Blocks are of one length where a number from 32 to MOST_BLOCK_STEPS divides the steps, because
-    each shape is compiled anew (0.3 s for XLA); else the last one is shorter. The images left over
-    are a block of one smaller batch.
+    Blocks are of one length where a number from FEWEST_ to MOST_BLOCK_STEPS divides the steps,
+    because each shape is compiled anew (0.3 s for XLA); else of the usual length, and the last one
+    is shorter. The images left over are a block of one smaller batch.
     """
     steps, rest = divmod(samples, batch_size)
-    candidates = range(MOST_BLOCK_STEPS, BLOCK_STEPS // 2 - 1, -1)
-    length = next((number for number in candidates if steps % number == 0), BLOCK_STEPS)
+    candidates = range(MOST_BLOCK_STEPS, FEWEST_BLOCK_STEPS - 1, -1)
+    length = next((number for number in candidates if steps % number == 0), USUAL_BLOCK_STEPS)
     shapes = [(length, batch_size)] * (steps // length)
     if steps % length:
         shapes.append((steps % length, batch_size))

@@ -44,7 +44,7 @@ def test_the_json(measured):
     assert softmax["ratios"] == {
         "eager over fit": pytest.approx(seconds["fit"] / seconds["eager"]),
         "best compiled over fit": pytest.approx(seconds["fit"] / seconds["xla"]),
-        "best compiled: times the floor": pytest.approx(seconds["xla"] / seconds["products"]),
+        "best compiled, times the floor": pytest.approx(seconds["xla"] / seconds["products"]),
     }
 
 
@@ -65,9 +65,9 @@ def test_what_is_printed(measured):
     assert "469 steps an epoch" in done.stdout
     for contender in ("eager", "xla", "fit", "products"):
         assert sum(line.startswith(f"{contender:14} ") for line in lines) == 1
-    assert "eager over fit " in done.stdout
+    assert "eager over fit: " in done.stdout
     # Progress is told apart from the results, and piped output has no carriage returns.
-    assert len(done.stderr.splitlines()) == 4
+    assert len(done.stderr.splitlines()) == 5
     assert "softmax, 1/1, xla: " in done.stderr
     assert "\r" not in done.stdout + done.stderr
 
@@ -121,6 +121,20 @@ def test_no_room_for_the_json(tmp_path):
 
 
 def test_medians_leave_the_first_epoch_out():
-    result = benchmark.Result("softmax", "xla", [[9, 1, 3], [8, 2, 7]], [20, 21], 700, 0.92)
+    result = benchmark.Result("softmax", "xla", [[9, 1, 3], [8, 2, 7]], [20, 21], 60_000, 700, 0.92)
     assert result.seconds == 2.5
     assert benchmark.ratios([result]) == {}
+
+
+def test_the_json_and_the_chart_are_two_files(tmp_path):
+    done = run("benchmark", "--json", "same.png", "--chart", "same.png", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "choose two files" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_is_too_long(tmp_path):
+    done = run("benchmark", "--json", "x" * 300, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "can't be written: File name too long" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
