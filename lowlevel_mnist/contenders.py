@@ -33,7 +33,7 @@ FLOOR_SECONDS = 0.5
 def main():
     recipe_name, contender, dataset_name, epochs = sys.argv[1:]
     recipe = RECIPES[recipe_name]
-    tf = startup.import_tensorflow()
+    tf = startup.import_tensorflow(xla=contender in ("xla", "fit-steps-xla"))
     dataset = data.load(dataset_name)
     train = (dataset.train_images, dataset.train_labels)
     if recipe.validation_split:

@@ -5,14 +5,15 @@ import sys
 import tempfile
 
 
-def import_tensorflow():
+def import_tensorflow(xla=False):
     """Imports TensorFlow without its start-up lines and returns it.
 
+    xla: whether XLA will be used, which has start-up lines of its own.
     Where the user has set `TF_CPP_MIN_LOG_LEVEL`, nothing is hidden.
     """
     if "tensorflow" not in sys.modules and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # from here on, errors only
-        _import_with_stderr_aside()
+        _import_with_stderr_aside(xla)
         # It has been read. A process that this one starts must not take it for the user's.
         del os.environ["TF_CPP_MIN_LOG_LEVEL"]
         sys.modules["tensorflow"].get_logger().setLevel("ERROR")
@@ -21,7 +22,7 @@ def import_tensorflow():
     return tensorflow
 
 
-def _import_with_stderr_aside():
+def _import_with_stderr_aside(xla):
     """Imports TensorFlow while file descriptor 2 leads to a file.
 
     Some lines are written by C++ code that does not heed TF_CPP_MIN_LOG_LEVEL. They come to
@@ -35,6 +36,8 @@ def _import_with_stderr_aside():
             import tensorflow
 
             tensorflow.config.list_physical_devices()  # the search for GPUs reports, too
+            if xla:  # so does the first compilation, in TensorFlow 2.18
+                tensorflow.function(lambda: tensorflow.constant(0), jit_compile=True)()
         except Exception:
             aside.seek(0)
             os.write(stderr, aside.read())

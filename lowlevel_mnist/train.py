@@ -176,7 +176,7 @@ def split(dataset, fraction, seed):
 def train(recipe, dataset, training, validation, arguments, folder):
     """Trains, evaluates, and fills the run's folder. Returns the `runs.Run`."""
     # TensorFlow takes seconds to import: not before the flags and the data are found good.
-    tf = startup.import_tensorflow()
+    tf = startup.import_tensorflow(xla=arguments.execution == "xla")
     from lowlevel_mnist import checkpoints, metrics
     from lowlevel_mnist.model import Network
     from lowlevel_mnist.optimizers import OPTIMIZERS
