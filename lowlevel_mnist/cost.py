@@ -30,8 +30,8 @@ def cost_and_gradients(model, variables, images, one_hot, *masks):
 
     The tape applies the chain rule backwards. Its first two links are known without it: the
     derivative of the mean is 1 / n, and of the costs by the logits, softmax - one_hot. So the
-    tape goes back from the logits. For 784-10 in batches of 32 that takes 250 microseconds
-    instead of 560.
+    tape goes back from the logits. For 784-10 in batches of 32 that takes 205 microseconds
+    instead of 410.
 
     model: maps images to logits.
     variables: sequence of the model's `tf.Variable`s.
