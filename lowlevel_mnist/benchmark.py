@@ -128,12 +128,11 @@ def find_datasets(recipes):
     datasets = {}
     for recipe in recipes:
         wanted = RECIPES[recipe].dataset
+        name = "mnist" if wanted == "auto" else wanted
         try:
-            dataset = data.load("mnist" if wanted == "auto" else wanted)
+            dataset = data.load(name)
         except UnreachableError:
-            can_not = (
-                f"{recipe}: {data.TITLES['mnist' if wanted == 'auto' else wanted]} can't be had"
-            )
+            can_not = f"{recipe}: {data.TITLES[name]} can't be had"
             if wanted != "auto":
                 print(f"{can_not}, so it is left out.", file=sys.stderr)
                 continue
