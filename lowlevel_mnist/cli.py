@@ -1,14 +1,18 @@
 """What the commands share: flags, errors that become exit codes, the line of progress."""
 
 import argparse
+import contextlib
+import errno
 import math
 import os
 import pathlib
 import sys
 
-from lowlevel_mnist.errors import DivergedError, UserError
+from lowlevel_mnist import files, interruption
+from lowlevel_mnist.errors import DivergedError, Interrupted, UserError
 
-EXIT_UNREAD, EXIT_USER_ERROR, EXIT_DIVERGED, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_UNREAD, EXIT_USER_ERROR, EXIT_DIVERGED = 1, 2, 3
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 BAR_WIDTH = 20
 PICTURE_SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 
@@ -68,6 +72,7 @@ def run(command):
 
     Only what the user can mend is said in a sentence; errors of ours keep their traceback.
     """
+    interruption.raise_at_once()
     try:
         command()
         sys.stdout.flush()
@@ -76,16 +81,29 @@ def run(command):
     except DivergedError as error:
         _end(error, EXIT_DIVERGED)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(EXIT_UNREAD) from None
-    except KeyboardInterrupt:
-        print("Interrupted; an unfinished run is not kept.", file=sys.stderr, flush=True)
+        _end(None, EXIT_UNREAD)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _end(
+            f"There is no room for {error.filename or 'the output'} ({error.strerror}).",
+            EXIT_USER_ERROR,
+        )
+    except Interrupted as error:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(error, file=sys.stderr, flush=True)
         # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
-        os._exit(EXIT_INTERRUPTED)
+        os._exit(interruption.EXIT_BASE + error.signal)
 
 
 def _end(message, code):
-    print(message, file=sys.stderr)
+    """Ends the process, with a message on stderr unless it is None."""
+    try:
+        sys.stdout.flush()
+    except OSError:  # what can't be written now can't be at the end of the process either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if message is not None:
+        print(message, file=sys.stderr)
     raise SystemExit(code)
 
 
@@ -105,8 +123,9 @@ def save_picture(path, draw, *arguments):
     from lowlevel_mnist import plots  # Matplotlib, only where a picture is drawn
 
     try:
-        plots.save(path, draw, *arguments)
-    except (OSError, ValueError) as error:
+        with files.whole_file(path) as unfinished:
+            plots.save(unfinished, draw, *arguments)
+    except ValueError as error:
         raise UserError(f"The picture {path} can't be saved: {error}.") from error
 
 
@@ -117,6 +136,12 @@ def show_progress(epoch, epochs, progress):
     """
     if sys.stdout.isatty():
         print(f"\r{_progress_line(epoch, epochs, progress)}", end="", flush=True)
+
+
+def end_progress():
+    """Leaves the line of progress, so that what is said next has a line of its own."""
+    if sys.stdout.isatty():
+        print(flush=True)
 
 
 def show_epoch(epoch, epochs, progress, validation):

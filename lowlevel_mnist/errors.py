@@ -11,3 +11,16 @@ class UnreachableError(UserError):
 
 class DivergedError(Exception):
     """The cost is no longer a finite number, so going on with the training is pointless."""
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, or another signal that asks the process to end.
+
+    As with KeyboardInterrupt, `except Exception` does not take it for an error.
+
+    signal: the signal's number.
+    """
+
+    def __init__(self, signal, message="Interrupted."):
+        super().__init__(message)
+        self.signal = signal

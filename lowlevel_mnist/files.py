@@ -1,21 +1,22 @@
-"""Files that commands write: whole or not at all."""
+"""Files that commands write, whole or not at all, and the lock on a folder."""
 
 import contextlib
 import json
+import os
 
 from lowlevel_mnist.errors import UserError
 
 
 @contextlib.contextmanager
 def whole_file(path):
-    """Opens a file that appears under its name only when all of it is written.
+    """Yields the path to write a file to that appears as `path` only when all of it is written.
 
     Raises `UserError` where it can't be written.
     """
-    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished = path.with_name(f"unfinished-{path.name}")  # the suffix says what is in it
     try:
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
-            yield file
+        unfinished.unlink(missing_ok=True)  # it might be a link to something precious
+        yield unfinished
         unfinished.replace(path)
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}.") from error
@@ -38,8 +39,8 @@ def write_json(path, content):
             return
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}.") from error
-    with whole_file(path.resolve()) as file:
-        file.write(text)
+    with whole_file(path.resolve()) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def check_room(path, characters):
@@ -47,7 +48,7 @@ def check_room(path, characters):
 
     For work that takes minutes before it has something to write. What is at `path` stays.
     """
-    unfinished = path.absolute().with_name(f"{path.name}.unfinished")
+    unfinished = path.absolute().with_name(f"unfinished-{path.name}")
     try:
         if path.is_dir():
             raise UserError(f"{path} is a folder; choose a file.")
@@ -62,3 +63,35 @@ def check_room(path, characters):
     finally:
         with contextlib.suppress(OSError):  # there may be none
             unfinished.unlink()
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Holds the lock file `path`, of which the system lets go however the process ends.
+
+    Raises `BlockingIOError` where another process holds it, `OSError` where it can't be made.
+    """
+    with path.open("a") as file:
+        _lock(file)
+        if os.fstat(file.fileno()).st_nlink == 0:  # its holder took it away in this moment
+            raise BlockingIOError
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows keeps files that are open
+                path.unlink()
+
+
+def _lock(file):
+    """Locks an open file. Raises `BlockingIOError` where another process has done so."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError from error
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

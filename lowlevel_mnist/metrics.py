@@ -53,7 +53,7 @@ def evaluate(model, images, labels):
     outputs = probabilities(logits).numpy()
     matrix = confusion_matrix(labels, outputs.argmax(axis=1), logits.shape[1])
     return Evaluation(
-        loss=float(costs.numpy().mean()),
+        loss=float(costs.numpy().mean(dtype=np.float64)),
         accuracy=float(matrix.trace() / matrix.sum()),
         confusion_matrix=matrix,
         probabilities=outputs,

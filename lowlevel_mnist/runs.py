@@ -1,23 +1,29 @@
-"""A run's folder: where it is, its `metrics.json` and its `history.csv`."""
+"""A run's folder: where it is, who works in it, its `metrics.json` and its `history.csv`."""
 
 import contextlib
 import csv
 import dataclasses
 import datetime
-import json
 import pathlib
 import shutil
 
-from lowlevel_mnist import data, files
+from lowlevel_mnist import data, files, settings
 from lowlevel_mnist.errors import UserError
 
 RUNS = pathlib.Path("runs")
+CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
+LOCK = ".lock"
 HISTORY_FIELDS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
+# What other commands need to know of a run.
+KEYS = ("recipe", "dataset", "data_dir", "dtype", "layer_sizes")
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run: its folder, and what its `metrics.json` says or will say."""
+    """A run: its folder, and what its `metrics.json` says or will say.
+
+    Of an unfinished run, that is what its `settings.json` says.
+    """
 
     folder: pathlib.Path
     metrics: dict
@@ -25,7 +31,9 @@ class Run:
 
 @contextlib.contextmanager
 def new_folder(folder, recipe_name):
-    """Makes a run's folder, and takes back all that it made where the run does not finish.
+    """Makes a run's folder and locks it, so that nobody else trains in it.
+
+    Where the run ends before it has a checkpoint, all that was made is taken back.
 
     folder: `pathlib.Path`, absent or empty; None for a new runs/<UTC time>-<recipe>.
     Raises `UserError` where the folder can't be made or is not empty.
@@ -36,23 +44,67 @@ def new_folder(folder, recipe_name):
         else:
             made = sum(not parent.exists() for parent in (folder, *folder.parents))
             folder.mkdir(parents=True, exist_ok=True)
-        occupied = any(folder.iterdir())
     except OSError as error:
         raise UserError(
             f"The output folder {folder or RUNS} can't be made: {error.strerror}. Choose another "
             "one with --output-dir."
         ) from error
-    if occupied:
-        raise UserError(f"The output folder {folder} is not empty; choose another one.")
-    try:
+    with _locked(folder):
+        if any(path.name != LOCK for path in folder.iterdir()):
+            hint = " or go on with its run by --resume" if is_run(folder) else ""
+            raise UserError(f"The output folder {folder} is not empty; choose another one{hint}.")
+        try:
+            yield folder
+        except BaseException:
+            if not find_checkpoints(folder):
+                _take_back(folder, made)
+            raise
+
+
+@contextlib.contextmanager
+def old_folder(folder):
+    """Locks the folder of a run that goes on.
+
+    Raises `UserError` where it is none, or another process trains in it.
+    """
+    if not is_run(folder):
+        raise UserError(
+            f"There is no run to resume in {folder}: it has no {settings.FILE}. Check "
+            "--output-dir, or start a run without --resume."
+        )
+    with _locked(folder):
         yield folder
-    except BaseException:
-        for path in folder.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        with contextlib.suppress(OSError):  # a parent in which somebody else has put something
-            for path in (folder, *folder.parents)[:made]:
-                path.rmdir()
-        raise
+
+
+def is_run(folder):
+    return (folder / settings.FILE).is_file()
+
+
+@contextlib.contextmanager
+def _locked(folder):
+    lock = contextlib.ExitStack()  # what goes wrong later, inside the lock, is not said here
+    try:
+        lock.enter_context(files.locked(folder / LOCK))
+    except BlockingIOError as error:
+        raise UserError(
+            f"Another process is training in {folder}; wait for it or choose another --output-dir."
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"The output folder {folder} can't be written to: {error.strerror}. Choose another "
+            "one with --output-dir."
+        ) from error
+    with lock:
+        yield
+
+
+def _take_back(folder, made):
+    """Empties the folder; removes it and its parents as far as they were made for the run."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with contextlib.suppress(OSError):  # a parent in which somebody else has put something
+        for path in (folder, *folder.parents)[:made]:
+            path.rmdir()
 
 
 def _make_default(recipe_name):
@@ -68,9 +120,26 @@ def _make_default(recipe_name):
     return folder
 
 
+def find_checkpoints(folder):
+    """Returns the paths of a run's checkpoints, oldest first, as TensorFlow names them.
+
+    By the files that there are. TensorFlow's own list of them, a file in the folder, could name
+    others anywhere.
+    """
+    numbers = {}
+    for index in (folder / CHECKPOINTS).glob(f"{CHECKPOINT}-*.index"):
+        number = index.stem.rpartition("-")[2]
+        if number.isdecimal():
+            numbers[index.with_suffix("")] = int(number)
+    return sorted(numbers, key=numbers.get)
+
+
 def write(run):
     """Writes `history.csv` and then `metrics.json`, which makes the folder a finished run."""
-    with files.whole_file(run.folder / "history.csv") as file:
+    with (
+        files.whole_file(run.folder / "history.csv") as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, HISTORY_FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(run.metrics["history"])
@@ -78,7 +147,7 @@ def write(run):
 
 
 def find(folder=None):
-    """Returns the `Run` in `folder`, or the newest one in RUNS.
+    """Returns the `Run` in `folder`, or the newest finished one in RUNS.
 
     Raises `UserError` where there is none.
     """
@@ -90,39 +159,11 @@ def find(folder=None):
                 "python -m lowlevel_mnist.train, or name one with --run."
             )
         folder = candidates[-1].parent
-    path = folder / "metrics.json"
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{folder} is not the folder of a finished run: its metrics.json can't be read "
-            f"({error.strerror})."
-        ) from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: it is not JSON ({error}).") from error
-    wrong = _find_wrong(metrics)
-    if wrong:
-        raise UserError(f"{path} is not that of a run: its {wrong} is missing or wrong.")
-    return Run(folder, metrics)
-
-
-def _find_wrong(metrics):
-    """Returns the first key, of those that other commands read, without a value that fits."""
-    if not isinstance(metrics, dict):
-        return "content"
-    said = {key: metrics.get(key) for key in ("recipe", "dataset", "data_dir", "dtype")}
-    sizes = metrics.get("layer_sizes")
-    fits = {
-        "recipe": isinstance(said["recipe"], str),
-        "dataset": isinstance(said["dataset"], str) and said["dataset"] in data.TITLES,
-        "data_dir": isinstance(said["data_dir"], str)
-        or (said["data_dir"] is None and said["dataset"] != "custom"),
-        "dtype": said["dtype"] in ("float32", "float64"),
-        "layer_sizes": isinstance(sizes, list)
-        and len(sizes) >= 2
-        and all(type(size) is int and size > 0 for size in sizes),
-    }
-    return next((key for key, right in fits.items() if not right), None)
+    names = ("metrics.json", settings.FILE)
+    path = next((folder / name for name in names if (folder / name).exists()), None)
+    if path is None:
+        raise UserError(f"{folder} is not the folder of a run: it has no {' and no '.join(names)}.")
+    return Run(folder, settings.read_json(path, KEYS))
 
 
 def load_data(run, data_dir=None):

@@ -1,17 +1,26 @@
 """`python -m lowlevel_mnist.train`: trains a recipe's network and saves the run in a folder."""
 
+import contextlib
 import dataclasses
 import math
 import pathlib
 import shlex
 import sys
 
-from lowlevel_mnist import cli, data, runs, startup
-from lowlevel_mnist.errors import DivergedError, UnreachableError, UserError
+from lowlevel_mnist import cli, data, interruption, runs, startup
+from lowlevel_mnist.errors import DivergedError, Interrupted, UnreachableError, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, OPTIMIZERS, RECIPES, Recipe
+from lowlevel_mnist.settings import (
+    DTYPES,
+    MOST_UNITS,
+    Settings,
+    read_settings,
+    write_settings,
+)
 
 RANDOM_IMAGES = 24
-MOST_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
+# What a new run has where no flag says otherwise. A resumed one has what it had.
+DEFAULTS = {"recipe": "softmax", "execution": "eager", "dtype": "float32", "seed": 0}
 
 
 def parse():
@@ -19,8 +28,7 @@ def parse():
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
-        default="softmax",
-        help="the network and its settings (default: %(default)s)",
+        help=f"the network and its settings (default: {DEFAULTS['recipe']})",
     )
     parser.add_argument(
         "--dataset",
@@ -71,22 +79,19 @@ def parse():
     parser.add_argument(
         "--execution",
         choices=EXECUTIONS,
-        default="eager",
         help="each operation at once, or the same step compiled as a graph or by XLA "
-        "(default: %(default)s)",
+        f"(default: {DEFAULTS['execution']})",
     )
     parser.add_argument(
         "--dtype",
-        choices=["float32", "float64"],
-        default="float32",
-        help="precision (default: %(default)s)",
+        choices=DTYPES,
+        help=f"precision (default: {DEFAULTS['dtype']})",
     )
     parser.add_argument(
         "--seed",
         type=cli.whole_number(0),
-        default=0,
         metavar="N",
-        help="same seed, same run (default: %(default)s)",
+        help=f"same seed, same run (default: {DEFAULTS['seed']})",
     )
     parser.add_argument(
         "--output-dir",
@@ -94,16 +99,35 @@ def parse():
         metavar="DIR",
         help="the run's folder, absent or empty (default: runs/<UTC time>-<recipe>)",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --output-dir where it stood; of its settings, only --epochs "
+        "may change, and only grow",
+    )
     parser.add_argument("--no-plots", action="store_true", help="draw no pictures")
     parser.add_argument("--list", action="store_true", help="print the recipes and stop")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.resume and not arguments.output_dir:
+        parser.error("--resume needs --output-dir, the folder of the run to go on with")
+    return arguments
 
 
 def main():
     arguments = parse()
     if arguments.list:
         print_recipes()
-        return
+    elif arguments.resume:
+        resume(arguments)
+    else:
+        start(arguments)
+
+
+def start(arguments):
+    """Trains a new run."""
+    for flag, value in DEFAULTS.items():
+        if getattr(arguments, flag) is None:
+            setattr(arguments, flag, value)
     recipe = override(RECIPES[arguments.recipe], arguments)
     if recipe.dropout and not recipe.hidden_units:
         raise UserError(
@@ -111,15 +135,49 @@ def main():
             "layer. Give it one with --hidden-units."
         )
     dataset = load_data(arguments.dataset, arguments.data_dir, recipe)
-    training, validation = split(dataset, recipe.validation_split, arguments.seed)
-    if recipe.batch_size > len(training[1]):
-        raise UserError(
-            f"--batch-size {recipe.batch_size} is larger than the data: there are "
-            f"{len(training[1]):,} training images. Choose a smaller one."
-        )
+    settings = decide(recipe, dataset, arguments)
+    parts = split(dataset, settings)
     with runs.new_folder(arguments.output_dir, recipe.name) as folder:
-        run = train(recipe, dataset, training, validation, arguments, folder)
+        write_settings(folder, settings)
+        run = train(settings, dataset, parts, folder, arguments)
     print_results(run, dataset)
+
+
+def resume(arguments):
+    """Goes on with a run, be it interrupted, killed, or finished and to have more epochs."""
+    with runs.old_folder(arguments.output_dir) as folder:
+        settings = agree(read_settings(folder), arguments)
+        run = runs.Run(folder, dataclasses.asdict(settings))
+        dataset = runs.load_data(run, arguments.data_dir)
+        if dataset.sha256 != settings.data_sha256:
+            raise UserError(
+                f"The data ({dataset.title}, {dataset.source}) is not what the run in {folder} was "
+                "trained on. Get the same data back, or name its folder with --data-dir."
+            )
+        parts = split(dataset, settings)
+        write_settings(folder, settings)
+        run = train(settings, dataset, parts, folder, arguments)
+    print_results(run, dataset)
+
+
+def agree(settings, arguments):
+    """Returns the settings of a run that goes on: its own, with as many epochs as asked for.
+
+    Raises `UserError` where a flag contradicts them.
+    """
+    values = {**dataclasses.asdict(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
+    flags = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
+    for flag in ("recipe", *flags, "execution", "dtype", "seed"):
+        given, was = getattr(arguments, flag), values[flag]
+        grown = flag == "epochs" and given is not None and given > was
+        if given not in (None, "auto", was) and not grown:
+            name = flag.replace("_", "-")
+            may = "; it may only grow" if flag == "epochs" else ""
+            raise UserError(
+                f"--{name} {_words(given)} contradicts the run in {arguments.output_dir}, whose "
+                f"{name} is {_words(was)}{may}. Leave the flag out, or start another run."
+            )
+    return dataclasses.replace(settings, epochs=arguments.epochs or settings.epochs)
 
 
 def print_recipes():
@@ -133,9 +191,12 @@ def print_recipes():
 
 
 def _cell(value):
-    if isinstance(value, tuple):
-        return " ".join(map(str, value)) or "none"
-    return "none" if value == 0 else str(value)
+    return "none" if value == 0 else _words(value)
+
+
+def _words(value):
+    """Returns a value of a flag as one writes it."""
+    return (" ".join(map(str, value)) or "none") if isinstance(value, (tuple, list)) else str(value)
 
 
 def load_data(name, data_dir, recipe):
@@ -166,125 +227,189 @@ def override(recipe, arguments):
     return dataclasses.replace(recipe, **given)
 
 
-def split(dataset, fraction, seed):
+def decide(recipe, dataset, arguments):
+    """Returns the `Settings` of a new run."""
+    image_size = dataset.train_images.shape[1:]
+    return Settings(
+        recipe=recipe.name,
+        dataset=dataset.name,
+        dataset_source=dataset.source,
+        dataset_verified=dataset.verified,
+        data_dir=arguments.data_dir and str(arguments.data_dir.resolve()),
+        data_sha256=dataset.sha256,
+        image_size=image_size,
+        execution=arguments.execution,
+        dtype=arguments.dtype,
+        seed=arguments.seed,
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        validation_split=recipe.validation_split,
+        optimizer=recipe.optimizer,
+        learning_rate=recipe.learning_rate,
+        layer_sizes=(math.prod(image_size), *recipe.hidden_units, dataset.classes),
+        dropout=recipe.dropout,
+    )
+
+
+def split(dataset, settings):
     """Returns (images, labels) for training, and for validation or None."""
-    if fraction == 0:
-        return (dataset.train_images, dataset.train_labels), None
-    return data.split(dataset.train_images, dataset.train_labels, fraction, seed)
+    training, validation = (dataset.train_images, dataset.train_labels), None
+    if settings.validation_split:
+        training, validation = data.split(*training, settings.validation_split, settings.seed)
+    if settings.batch_size > len(training[1]):
+        raise UserError(
+            f"--batch-size {settings.batch_size} is larger than the data: there are "
+            f"{len(training[1]):,} training images. Choose a smaller one."
+        )
+    return training, validation
 
 
-def train(recipe, dataset, training, validation, arguments, folder):
+def train(settings, dataset, parts, folder, arguments):
     """Trains, evaluates, and fills the run's folder. Returns the `runs.Run`."""
     # TensorFlow takes seconds to import: not before the flags and the data are found good.
-    tf = startup.import_tensorflow(xla=arguments.execution == "xla")
-    from lowlevel_mnist import checkpoints, metrics
+    tf = startup.import_tensorflow(xla=settings.execution == "xla")
+    from lowlevel_mnist import metrics
+    from lowlevel_mnist.checkpoints import Keeper
     from lowlevel_mnist.model import Network
     from lowlevel_mnist.optimizers import OPTIMIZERS
 
-    dtype = tf.as_dtype(arguments.dtype)
-    height, width = dataset.train_images.shape[1:]
-    layer_sizes = [height * width, *recipe.hidden_units, dataset.classes]
-    model = Network(layer_sizes, arguments.seed, dtype)
-    optimizer = OPTIMIZERS[recipe.optimizer](model.trainable_variables, recipe.learning_rate)
-    run = runs.Run(folder, describe(recipe, dataset, arguments, model, tf.__version__))
-    print_header(run.metrics, dataset, training, validation, model, tf.executing_eagerly())
-
-    history = train_epochs(recipe, model, optimizer, training, validation, arguments)
-    test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
-    check_finite(test.loss, recipe, "after the last step")
-    run.metrics.update(
-        history=history,
-        test_loss=test.loss,
-        test_accuracy=test.accuracy,
-        confusion_matrix=test.confusion_matrix.tolist(),
-    )
-    checkpoints.save(folder, model, optimizer)
-    if not arguments.no_plots:
-        draw_pictures(run, dataset, test, model)
-    runs.write(run)
+    model = Network(settings.layer_sizes, settings.seed, tf.as_dtype(settings.dtype))
+    optimizer = OPTIMIZERS[settings.optimizer](model.trainable_variables, settings.learning_rate)
+    keeper = Keeper(folder, model, optimizer, arguments.resume)
+    print_header(settings, dataset, parts, model, tf)
+    if arguments.resume:
+        print_position(keeper)
+    with saying_how_to_go_on(folder, settings, arguments.no_plots):
+        train_epochs(settings, model, optimizer, keeper, *parts)
+        test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
+        check_finite(test.loss, "the last step")
+        results = {
+            **dataclasses.asdict(settings),
+            "parameters": settings.parameters,
+            "tensorflow": tf.__version__,
+            "history": keeper.position.history,
+            "test_loss": test.loss,
+            "test_accuracy": test.accuracy,
+            "confusion_matrix": test.confusion_matrix.tolist(),
+        }
+        run = runs.Run(folder, results)
+        if not arguments.no_plots:
+            draw_pictures(run, dataset, test, model)
+        runs.write(run)
     return run
 
 
-def describe(recipe, dataset, arguments, model, tensorflow_version):
-    """Returns what `metrics.json` says of a run before it has begun."""
-    return {
-        "recipe": recipe.name,
-        "dataset": dataset.name,
-        "dataset_source": dataset.source,
-        "dataset_verified": dataset.verified,
-        "data_dir": arguments.data_dir and str(arguments.data_dir.resolve()),
-        "execution": arguments.execution,
-        "dtype": arguments.dtype,
-        "seed": arguments.seed,
-        "batch_size": recipe.batch_size,
-        "epochs": recipe.epochs,
-        "validation_split": recipe.validation_split,
-        "optimizer": recipe.optimizer,
-        "learning_rate": recipe.learning_rate,
-        "layer_sizes": list(model.layer_sizes),
-        "dropout": recipe.dropout,
-        "parameters": sum(math.prod(variable.shape) for variable in model.trainable_variables),
-        "tensorflow": tensorflow_version,
-    }
-
-
-def print_header(described, dataset, training, validation, model, executing_eagerly):
+def print_header(settings, dataset, parts, model, tf):
     device = model.weights[0].device.rpartition("device:")[2]
-    parts = [(training, "training"), (validation, "validation")]
-    counts = [f"{len(part[1]):,} {name}" for part, name in parts if part is not None]
-    dropout = f", dropout {described['dropout']:g}" if described["dropout"] else ""
+    named = zip(parts, ("training", "validation"), strict=True)
+    counts = [f"{len(part[1]):,} {name}" for part, name in named if part is not None]
+    dropout = f", dropout {settings.dropout:g}" if settings.dropout else ""
     print(
-        f"TensorFlow {described['tensorflow']}, "
-        f"eager execution {'on' if executing_eagerly else 'off'}, "
-        f"steps executed: {described['execution']}, device {device}\n"
+        f"TensorFlow {tf.__version__}, "
+        f"eager execution {'on' if tf.executing_eagerly() else 'off'}, "
+        f"steps executed: {settings.execution}, device {device}\n"
         f"Data: {dataset.title}, {dataset.provenance}, "
         f"{', '.join(counts)} and {len(dataset.test_labels):,} test images of "
-        f"{'x'.join(map(str, dataset.train_images.shape[1:]))}, {dataset.classes} classes\n"
-        f"Network: {described['recipe']}, {'-'.join(map(str, described['layer_sizes']))}{dropout}, "
-        f"{described['parameters']:,} parameters, {described['optimizer']} with learning rate "
-        f"{described['learning_rate']:g}, batch size {described['batch_size']}, "
-        f"seed {described['seed']}",
+        f"{'x'.join(map(str, settings.image_size))}, {dataset.classes} classes\n"
+        f"Network: {settings.recipe}, {'-'.join(map(str, settings.layer_sizes))}{dropout}, "
+        f"{settings.parameters:,} parameters, {settings.optimizer} with learning rate "
+        f"{settings.learning_rate:g}, batch size {settings.batch_size}, seed {settings.seed}",
         flush=True,
     )
 
 
-def train_epochs(recipe, model, optimizer, train_part, validation_part, arguments):
-    """Trains all epochs with a line of progress. Returns the history, a dictionary an epoch."""
+def print_position(keeper):
+    """Says where a resumed run goes on, and which checkpoints could not be used."""
+    for path in keeper.damaged:
+        print(f"The checkpoint {path} is damaged; the one before it is used.", file=sys.stderr)
+    epochs, progress = len(keeper.position.history), keeper.position.progress
+    part = f" and step {progress.step} of {progress.steps}" if progress else ""
+    print(f"Resumed after epoch {epochs}{part}" if epochs or part else "Resumed at the beginning")
+
+
+@contextlib.contextmanager
+def saying_how_to_go_on(folder, settings, no_plots):
+    """Adds to what ends a training early what can be done with the run, where one is kept."""
+    try:
+        yield
+    except DivergedError as error:
+        cli.end_progress()
+        advice = f"Try a much smaller --learning-rate than {settings.learning_rate:g}."
+        if runs.find_checkpoints(folder):
+            command = f"python -m lowlevel_mnist.evaluate --run {shlex.quote(str(folder))}"
+            advice += f" The network of the last checkpoint is kept; see it with {command}"
+        error.args = (f"{error} {advice}",)
+        raise
+    except (Interrupted, UserError) as error:
+        cli.end_progress()
+        if runs.find_checkpoints(folder):
+            command = f"--resume --output-dir {shlex.quote(str(folder))}"
+            command += " --no-plots" * no_plots
+            error.args = (f"{error} Go on with: python -m lowlevel_mnist.train {command}",)
+        raise
+
+
+def train_epochs(settings, model, optimizer, keeper, train_part, validation_part):
+    """Trains the epochs that are left, with a line of progress, and keeps the state after each.
+
+    A signal to end takes effect after the block of steps that is being trained on.
+    """
     from lowlevel_mnist import metrics, preprocessing
     from lowlevel_mnist.training import Trainer
 
     images, labels = train_part
     pixels = preprocessing.flatten(images)
     one_hot = preprocessing.one_hot(labels, model.layer_sizes[-1], model.weights[0].dtype)
+    sample = images[: metrics.EVALUATION_BATCH], labels[: metrics.EVALUATION_BATCH]
     trainer = Trainer(
-        model, optimizer, recipe.batch_size, recipe.dropout, arguments.seed, arguments.execution
+        model, optimizer, settings.batch_size, settings.dropout, settings.seed, settings.execution
     )
-    history = []
-    for epoch in range(1, recipe.epochs + 1):
-        for progress in trainer.train_epoch(pixels, one_hot, epoch):
-            check_finite(progress.loss, recipe, f"by step {progress.step} of epoch {epoch}")
-            cli.show_progress(epoch, recipe.epochs, progress)
-        validation = metrics.evaluate(model, *validation_part) if validation_part else None
-        cli.show_epoch(epoch, recipe.epochs, progress, validation)
-        history.append(
-            {
-                "epoch": epoch,
-                "loss": progress.loss,
-                "accuracy": progress.accuracy,
-                "val_loss": validation and validation.loss,
-                "val_accuracy": validation and validation.accuracy,
-                "seconds": progress.seconds,
-            }
-        )
-    return history
+    position = keeper.position
+    with interruption.held_back() as request:
+        for epoch in range(len(position.history) + 1, settings.epochs + 1):
+            for progress in trainer.train_epoch(pixels, one_hot, epoch, position.progress):
+                cli.show_progress(epoch, settings.epochs, progress)
+                if request.signal and progress.step < progress.steps:
+                    position.progress = progress
+                    where = f"step {progress.step} of epoch {epoch}"
+                    save(keeper, (epoch - 1) * progress.steps + progress.step, sample, where)
+                    raise Interrupted(request.signal, f"Interrupted after {where}.")
+            validation = metrics.evaluate(model, *validation_part) if validation_part else None
+            position.history.append(describe_epoch(epoch, progress, validation))
+            position.progress = None
+            save(keeper, epoch * progress.steps, sample, f"epoch {epoch}")
+            cli.show_epoch(epoch, settings.epochs, progress, validation)
+            if request.signal:
+                raise Interrupted(request.signal, f"Interrupted after epoch {epoch}.")
 
 
-def check_finite(loss, recipe, when):
+def describe_epoch(epoch, progress, validation):
+    """Returns an epoch's row of the history."""
+    return {
+        "epoch": epoch,
+        "loss": progress.loss,
+        "accuracy": progress.accuracy,
+        "val_loss": validation and validation.loss,
+        "val_accuracy": validation and validation.accuracy,
+        "seconds": progress.seconds,
+    }
+
+
+def save(keeper, step, sample, where):
+    """Saves a checkpoint, unless the network has diverged in the very last step.
+
+    sample: images and labels of which the cost must be finite.
+    """
+    from lowlevel_mnist import checkpoints, metrics
+
+    healthy = checkpoints.is_finite(keeper.model)
+    check_finite(metrics.evaluate(keeper.model, *sample).loss if healthy else math.nan, where)
+    keeper.save(step)
+
+
+def check_finite(loss, where):
     if not math.isfinite(loss):
-        raise DivergedError(
-            f"The cost became {loss} {when}: the training diverged. Try a much smaller "
-            f"--learning-rate than {recipe.learning_rate:g}."
-        )
+        raise DivergedError(f"The cost became {loss} after {where}: the training diverged.")
 
 
 def draw_pictures(run, dataset, test, model):

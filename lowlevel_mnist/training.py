@@ -7,11 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from lowlevel_mnist import cost, metrics, preprocessing, randomness
+from lowlevel_mnist.errors import DivergedError
 from lowlevel_mnist.model import draw_kept, dropout_mask
 
 # Batches of a block: what is trained on between two reports, in one call of a compiled function.
 # Fewer cost more around the steps; more make progress and Ctrl-C wait and take more memory.
 FEWEST_BLOCK_STEPS, USUAL_BLOCK_STEPS, MOST_BLOCK_STEPS = 32, 64, 128
+# Parameters times images of a block at most, for large networks: this is a second's work.
+MOST_BLOCK_WORK = 10_000_000_000
 
 COMPILERS = {
     "eager": lambda function: function,
@@ -25,15 +28,28 @@ class Progress:
     """How far an epoch has come.
 
     step, steps: batches trained on, and batches of the epoch.
-    loss, accuracy: means over the images trained on so far, each taken as its batch's turn came.
-    seconds: wall time since the epoch began.
+    images: how many images were in them.
+    loss_sum, correct: sum of their costs, and how many of them were classified correctly, each
+        taken as its batch's turn came.
+    seconds: wall time that the training took so far.
     """
 
-    step: int
-    steps: int
-    loss: float
-    accuracy: float
-    seconds: float
+    step: int = 0
+    steps: int = 0
+    images: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    seconds: float = 0.0
+
+    @property
+    def loss(self):
+        """Mean cost of an image so far."""
+        return self.loss_sum / self.images
+
+    @property
+    def accuracy(self):
+        """Part of the images so far that were classified correctly."""
+        return self.correct / self.images
 
 
 def train_step(model, optimizer, images, one_hot, *masks):
@@ -76,7 +92,7 @@ class Trainer:
         self.seed = seed
         self.execute = COMPILERS[execution](self.train_block)
 
-    def train_epoch(self, pixels, one_hot, epoch):
+    def train_epoch(self, pixels, one_hot, epoch, since=None):
         """Trains one epoch: every image once, in an order drawn from (seed, epoch).
 
         The last batch has the images that are left over; it counts like the others.
@@ -84,38 +100,46 @@ class Trainer:
         pixels: `uint8` tensor [n, pixels], n not smaller than the batch size.
         one_hot: tensor [n, classes] of the variables' dtype.
         epoch: whole number, 1 for the first.
+        since: the `Progress` of this epoch after which the variables are as they are now; None at
+            its beginning.
         Yields a `Progress` after each block of steps.
+        Raises `DivergedError` after a block in which a cost is not a finite number.
         """
-        start = time.perf_counter()
+        progress = since or Progress()
+        start = time.perf_counter() - progress.seconds
         generator = randomness.generator(self.seed, randomness.BATCH_ORDER, epoch)
         order = generator.permutation(len(pixels)).astype(np.int32)
         draw = self._dropout_of(epoch)
-        shapes = block_shapes(len(order), self.batch_size)
-        step, seen, loss_sum, correct = 0, 0, 0.0, 0
+        parameters = sum(w.shape.num_elements() for w in self.optimizer.parameters)
+        shapes = block_shapes(len(order), self.batch_size, parameters)
+        end = 0
         for steps, batch in shapes:
-            rows = order[seen : seen + steps * batch].reshape(steps, batch)
+            begin, end = end, end + steps * batch
+            done = max(progress.images - begin, 0) // batch  # steps of it that are in `since`
+            kept = [layer[done:] for layer in draw(steps, batch)]
+            if done >= steps:
+                continue
+            rows = order[begin:end].reshape(steps, batch)[done:]
             # A whole block of bytes at once: 2 microseconds a batch of 128, but 12 for each alone.
             block = tf.gather(pixels, rows), tf.gather(one_hot, rows)
-            block_loss_sum, block_correct = self.execute(*block, *draw(steps, batch))
-            step += steps
-            seen += steps * batch
-            loss_sum += float(block_loss_sum)
-            correct += int(block_correct)
-            yield Progress(
-                step=step,
+            losses, correct = self.execute(*block, *kept)
+            progress = Progress(
+                step=progress.step + steps - done,
                 steps=sum(steps for steps, _ in shapes),
-                loss=loss_sum / seen,
-                accuracy=correct / seen,
+                images=end,
+                loss_sum=progress.loss_sum + sum_finite(losses.numpy(), progress.step, epoch),
+                correct=progress.correct + int(correct),
                 seconds=time.perf_counter() - start,
             )
+            yield progress
 
     def train_block(self, pixels, one_hot, *kept):
         """Trains on batches of one size, one after the other.
 
         pixels: `uint8` tensor [steps, batch, pixels]; one_hot: tensor [steps, batch, classes].
         kept: with dropout, for each hidden layer what it keeps, `bool` [steps, batch, units].
-        Returns the sum of the costs of all images, and how many were classified correctly, each
-        taken as its batch's turn came.
+        Returns the sum of the costs of each batch [steps], and how many images of all were
+        classified correctly, each taken as its batch's turn came.
         """
         dtype = one_hot.dtype
 
@@ -125,7 +149,7 @@ class Trainer:
             return train_step(self.model, self.optimizer, images, one_hot, *masks)
 
         costs, logits = for_each_batch(step, (pixels, one_hot, *kept), (dtype, dtype))
-        return tf.reduce_sum(costs), metrics.count_correct(logits, one_hot)
+        return tf.reduce_sum(costs, axis=1), metrics.count_correct(logits, one_hot)
 
     def _dropout_of(self, epoch):
         """Returns a function that draws what the next `steps` batches of an epoch keep."""
@@ -161,16 +185,36 @@ def for_each_batch(step, blocks, dtypes):
     )
 
 
-def block_shapes(samples, batch_size):
+def sum_finite(losses, step, epoch):
+    """Returns the sum of the costs of consecutive batches, a float.
+
+    losses: [steps]; step: how many batches of the epoch came before them.
+    Raises `DivergedError`, which names the step, where one of them is not a finite number.
+    """
+    wrong = np.flatnonzero(~np.isfinite(losses))
+    if wrong.size:
+        first = wrong[0]
+        raise DivergedError(
+            f"The cost became {losses[first]} at step {step + first + 1} of epoch {epoch}: "
+            "the training diverged."
+        )
+    return float(losses.sum(dtype=np.float64))
+
+
+def block_shapes(samples, batch_size, parameters):
     """Cuts an epoch into blocks of batches. Returns a list of tuples (steps, batch size).
 
     Blocks are of one length where a number from FEWEST_ to MOST_BLOCK_STEPS divides the steps,
     because each shape is compiled anew (0.3 s for XLA); else of the usual length, and the last one
     is shorter. The images left over are a block of one smaller batch.
+
+    parameters: how many the network has; a large one gets blocks shorter than these.
     """
     steps, rest = divmod(samples, batch_size)
-    candidates = range(MOST_BLOCK_STEPS, FEWEST_BLOCK_STEPS - 1, -1)
-    length = next((number for number in candidates if steps % number == 0), USUAL_BLOCK_STEPS)
+    most = min(MOST_BLOCK_STEPS, max(1, MOST_BLOCK_WORK // (batch_size * parameters)))
+    candidates = range(most, min(FEWEST_BLOCK_STEPS, most) - 1, -1)
+    usual = min(USUAL_BLOCK_STEPS, most)
+    length = next((number for number in candidates if steps % number == 0), usual)
     shapes = [(length, batch_size)] * (steps // length)
     if steps % length:
         shapes.append((steps % length, batch_size))

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from lowlevel_mnist import digits
+from lowlevel_mnist import digits, runs
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 IDX_NAMES = (
@@ -52,6 +52,22 @@ def train(folder, *arguments, cwd, **changes):
 
 def read_metrics(folder):
     return json.loads((folder / "metrics.json").read_text())
+
+
+def read_state(folder):
+    """What must be equal to the bit when a run is repeated or goes on after an end.
+
+    Returns a dictionary: each weight, bias and slot of the newest checkpoint as bytes, and the
+    `metrics.json` without seconds.
+    """
+    import tensorflow as tf  # not before the line above that asks it to be quiet
+
+    reader = tf.train.load_checkpoint(str(runs.find_checkpoints(folder)[-1]))
+    names = reader.get_variable_to_shape_map()
+    kept = [name for name in names if name.startswith(("model/", "optimizer/"))]
+    metrics = read_metrics(folder)
+    metrics["history"] = [{**row, "seconds": None} for row in metrics["history"]]
+    return {"metrics": metrics} | {n: np.asarray(reader.get_tensor(n)).tobytes() for n in kept}
 
 
 def idx_bytes(array):

@@ -234,7 +234,7 @@ def test_show_random_without_any_run(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, ["not the folder of a finished run"]),
+        (None, ["not the folder of a run"]),
         (b"{", ["not JSON"]),
         (b"\xff\xfe", ["not JSON"]),
         (b"[1]", ["is not that of a run"]),

@@ -5,11 +5,20 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import digit_arrays, pattern_arrays, read_metrics, run, train, write_idx_folder
+from conftest import (
+    digit_arrays,
+    pattern_arrays,
+    read_metrics,
+    read_state,
+    run,
+    train,
+    write_idx_folder,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowlevel_mnist import preprocessing, training
+from lowlevel_mnist.errors import DivergedError
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import OPTIMIZERS
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
@@ -50,7 +59,7 @@ def test_an_epoch_in_float64(name, execution):
     recipe = RECIPES[name]
     batch = recipe.batch_size
     samples = 131 * batch + batch // 2
-    assert training.block_shapes(samples, batch) == [
+    assert training.block_shapes(samples, batch, 1) == [
         (64, batch),
         (64, batch),
         (3, batch),
@@ -115,7 +124,7 @@ def test_each_shape_of_a_block_is_traced_once(samples, batch_size, traces, execu
 @settings(deadline=None, derandomize=True, max_examples=500)
 def test_blocks_are_an_epoch_in_at_most_three_shapes(samples, data):
     batch_size = data.draw(st.integers(1, samples))
-    shapes = training.block_shapes(samples, batch_size)
+    shapes = training.block_shapes(samples, batch_size, 1)
     assert sum(steps * batch for steps, batch in shapes) == samples
     assert sum(steps for steps, _ in shapes) == -(-samples // batch_size)
     assert len(set(shapes)) <= 3
@@ -136,6 +145,55 @@ def test_a_run_does_not_depend_on_how_an_epoch_is_cut_into_blocks(monkeypatch):
     assert reported_steps[-1].loss == pytest.approx(reported[-1].loss, rel=1e-14)
 
 
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_an_epoch_goes_on_where_it_stood(execution):
+    """To the bit, after each of its blocks."""
+    recipe = dataclasses.replace(SMALL, batch_size=10)
+    arrays = pattern_arrays(train=1312)[:2]
+    trainer, *data = make_trainer(recipe, arrays, execution, tf.float32)
+    stands = []
+    for progress in trainer.train_epoch(*data, 2):
+        stands.append((progress, [variable.numpy() for variable in trainer.optimizer.variables]))
+    assert [progress.step for progress, _ in stands] == [64, 128, 131, 132]
+    for since, values in stands:
+        trainer, *data = make_trainer(recipe, arrays, execution, tf.float32, seed=0)
+        for variable, value in zip(trainer.optimizer.variables, values, strict=True):
+            variable.assign(value)
+        for progress in [since, *trainer.train_epoch(*data, 2, since)]:
+            assert progress.seconds >= since.seconds
+        assert dataclasses.replace(progress, seconds=0) == dataclasses.replace(
+            stands[-1][0], seconds=0
+        )
+        for variable, value in zip(trainer.optimizer.variables, stands[-1][1], strict=True):
+            assert variable.numpy().tobytes() == value.tobytes()
+
+
+def test_an_epoch_goes_on_inside_a_block():
+    recipe = dataclasses.replace(SMALL, batch_size=10)
+    trainer, *data = make_trainer(recipe, pattern_arrays(train=1312)[:2], "eager")
+    since = training.Progress(step=70, steps=132, images=700)
+    reported = list(trainer.train_epoch(*data, 1, since))
+    assert [(p.step, p.images) for p in reported] == [(128, 1280), (131, 1310), (132, 1312)]
+    assert int(trainer.optimizer.step) == 132 - 70
+
+
+def test_the_step_at_which_the_cost_is_no_number_is_named():
+    """One image, in the 75th batch of 132, has a label that is none."""
+    recipe = dataclasses.replace(SMALL, batch_size=10)
+    trainer, pixels, one_hot = make_trainer(recipe, pattern_arrays(train=1312)[:2], "eager")
+    order = np.random.default_rng([0, 2, 1]).permutation(1312)
+    labels = one_hot.numpy()
+    labels[order[745]] = np.nan
+    with pytest.raises(DivergedError, match="cost became nan at step 75 of epoch 1"):
+        list(trainer.train_epoch(pixels, tf.constant(labels), 1))
+
+
+def test_large_networks_have_short_blocks():
+    assert training.block_shapes(1000, 10, 10**6) == [(100, 10)]
+    assert training.block_shapes(1000, 10, 10**8) == [(10, 10)] * 10
+    assert training.block_shapes(1000, 10, 10**10) == [(1, 10)] * 100
+
+
 @pytest.fixture(scope="module", params=EXECUTIONS)
 def twice(request, tmp_path_factory):
     """(execution, two run folders, two finished processes) of one training with dropout.
@@ -150,22 +208,11 @@ def twice(request, tmp_path_factory):
     return request.param, [base / name for name in names], done
 
 
-def checkpoint_bytes(folder):
-    """Every variable of a run's checkpoint, slots included, as bytes under its name."""
-    reader = tf.train.load_checkpoint(str(folder / "checkpoints"))
-    names = [n for n in reader.get_variable_to_shape_map() if n.endswith("VARIABLE_VALUE")]
-    return {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
-
-
 def test_one_seed_is_one_run(twice):
     """Of two processes, bit by bit."""
     _, folders, _ = twice
-    one, same = (checkpoint_bytes(folder) for folder in folders)
+    one, same = map(read_state, folders)
     assert sum("optimizer/velocities" in name for name in one) == 4
-    assert one == same
-    one, same = (
-        [{**row, "seconds": None} for row in read_metrics(folder)["history"]] for folder in folders
-    )
     assert one == same
 
 

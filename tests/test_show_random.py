@@ -139,7 +139,7 @@ def damage(folder, kind):
         model = checkpoints.load_model(runs.find(folder))
         model.biases[0].assign([np.nan] * 10)
         shutil.rmtree(folder / "checkpoints")
-        checkpoints.save(folder, model, tf.Module())
+        tf.train.Checkpoint(model=model).save(folder / "checkpoints" / "checkpoint")
         return
     if kind == "no checkpoint":
         shutil.rmtree(folder / "checkpoints")

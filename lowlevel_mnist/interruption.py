@@ -1,0 +1,60 @@
+"""Signals that ask a command to end, Ctrl-C among them: when they take effect."""
+
+import contextlib
+import os
+import signal
+import time
+
+from lowlevel_mnist.errors import Interrupted
+
+EXIT_BASE = 128  # a process that a signal ends has this exit code plus the signal's number
+PATIENCE = 1.0  # seconds; `timeout`, for one, sends its signal twice at once
+
+
+def raise_at_once():
+    """From now on, a signal raises `Interrupted` wherever the program is."""
+    _handle(_raise)
+
+
+class Request:
+    """What has asked the process to end since the signals are held back.
+
+    signal: the number of the first signal; None as long as there was none.
+    """
+
+    signal = None
+
+    def _remember(self, number, _frame):
+        now = time.monotonic()
+        if self.signal is None:
+            self.signal, self.since = number, now
+        elif now - self.since > PATIENCE:
+            os._exit(EXIT_BASE + number)  # somebody who asks again does not want to wait
+
+
+@contextlib.contextmanager
+def held_back():
+    """Signals only leave a note in the `Request` that is yielded; at the end they are heeded.
+
+    A second one, after a second, ends the process on the spot.
+    """
+    request = Request()
+    _handle(request._remember)
+    try:
+        yield request
+    finally:
+        raise_at_once()
+    if request.signal is not None:
+        raise Interrupted(request.signal)
+
+
+def _raise(number, _frame):
+    raise Interrupted(number)
+
+
+def _handle(handler):
+    """Sets the handler of each signal but those that the process was started to ignore."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last one not on Windows
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)

@@ -1,0 +1,128 @@
+"""What decides a run, from the first image to the last: its recipe, data, seed and so on.
+
+A run's folder keeps it as `settings.json` from the start, so that a run can go on after whatever
+has ended it. `metrics.json` repeats it beside the results.
+"""
+
+import dataclasses
+import itertools
+import json
+import math
+
+from lowlevel_mnist import data, files
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.recipes import EXECUTIONS, OPTIMIZERS
+
+FILE = "settings.json"
+DTYPES = ("float32", "float64")
+MOST_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The keys are those of `metrics.json`.
+
+    recipe: its name.
+    dataset, dataset_source, dataset_verified, data_sha256: as in `data.Dataset`.
+    data_dir: the absolute path of the data's folder where one was given.
+    image_size: (height, width) of an image in pixels.
+    layer_sizes: [pixels, units of each hidden layer ..., classes].
+    The others are those of `recipes.Recipe` and `training.Trainer`.
+    """
+
+    recipe: str
+    dataset: str
+    dataset_source: str
+    dataset_verified: bool
+    data_dir: str | None
+    data_sha256: str
+    image_size: tuple[int, int]
+    execution: str
+    dtype: str
+    seed: int
+    batch_size: int
+    epochs: int
+    validation_split: float
+    optimizer: str
+    learning_rate: float
+    layer_sizes: tuple[int, ...]
+    dropout: float
+
+    @property
+    def parameters(self):
+        """How many weights and biases the network has."""
+        return sum((a + 1) * b for a, b in itertools.pairwise(self.layer_sizes))
+
+
+def _is_size(value):
+    return type(value) is int and value > 0
+
+
+def _are_sizes(value, fewest, most=math.inf):
+    return isinstance(value, list) and fewest <= len(value) <= most and all(map(_is_size, value))
+
+
+def _is_part(value):
+    return type(value) in (int, float) and 0 <= value < 1
+
+
+# Whether a value that a file gives for a key can be one. A run may come from a stranger.
+FITS = {
+    "recipe": lambda value: isinstance(value, str),
+    "dataset": lambda value: isinstance(value, str) and value in data.TITLES,
+    "dataset_source": lambda value: isinstance(value, str),
+    "dataset_verified": lambda value: isinstance(value, bool),
+    "data_dir": lambda value: value is None or isinstance(value, str),
+    "data_sha256": lambda value: isinstance(value, str),
+    "image_size": lambda value: _are_sizes(value, 2, 2),
+    "execution": lambda value: value in EXECUTIONS,
+    "dtype": lambda value: value in DTYPES,
+    "seed": lambda value: type(value) is int and value >= 0,
+    "batch_size": _is_size,
+    "epochs": _is_size,
+    "validation_split": _is_part,
+    "optimizer": lambda value: isinstance(value, str) and value in OPTIMIZERS,
+    "learning_rate": lambda value: type(value) in (int, float) and 0 < value < math.inf,
+    "layer_sizes": lambda value: _are_sizes(value, 2) and max(value[1:-1], default=0) <= MOST_UNITS,
+    "dropout": _is_part,
+}
+
+
+def write_settings(folder, settings):
+    files.write_json(folder / FILE, dataclasses.asdict(settings))
+
+
+def read_settings(folder):
+    """Returns the `Settings` of the run in a folder, or raises `UserError`."""
+    path = folder / FILE
+    said = read_json(path, FITS)
+    values = {key: said[key] for key in FITS}
+    lists = {key: tuple(values[key]) for key in ("image_size", "layer_sizes")}
+    return Settings(**{**values, **lists})
+
+
+def read_json(path, keys):
+    """Returns the content of a `settings.json` or `metrics.json`, a dictionary.
+
+    keys: those of FITS that it must have, with a value that fits.
+    Raises `UserError` for a file that can't be read or is damaged.
+    """
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: it is not JSON ({error}).") from error
+    wrong = _find_wrong(said, keys)
+    if wrong:
+        raise UserError(f"{path} is not that of a run: its {wrong} is missing or wrong.")
+    return said
+
+
+def _find_wrong(said, keys):
+    """Returns the first of the keys without a value that fits, or None."""
+    if not isinstance(said, dict):
+        return "content"
+    wrong = (key for key in keys if key not in said or not FITS[key](said[key]))
+    missing = "data_dir" if said.get("dataset") == "custom" and not said.get("data_dir") else None
+    return next(wrong, missing)

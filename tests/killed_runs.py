@@ -1,0 +1,141 @@
+"""Kills trainings with SIGKILL at random moments, resumes them, and compares every bit.
+
+    python tests/killed_runs.py [RUNS_OF_EACH_EXECUTION]
+
+Each run ends as one that was never disturbed: weights, slots, history, test. There are four ways
+to be killed, which take turns:
+
+- anywhere: at a random moment of the process, its start and its end included
+- saving: when a checkpoint is being written, or just has been
+- twice: anywhere, and then the resumed process anywhere, too
+- interrupted: first by SIGINT or SIGTERM, so that it stands inside an epoch, then killed anywhere
+"""
+
+import contextlib
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from conftest import digit_arrays, environment, read_state, write_idx_folder
+
+from lowlevel_mnist import runs
+from lowlevel_mnist.recipes import EXECUTIONS
+
+WAYS = ("anywhere", "saving", "twice", "interrupted")
+# 188 steps an epoch, the last one smaller, in up to four blocks; slots; checkpoints of 5 MB.
+FLAGS = ("--recipe", "mlp-512-dropout", "--epochs", 4, "--seed", 5, "--no-plots")
+IMAGES = 6000
+
+
+def start(data, folder, execution, resume=False):
+    """Starts a training, or goes on with it, and returns the process."""
+    flags = [*FLAGS, "--data-dir", data, "--execution", execution, "--output-dir", folder]
+    return subprocess.Popen(
+        [sys.executable, "-m", "lowlevel_mnist.train", *map(str, flags)] + ["--resume"] * resume,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def go_on(data, folder, execution):
+    """Starts again as a user does: with --resume, where a run has begun."""
+    return start(data, folder, execution, resume=runs.is_run(folder))
+
+
+def finish(process):
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+
+
+def stop(process, number, moment):
+    """Sends a signal; returns whether the process was still at work, and so was ended by it."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(moment)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode in (0, -number, 128 + number)
+    return process.returncode != 0
+
+
+def wait_until_saving(process, folder, times):
+    """Returns when a checkpoint is being written for the so-manieth time, or the process ends."""
+    seen = set()
+    while len(seen) < times and process.poll() is None:
+        seen.update(path.name for path in (folder / "checkpoints").glob("*_temp*"))
+
+
+def is_half_written(folder):
+    """Whether the kill has left a part of a checkpoint."""
+    files = list((folder / "checkpoints").glob("checkpoint-*"))
+    whole = {path.name for path in runs.find_checkpoints(folder)}
+    return any(path.name.partition(".")[0] not in whole for path in files)
+
+
+def disturb(data, folder, execution, way, seconds, draw):
+    """Starts a training and kills it. Returns whether the kill came in the midst of its work."""
+    process = start(data, folder, execution)
+    if way == "saving":
+        wait_until_saving(process, folder, times=draw.randint(1, 4))
+        return stop(process, signal.SIGKILL, draw.uniform(0, 0.005))
+    if way == "interrupted":
+        while not runs.find_checkpoints(folder) and process.poll() is None:
+            time.sleep(0.01)
+        number = draw.choice([signal.SIGINT, signal.SIGTERM])
+        if not stop(process, number, draw.uniform(0, 0.3)):
+            return False
+        process = go_on(data, folder, execution)
+    killed = stop(process, signal.SIGKILL, draw.uniform(0, seconds))
+    if way == "twice" and killed:
+        process = go_on(data, folder, execution)
+        killed = stop(process, signal.SIGKILL, draw.uniform(0, seconds))
+    return killed
+
+
+def survive(base, execution, ways, seed=0):
+    """Trains once undisturbed, and then once for each of the ways to be killed.
+
+    Returns a list of (way, whether the run ended as the undisturbed one, whether a checkpoint was
+    half-written when it was killed).
+    """
+    draw = random.Random(f"{execution} {seed}")
+    data = write_idx_folder(base / "data", digit_arrays(IMAGES))
+    begin = time.perf_counter()
+    finish(start(data, base / "undisturbed", execution))
+    seconds = time.perf_counter() - begin
+    expected = read_state(base / "undisturbed")
+    results = []
+    while len(results) < len(ways):
+        way = ways[len(results)]
+        folder = base / f"{way}-{len(results)}"
+        if disturb(data, folder, execution, way, seconds, draw):
+            half_written = is_half_written(folder)
+            finish(go_on(data, folder, execution))
+            results.append((way, read_state(folder) == expected, half_written))
+        shutil.rmtree(folder)  # also where it had finished before the kill: then once more
+    return results
+
+
+def main():
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    failed = 0
+    for execution in EXECUTIONS:
+        with tempfile.TemporaryDirectory() as base:
+            results = survive(pathlib.Path(base), execution, (WAYS * count)[:count])
+        failed += sum(not equal for _, equal, _ in results)
+        print(
+            f"{execution}: {sum(equal for _, equal, _ in results)} of {count} killed runs ended "
+            f"bit-identical; {sum(half for *_, half in results)} were killed within a checkpoint",
+            flush=True,
+        )
+    raise SystemExit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
