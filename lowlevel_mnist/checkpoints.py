@@ -15,9 +15,18 @@ from lowlevel_mnist.model import Network
 from lowlevel_mnist.training import Progress
 
 KEPT = 2
-# What TensorFlow makes of a checkpoint that is damaged or of another network; an IndexError of a
-# data file that is too short.
-DAMAGE = (tf.errors.OpError, IndexError, AssertionError, ValueError, TypeError, KeyError)
+# What TensorFlow makes of a checkpoint that is damaged or of another network, an IndexError of a
+# data file that is too short; and what Python makes of a position that we have not written.
+DAMAGE = (
+    tf.errors.OpError,
+    IndexError,
+    AssertionError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+)
 
 
 class Position(tf.train.experimental.PythonState):
@@ -36,7 +45,7 @@ class Position(tf.train.experimental.PythonState):
         return json.dumps({"history": self.history, "progress": progress}, allow_nan=False)
 
     def deserialize(self, string_value):
-        """Takes over what `serialize` gave, or raises `ValueError` or the like."""
+        """Takes over what `serialize` gave. Raises one of DAMAGE for anything else."""
         said = json.loads(string_value)
         progress = said["progress"] and Progress(**said["progress"])
         for field in dataclasses.fields(Progress) if progress else ():
@@ -111,7 +120,8 @@ class Keeper:
     def _read(self, path):
         """Returns whether the variables and the position now are those of this checkpoint."""
         try:
-            self.checkpoint.restore(str(path)).assert_existing_objects_matched()
+            status = self.checkpoint.restore(str(path))
+            status.assert_existing_objects_matched().expect_partial()  # TensorFlow's own counter
         except DAMAGE:
             return False
         return is_finite(self.model)

@@ -68,7 +68,7 @@ def _is_part(value):
 
 # Whether a value that a file gives for a key can be one. A run may come from a stranger.
 FITS = {
-    "recipe": lambda value: isinstance(value, str),
+    "recipe": lambda value: isinstance(value, str) and value.isprintable(),
     "dataset": lambda value: isinstance(value, str) and value in data.TITLES,
     "dataset_source": lambda value: isinstance(value, str),
     "dataset_verified": lambda value: isinstance(value, bool),

@@ -1,10 +1,12 @@
 """What the tests share: small data sets of their own, the real ones, commands as subprocesses."""
 
+import contextlib
 import functools
 import gzip
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -48,6 +50,24 @@ def train(folder, *arguments, cwd, **changes):
     done = run("train", "--data-dir", folder, *arguments, cwd=cwd, **changes)
     assert done.returncode == 0, done.stderr
     return done
+
+
+@contextlib.contextmanager
+def training_until(start, *arguments, cwd):
+    """A `train` process that has just printed a line with this start."""
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "lowlevel_mnist.train", *map(str, arguments)],
+        cwd=cwd,
+        env=environment(),
+        # A shell script that starts the tests in the background has SIGINT ignored by all of them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not (line := process.stdout.readline()).startswith(start):
+            assert line, "the training ended before"
+        yield process
 
 
 def read_metrics(folder):

@@ -1,12 +1,10 @@
 """`train` as a user runs it: what it prints, what it leaves, and that one seed means one run."""
 
-import contextlib
 import csv
 import math
 import os
 import pathlib
 import pty
-import signal
 import subprocess
 import sys
 
@@ -20,6 +18,7 @@ from conftest import (
     read_metrics,
     run,
     train,
+    training_until,
     write_idx_folder,
 )
 
@@ -233,22 +232,6 @@ def test_a_terminal_shows_progress_on_one_line(small_run, tmp_path):
     assert [part.split()[2] for part in line.strip().split(b"\r") if part] == [
         b"%d/300" % step for step in (100, 200, 300, 300)
     ]
-
-
-@contextlib.contextmanager
-def training_until(start, *arguments, cwd):
-    """A `train` process that has just printed a line with this start."""
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "lowlevel_mnist.train", *map(str, arguments)],
-        cwd=cwd,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        while not (line := process.stdout.readline()).startswith(start):
-            assert line, "the training ended before"
-        yield process
 
 
 def test_a_finished_run_outlives_its_reader(small_run, tmp_path):

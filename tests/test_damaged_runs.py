@@ -1,0 +1,187 @@
+"""Run folders that are damaged or come from a stranger: the right content or one clear error."""
+
+import json
+import random
+import tracemalloc
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from lowlevel_mnist import checkpoints, runs
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.model import Network
+from lowlevel_mnist.optimizers import Adam
+
+tf.get_logger().setLevel("ERROR")  # as commands do: it has a line for each value not restored
+SIZES = (48, 33, 4)
+METRICS = {
+    "recipe": "softmax",
+    "dataset": "mnist",
+    "data_dir": None,
+    "dtype": "float32",
+    "layer_sizes": list(SIZES),
+    "history": [
+        {"epoch": n, "loss": 1 / n, "accuracy": 0.5, "seconds": 0.1} for n in range(1, 100)
+    ],
+}
+SETTINGS = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=300,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+DAMAGES = st.tuples(
+    st.sampled_from(["flip a bit", "cut", "grow", "insert", "zeros", "swap"]),
+    st.floats(0, 1, exclude_max=True),
+    st.integers(0, 2**32 - 1),
+)
+
+
+def damage(content, kind, where, seed):
+    """Returns bytes that are damaged in one way, at a place from 0 (start) to 1 (end)."""
+    draw, place = random.Random(seed), int(where * len(content))
+    length = draw.randrange(1, 64)
+    before, after = content[:place], content[place:]
+    if kind == "flip a bit":
+        return before + bytes([after[0] ^ 1 << draw.randrange(8)]) + after[1:]
+    if kind == "cut":
+        return before
+    if kind == "grow":
+        return content + draw.randbytes(length)
+    if kind == "insert":
+        return before + draw.randbytes(length) + after
+    if kind == "zeros":
+        return before + bytes(len(after[:length])) + after[length:]
+    return after + before
+
+
+def make_training(seed=0):
+    model = Network(SIZES, seed)
+    return model, Adam(model.trainable_variables, 0.001)
+
+
+def values(model):
+    return [variable.numpy().tobytes() for variable in model.trainable_variables]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """(run folder, the bytes of its files, weights of its older and of its newer checkpoint)."""
+    folder = tmp_path_factory.mktemp("run")
+    model, optimizer = make_training()
+    keeper = checkpoints.Keeper(folder, model, optimizer, resume=False)
+    weights = []
+    for epoch in (1, 2):
+        row = dict.fromkeys(runs.HISTORY_FIELDS, 0.5)
+        keeper.position.history.append({**row, "epoch": epoch, "val_loss": None})
+        model.weights[0].assign_add(np.full((48, 33), 0.25, np.float32))
+        keeper.save(5 * epoch)
+        weights.append(values(model))
+    return folder, {path: path.read_bytes() for path in keeper.folder.iterdir()}, *weights
+
+
+def attempt(function, *arguments):
+    """Returns the result and None, or None and the `UserError`."""
+    try:
+        return function(*arguments), None
+    except UserError as error:
+        return None, error
+
+
+def put(files):
+    """Makes the files of a folder these."""
+    folder = next(iter(files)).parent
+    for path in folder.iterdir():
+        path.unlink()
+    for path, content in files.items():
+        path.write_bytes(content)
+
+
+@given(file=st.sampled_from(["checkpoint", "index", "data"]), how=DAMAGES)
+@SETTINGS
+def test_a_damaged_checkpoint_is_never_taken_for_a_good_one(saved, file, how):
+    """Read alone, it has the right weights or is refused; resumed, the one before may step in."""
+    folder, files, older, newer = saved
+    suffix = {"checkpoint": "checkpoint", "index": "-10.index", "data": "-10.data-00000-of-00001"}
+    (path,) = (path for path in files if path.name.endswith(suffix[file]))
+    put({**files, path: damage(files[path], *how)})
+    run = runs.Run(folder, METRICS)
+    model, error = attempt(checkpoints.load_model, run)
+    if error:
+        assert str(error) == (
+            f"The checkpoint {folder}/checkpoints/checkpoint-10 is damaged or does not fit the "
+            "run's metrics.json."
+        )
+        assert file != "checkpoint"
+    else:
+        assert values(model) == newer
+    model, optimizer = make_training(seed=1)
+    keeper = checkpoints.Keeper(folder, model, optimizer, resume=True)
+    epochs = len(keeper.position.history)
+    assert (values(model), epochs) == ((older, 1) if keeper.damaged else (newer, 2))
+    put(files)
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        "",
+        "{",
+        "[" * 100_000,
+        "[]",
+        '{"history": []}',
+        '{"history": 5, "progress": null}',
+        '{"history": [{"epoch": 1}], "progress": null}',
+        '{"history": [5], "progress": null}',
+        '{"history": [], "progress": {"step": "1"}}',
+        '{"history": [], "progress": {"steps": 1.5}}',
+        '{"history": [], "progress": {"os": "system"}}',
+    ],
+)
+def test_a_position_that_is_none(tmp_path, position):
+    """Its bytes are whole, with TensorFlow's checksum, but nothing that we have written."""
+    model, optimizer = make_training()
+    keeper = checkpoints.Keeper(tmp_path, model, optimizer, resume=False)
+    keeper.position.serialize = lambda: position
+    keeper.save(1)
+    with pytest.raises(UserError, match="None of the checkpoints"):
+        checkpoints.Keeper(tmp_path, model, optimizer, resume=True)
+
+
+def test_weights_that_are_no_numbers(tmp_path):
+    model, optimizer = make_training()
+    model.biases[0].assign([np.nan] * 33)
+    checkpoints.Keeper(tmp_path, model, optimizer, resume=False).save(1)
+    with pytest.raises(UserError, match="None of the checkpoints"):
+        checkpoints.Keeper(tmp_path, *make_training(), resume=True)
+
+
+@given(how=DAMAGES)
+@example(how=("swap", 0.0, 0))
+@SETTINGS
+def test_damaged_metrics(tmp_path, how):
+    content = json.dumps(METRICS, indent=2).encode()
+    path = tmp_path / "metrics.json"
+    path.write_bytes(damage(content, *how))
+    tracemalloc.start()
+    run, error = attempt(runs.find, tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    if error:
+        assert str(path) in str(error)
+        assert len(str(error).splitlines()) == 1
+    else:
+        types = {key: type(run.metrics[key]) for key in runs.KEYS}
+        assert types == {key: type(METRICS[key]) for key in runs.KEYS}
+    assert peak < 4 * len(content) + 200_000  # what reading any file takes
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "9" * 10_000, '{"a": ' * 50_000, '"\\ud800"'])
+def test_hostile_metrics(tmp_path, content):
+    (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(UserError, match="metrics.json is"):
+        runs.find(tmp_path)

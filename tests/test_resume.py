@@ -1,0 +1,372 @@
+"""`train --resume`: whatever has ended a run, it goes on as if nothing had happened, to the bit."""
+
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import (
+    digit_arrays,
+    environment,
+    pattern_arrays,
+    read_state,
+    run,
+    train,
+    training_until,
+    write_idx_folder,
+)
+
+from lowlevel_mnist import runs
+
+# 600 steps an epoch, in blocks of 120, with slots and dropout.
+FLAGS = ["--hidden-units", 12, "--dropout", 0.3, "--optimizer", "adam", "--learning-rate", 0.002]
+FLAGS += ["--batch-size", 1, "--epochs", 3, "--seed", 4, "--validation-split", 0.1, "--no-plots"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """(data folder, run folder, what was printed) of a run that nothing has disturbed."""
+    base = tmp_path_factory.mktemp("undisturbed")
+    data = write_idx_folder(base / "data", digit_arrays())
+    done = train(data, *FLAGS, "--output-dir", "run", cwd=base)
+    return data, base / "run", done.stdout
+
+
+@pytest.fixture
+def copy(undisturbed, tmp_path):
+    """A copy of the undisturbed run's folder, named run, in the test's own folder."""
+    return shutil.copytree(undisturbed[1], tmp_path / "run")
+
+
+def resume(folder, *arguments):
+    return run(
+        "train",
+        "--resume",
+        "--output-dir",
+        folder.name,
+        "--no-plots",
+        *arguments,
+        cwd=folder.parent,
+    )
+
+
+def remove_newest(folder):
+    """Takes a run back to where it was before its newest checkpoint; returns that one's path."""
+    newest = runs.find_checkpoints(folder)[-1]
+    for path in newest.parent.glob(f"{newest.name}.*"):
+        path.unlink()
+    for name in ("metrics.json", "history.csv"):
+        (folder / name).unlink(missing_ok=True)
+    return newest
+
+
+def damage_newest(folder, index=-1):
+    path = runs.find_checkpoints(folder)[index].with_suffix(".data-00000-of-00001")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return path.with_suffix("")
+
+
+def files_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_refused(done, *words):
+    """Exit code 2 and one line on stderr with all the words."""
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    for word in words:
+        assert str(word) in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_run_that_goes_on_as_it_says(undisturbed, tmp_path, number):
+    data, expected, printed = undisturbed
+    flags = ["--data-dir", data, *FLAGS, "--output-dir", "a run"]
+    with training_until("Epoch 1/", *flags, cwd=tmp_path) as process:
+        time.sleep(0.1)  # into the second epoch
+        process.send_signal(number)
+        before, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    stood = re.match(r"Interrupted after step (\d+) of epoch 2. Go on with: python (.*)\n$", said)
+    assert stood, said
+    assert "Epoch 2/" not in before
+    assert not (tmp_path / "a run" / "metrics.json").exists()
+
+    done = subprocess.run(
+        [sys.executable, *shlex.split(stood[2])],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Resumed after epoch 1 and step {stood[1]} of 540\n" in done.stdout
+    assert read_state(tmp_path / "a run") == read_state(expected)
+    losses = [line.rpartition("ms/step")[2] for line in printed.splitlines() if "Epoch" in line]
+    resumed = [
+        line.rpartition("ms/step")[2] for line in done.stdout.splitlines() if "Epoch" in line
+    ]
+    assert resumed == losses[1:]
+
+
+def test_an_unfinished_run_can_be_looked_at(undisturbed, tmp_path):
+    flags = ["--data-dir", undisturbed[0], *FLAGS, "--output-dir", "run"]
+    with training_until("Epoch 1/", *flags, cwd=tmp_path) as process:
+        process.kill()
+    done = run("evaluate", "--run", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Test loss" in done.stdout
+    done = run("evaluate", cwd=tmp_path)
+    assert_refused(done, "no run")
+
+
+def test_more_epochs(undisturbed, tmp_path):
+    data, expected, _ = undisturbed
+    flags = ["--data-dir", data, *FLAGS, "--output-dir", "run"]
+    train(data, *flags, "--epochs", 1, cwd=tmp_path)
+    done = resume(tmp_path / "run", "--epochs", 3)
+    assert done.returncode == 0, done.stderr
+    assert read_state(tmp_path / "run") == read_state(expected)
+
+
+def test_a_finished_run_stays_as_it_is(copy):
+    """Also where only its last files are missing, or its flags are given again."""
+    before = files_of(copy)
+    (copy / "history.csv").unlink()
+    (copy / "metrics.json").unlink()
+    done = resume(copy, *FLAGS)
+    assert done.returncode == 0, done.stderr
+    assert "Resumed after epoch 3\n" in done.stdout
+    assert "Epoch" not in done.stdout
+    state = copy / "checkpoints" / "checkpoint"  # TensorFlow's list, with times
+    before.pop(state)
+    assert {path: content for path, content in files_of(copy).items() if path != state} == before
+
+
+def test_a_run_without_a_checkpoint_begins_anew(copy, undisturbed):
+    """As after a kill in the first epoch."""
+    shutil.rmtree(copy / "checkpoints")
+    (copy / "metrics.json").unlink()
+    done = resume(copy)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Resumed at the beginning\n" in done.stdout
+    assert read_state(copy) == read_state(undisturbed[1])
+
+
+def test_the_last_two_checkpoints_are_kept(undisturbed, copy):
+    """Nothing half-written is among them, and a resumed run tidies up what a kill has left."""
+    assert [path.name for path in runs.find_checkpoints(copy)] == [
+        "checkpoint-1080",
+        "checkpoint-1620",
+    ]
+    remove_newest(copy)
+    (copy / "checkpoints" / "checkpoint-1300_temp").mkdir()
+    (copy / "checkpoints" / "checkpoint-1300_temp" / "part-00000-of-00001").write_text("half")
+    (copy / "checkpoints" / "checkpoint-1300.data-00000-of-00001").write_text("half")
+    assert resume(copy).returncode == 0
+    assert {path.name for path in (copy / "checkpoints").iterdir()} == {
+        path.name for path in (undisturbed[1] / "checkpoints").iterdir()
+    }
+    assert read_state(copy) == read_state(undisturbed[1])
+
+
+def test_a_damaged_checkpoint_is_passed_over(copy, undisturbed):
+    (copy / "metrics.json").unlink()
+    damaged = damage_newest(copy)
+    done = resume(copy)
+    assert done.returncode == 0
+    assert done.stderr == (
+        f"The checkpoint run/checkpoints/{damaged.name} is damaged; the one before it is used.\n"
+    )
+    assert "Resumed after epoch 2\n" in done.stdout
+    assert read_state(copy) == read_state(undisturbed[1])
+
+
+def test_only_damaged_checkpoints(copy):
+    damage_newest(copy)
+    damage_newest(copy, index=-2)
+    before = files_of(copy)
+    assert_refused(resume(copy), "None of the checkpoints in run/checkpoints is usable")
+    assert files_of(copy) == before
+
+
+def test_a_list_of_checkpoints_that_names_others(copy, undisturbed, tmp_path):
+    """TensorFlow's list may come from a stranger: nothing is read or removed where it points."""
+    precious = shutil.copytree(undisturbed[1], tmp_path / "precious") / "checkpoints"
+    before = files_of(precious)
+    others = [str(path) for path in runs.find_checkpoints(tmp_path / "precious")]
+    remove_newest(copy)
+    (copy / "checkpoints" / "checkpoint").write_text(
+        f'model_checkpoint_path: "{others[-1]}"\n'
+        + "".join(f'all_model_checkpoint_paths: "{path}"\n' for path in others)
+        + "".join(f"all_model_checkpoint_timestamps: {i}\n" for i in (1, 2))
+    )
+    done = resume(copy)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Resumed after epoch 2\n" in done.stdout
+    assert files_of(precious) == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--seed", 5], ["--seed 5", "whose seed is 4"]),
+        (["--recipe", "mlp-512"], ["--recipe mlp-512", "softmax"]),
+        (["--hidden-units", 12, 3], ["--hidden-units 12 3", "is 12."]),
+        (["--dropout", 0.2], ["0.2", "0.3"]),
+        (["--optimizer", "sgd"], ["sgd", "adam"]),
+        (["--learning-rate", 0.1], ["0.1", "0.002"]),
+        (["--batch-size", 32], ["32", "is 1."]),
+        (["--validation-split", 0.2], ["0.2", "0.1"]),
+        (["--execution", "xla"], ["xla", "eager"]),
+        (["--dtype", "float64"], ["float64", "float32"]),
+        (["--dataset", "mnist"], ["mnist", "custom"]),
+        (["--epochs", 2], ["--epochs 2", "is 3", "only grow"]),
+    ],
+)
+def test_flags_that_contradict_the_run(undisturbed, flags, words):
+    _, folder, _ = undisturbed
+    before = files_of(folder)
+    assert_refused(resume(folder, *flags), *words)
+    assert files_of(folder) == before
+
+
+def test_the_same_data_elsewhere_and_other_data(copy, undisturbed, tmp_path):
+    data = shutil.copytree(undisturbed[0], tmp_path / "moved")
+    done = resume(copy, "--data-dir", data)
+    assert done.returncode == 0, done.stderr
+    assert read_state(copy) == read_state(undisturbed[1])
+    images = data / "train-images-idx3-ubyte"
+    content = bytearray(images.read_bytes())
+    content[1000] ^= 1
+    images.write_bytes(content)
+    assert_refused(resume(copy, "--data-dir", data), "not what the run in run was trained on")
+
+
+@pytest.mark.parametrize("kind", ["absent", "empty", "not a run"])
+def test_a_folder_without_a_run(tmp_path, kind):
+    if kind != "absent":
+        (tmp_path / "run").mkdir()
+    if kind == "not a run":
+        (tmp_path / "run" / "thesis.txt").write_text("two years of work")
+    before = files_of(tmp_path)
+    assert_refused(resume(tmp_path / "run"), "no run to resume in run")
+    assert files_of(tmp_path) == before
+    assert (tmp_path / "run").exists() == (kind != "absent")
+
+
+def test_resume_needs_a_folder(tmp_path):
+    assert_refused(run("train", "--resume", cwd=tmp_path), "--resume needs --output-dir")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"recipe": "softmax"}'])
+def test_damaged_settings(copy, content):
+    (copy / "settings.json").write_text(content)
+    assert_refused(resume(copy), "run/settings.json")
+
+
+def test_a_run_is_not_started_over(copy, undisturbed):
+    before = files_of(copy)
+    done = run("train", "--data-dir", undisturbed[0], "--output-dir", "run", cwd=copy.parent)
+    assert_refused(done, "run is not empty", "--resume")
+    assert files_of(copy) == before
+
+
+def test_two_processes_in_one_folder(undisturbed, tmp_path):
+    """The second is refused, be it new or resumed, and after a kill the folder is free again."""
+    flags = ["--data-dir", undisturbed[0], *FLAGS, "--epochs", 100_000, "--output-dir", "run"]
+    with training_until("Epoch 1/", *flags, cwd=tmp_path) as process:
+        for more in ([], ["--resume"]):
+            second = run("train", *flags, *more, cwd=tmp_path)
+            assert_refused(second, "Another process is training in run")
+        assert process.poll() is None
+        process.kill()
+    with training_until("Epoch ", *flags, "--resume", cwd=tmp_path) as process:
+        process.kill()
+
+
+def test_a_run_that_diverges_keeps_its_last_checkpoint(undisturbed, tmp_path):
+    flags = ["--learning-rate", 3e35, "--batch-size", 96, "--output-dir", "run", "--no-plots"]
+    done = run("train", "--data-dir", undisturbed[0], *flags, cwd=tmp_path)
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert "cost became inf at step 1 of epoch 2" in line
+    assert "smaller --learning-rate than 3e+35" in line
+    assert [path.name for path in runs.find_checkpoints(tmp_path / "run")] == ["checkpoint-7"]
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    command = line.partition("python -m lowlevel_mnist.")[2].split()
+    assert run(*command, cwd=tmp_path).returncode == 0
+
+
+def test_a_run_whose_last_step_diverges_has_no_checkpoint_of_it(tmp_path):
+    """One step an epoch: its cost is that of the weights before it, which were fine."""
+    arrays = pattern_arrays(train=50)
+    data = write_idx_folder(tmp_path / "data", arrays)
+    flags = ["--batch-size", 50, "--epochs", 1, "--learning-rate", 1e38, "--output-dir", "run"]
+    done = run("train", "--data-dir", data, *flags, cwd=tmp_path)
+    assert done.returncode == 3
+    assert "after epoch 1" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+HELD = """
+import os, signal, sys, time
+from lowlevel_mnist import cli, interruption
+def main():
+    with interruption.held_back() as request:
+        print("held", flush=True)
+        while request.signal is None:
+            time.sleep(0.01)
+        time.sleep({seconds})
+        print("finished", flush=True)
+cli.run(main)
+"""
+
+
+def held(seconds, **options):
+    """A process that holds signals back, and works for some seconds after the first one."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HELD.format(seconds=seconds)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_signal_that_comes_twice_at_once_is_one():
+    """The command `timeout` sends its signal twice."""
+    process = held(seconds=0.5)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate() == ("finished\n", "Interrupted.\n")
+    assert process.returncode == 143
+
+
+def test_who_asks_again_does_not_wait():
+    process = held(seconds=3600)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 130
+
+
+def test_a_process_that_is_to_ignore_a_signal_does_so():
+    """As `nohup` asks for SIGHUP."""
+    process = held(seconds=0, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.2)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 143
