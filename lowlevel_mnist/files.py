@@ -19,7 +19,8 @@ def whole_file(path):
         yield unfinished
         unfinished.replace(path)
     except OSError as error:
-        raise UserError(f"{path} can't be written: {error.strerror}.") from error
+        reason = error.strerror or error  # Pillow gives no number with its own
+        raise UserError(f"{path} can't be written: {reason}.") from error
     finally:
         with contextlib.suppress(OSError):  # mostly it is gone, and its folder may be no folder
             unfinished.unlink()

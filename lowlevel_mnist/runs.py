@@ -155,7 +155,7 @@ def find(folder=None):
         candidates = sorted(RUNS.glob("*/metrics.json"), key=lambda path: path.stat().st_mtime)
         if not candidates:
             raise UserError(
-                f"There is no run in {RUNS.resolve()} yet; make one with "
+                f"There is no run in {RUNS.resolve()} yet that is finished; make one with "
                 "python -m lowlevel_mnist.train, or name one with --run."
             )
         folder = candidates[-1].parent

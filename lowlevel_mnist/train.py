@@ -146,7 +146,8 @@ def start(arguments):
 def resume(arguments):
     """Goes on with a run, be it interrupted, killed, or finished and to have more epochs."""
     with runs.old_folder(arguments.output_dir) as folder:
-        settings = agree(read_settings(folder), arguments)
+        before = read_settings(folder)
+        settings = agree(before, arguments)
         run = runs.Run(folder, dataclasses.asdict(settings))
         dataset = runs.load_data(run, arguments.data_dir)
         if dataset.sha256 != settings.data_sha256:
@@ -155,7 +156,8 @@ def resume(arguments):
                 "trained on. Get the same data back, or name its folder with --data-dir."
             )
         parts = split(dataset, settings)
-        write_settings(folder, settings)
+        if settings != before:
+            write_settings(folder, settings)
         run = train(settings, dataset, parts, folder, arguments)
     print_results(run, dataset)
 
