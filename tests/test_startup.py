@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import environment, run
 
-COMMANDS = ["train", "evaluate", "show_random", "predict", "benchmark"]
+COMMANDS = ["train", "evaluate", "show_random", "predict", "export", "benchmark"]
 
 
 @pytest.fixture
@@ -34,7 +34,8 @@ def test_help(command, without_tensorflow, tmp_path):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_bad_flags(command, without_tensorflow, tmp_path):
-    done = run(command, "any.png", "--no-such-flag", cwd=tmp_path, **without_tensorflow)
+    needed = {"predict": ["any.png"], "export": ["--to", "model"]}.get(command, [])
+    done = run(command, *needed, "--no-such-flag", cwd=tmp_path, **without_tensorflow)
     assert done.returncode == 2
     assert "--no-such-flag" in done.stderr
 

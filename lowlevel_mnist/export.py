@@ -1,0 +1,131 @@
+"""`python -m lowlevel_mnist.export`: saves a run's network for TensorFlow Serving and the like."""
+
+import contextlib
+import math
+import pathlib
+import shlex
+import shutil
+
+from lowlevel_mnist import cli, runs, startup
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.settings import FITS
+
+
+def parse():
+    parser = cli.Parser(
+        "export", "Saves a run's network, preprocessing included, as a TensorFlow SavedModel."
+    )
+    cli.add_run_flag(parser)
+    parser.add_argument(
+        "--to",
+        type=pathlib.Path,
+        metavar="DIR",
+        required=True,
+        help="the folder of the SavedModel, absent or empty",
+    )
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse()
+    run = runs.find(arguments.run)
+    height, width = image_size(run)
+    folder = arguments.to.resolve()
+    check_target(folder)
+    # TensorFlow takes seconds to import: not before the flags and the run are found good.
+    tf = startup.import_tensorflow()
+    from lowlevel_mnist import checkpoints
+
+    model = checkpoints.load_model(run)
+    save(tf, serving_module(tf, model, height, width), folder)
+    print(
+        f"Run {run.folder}: {run.metrics['recipe']}\n"
+        f"Saved in {folder}; in Python it is used so:\n"
+        f"  model = tf.saved_model.load({str(folder)!r})\n"
+        f"  model.predict(images)  # uint8 [n, {height}, {width}]; "
+        "returns probabilities [n, classes] and classes [n]\n"
+        "TensorFlow's own tool shows its signature, what goes in and what comes out:\n"
+        f"  saved_model_cli show --dir {shlex.quote(str(folder))} --tag_set serve "
+        "--signature_def serving_default"
+    )
+
+
+def image_size(run):
+    """Returns height and width of the images that the run's network reads."""
+    size = run.metrics.get("image_size", [28, 28])  # older runs do not say it
+    if not FITS["image_size"](size) or math.prod(size) != run.metrics["layer_sizes"][0]:
+        raise UserError(
+            f"The run {run.folder} does not say what size its images have: its image_size is "
+            "missing or wrong."
+        )
+    return size
+
+
+def check_target(folder):
+    """Raises `UserError` where nothing can be saved in a folder of this name."""
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir():
+            raise UserError(f"{there} is a file; choose another --to.")
+        if folder.is_dir() and any(path != unfinished_place(folder) for path in folder.iterdir()):
+            raise UserError(f"The folder {folder} is not empty; choose another --to.")
+    except OSError as error:
+        raise UserError(f"The folder {folder} can't be read: {error.strerror}.") from error
+
+
+def unfinished_place(folder):
+    """Returns where the SavedModel is written before it comes into its folder as a whole.
+
+    Beside a folder that is still to be made, inside one that is there: that one stays, for it may
+    be a mount, or where the user's shell is.
+    """
+    return (folder if folder.is_dir() else folder.parent) / f"unfinished-{folder.name}"
+
+
+def serving_module(tf, model, height, width):
+    """Returns a `tf.Module` whose function `predict` goes from images to classes."""
+    from lowlevel_mnist import preprocessing
+    from lowlevel_mnist.model import probabilities
+
+    module = tf.Module()
+    module.model = model
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, height, width], tf.uint8, "images")], autograph=False
+    )
+    def predict(images):
+        pixels = tf.reshape(images, [-1, height * width])
+        scaled = preprocessing.scale(pixels, model.weights[0].dtype)
+        chances = probabilities(model(scaled))
+        return {"probabilities": chances, "classes": tf.argmax(chances, axis=1)}
+
+    module.predict = predict
+    return module
+
+
+def save(tf, module, folder):
+    """Saves the module in a folder: all of it, or nothing stays there."""
+    unfinished = unfinished_place(folder)
+    made = [parent for parent in folder.parents if not parent.exists()]
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)  # from an export that was killed
+        tf.saved_model.save(module, str(unfinished), signatures=module.predict)
+        if folder.is_dir():
+            # The variables first: without saved_model.pb, it is no SavedModel for anybody.
+            for path in sorted(unfinished.iterdir(), reverse=True):
+                path.rename(folder / path.name)
+        else:
+            unfinished.rename(folder)
+    except (tf.errors.OpError, OSError) as error:
+        raise UserError(
+            f"{folder} can't be written: the disk is full, or the place is not yours to write in."
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        for parent in made:
+            with contextlib.suppress(OSError):  # it is not empty, if all went well
+                parent.rmdir()
+
+
+if __name__ == "__main__":
+    cli.run(main)

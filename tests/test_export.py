@@ -1,0 +1,229 @@
+"""`export`: a SavedModel that, without this package, says what the run's network says."""
+
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import digit_arrays, environment, pattern_arrays, run, train, write_idx_folder
+
+from lowlevel_mnist import checkpoints, data, metrics, runs
+
+# A stranger's program: it can't import this package, and uses what `export` has printed.
+STRANGER = """
+import sys
+sys.modules["lowlevel_mnist"] = None
+import numpy as np
+import tensorflow as tf
+
+load, predict, images, results = sys.argv[1:]
+many = np.load(images)
+exec(load)
+found = {}
+for name, images in (("none", many[:0]), ("one", many[:1]), ("many", many)):
+    for kind, said in (
+        ("python", eval(predict)),
+        ("serving", model.signatures["serving_default"](images=tf.constant(images))),
+    ):
+        found |= {f"{name} {kind} {key}": value.numpy() for key, value in said.items()}
+np.savez(results, **found)
+"""
+
+
+def export(base, to="exported"):
+    """An export of base/run that succeeds, and so is quiet; returns the lines that it prints."""
+    done = run("export", "--run", "run", "--to", to, cwd=base)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not list(base.rglob("unfinished-*"))
+    return done.stdout.splitlines()
+
+
+def ask_stranger(base, lines, images):
+    """What the SavedModel says of images in a process without this package, a dictionary."""
+    np.save(base / "images.npy", images)
+    load, predict = (line.strip() for line in lines[2:4])
+    subprocess.run(
+        [sys.executable, "-c", STRANGER, load, predict, "images.npy", "results.npz"],
+        cwd=base,
+        env=environment(PYTHONPATH=""),
+        check=True,
+        timeout=300,
+    )
+    with np.load(base / "results.npz") as results:
+        return dict(results)
+
+
+def assert_equal(found, base, images, rtol):
+    """The SavedModel gives what `metrics.predict` gives for the run, with the very same classes."""
+    expected = metrics.predict(checkpoints.load_model(runs.find(base / "run")), images)
+    assert len(found) == 3 * 2 * 2
+    for name, count in (("none", 0), ("one", 1), ("many", len(images))):
+        for kind in ("python", "serving"):
+            chances = found[f"{name} {kind} probabilities"]
+            assert chances.dtype == expected.dtype
+            assert chances.shape == (count, expected.shape[1])
+            np.testing.assert_allclose(chances, expected[:count], rtol=rtol, atol=rtol)
+            classes = found[f"{name} {kind} classes"]
+            assert classes.tolist() == expected[:count].argmax(axis=1).tolist()
+
+
+NETWORKS = {
+    "float32": (digit_arrays, ["--hidden-units", 16, "--dropout", 0.5], 1e-6),
+    "float64, another size": (
+        lambda: pattern_arrays((5, 9), 6),
+        ["--hidden-units", 20, 10, "--dropout", 0.3, "--dtype", "float64"],
+        1e-13,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_says_what_the_run_s_network_says(tmp_path, name):
+    make, flags, rtol = NETWORKS[name]
+    arrays = make()
+    folder = write_idx_folder(tmp_path / "data", arrays)
+    train(folder, *flags, "--epochs", 2, "--no-plots", "--output-dir", "run", cwd=tmp_path)
+    left = tmp_path / "unfinished-exported" / "variables"  # by an export that was killed
+    left.mkdir(parents=True)
+    (left / "junk").write_text("junk")
+    lines = export(tmp_path)
+    assert lines[0] == "Run run: softmax"
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "run", "exported"}
+    assert not list(tmp_path.rglob("junk"))
+    found = ask_stranger(tmp_path, lines, arrays[2])
+    assert_equal(found, tmp_path, arrays[2], rtol)
+
+
+def test_mnist(mnist_folder, tmp_path):
+    flags = ["--recipe", "mlp-128-dropout", "--epochs", 1, "--execution", "graph"]
+    train(mnist_folder, *flags, "--no-plots", "--output-dir", "run", cwd=tmp_path)
+    images = data.load("mnist", mnist_folder).test_images
+    found = ask_stranger(tmp_path, export(tmp_path), images)
+    assert len(found["many python classes"]) == 10_000
+    assert_equal(found, tmp_path, images, 1e-5)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a run in it, on 28x28 pixels."""
+    base = tmp_path_factory.mktemp("trained")
+    folder = write_idx_folder(base / "data", digit_arrays())
+    train(folder, "--epochs", 1, "--no-plots", "--output-dir", "run", cwd=base)
+    return base
+
+
+@pytest.fixture
+def base(trained, tmp_path):
+    """A folder with a copy of that run, for a test of its own."""
+    shutil.copytree(trained / "run", tmp_path / "run")
+    return tmp_path
+
+
+def change_metrics(base, **changes):
+    """Changes values in the run's `metrics.json`; None takes one out."""
+    path = base / "run" / "metrics.json"
+    said = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in said.items() if value is not None}))
+
+
+def snapshot(base):
+    return {path: path.is_file() and path.read_bytes() for path in base.rglob("*")}
+
+
+def test_an_older_run_goes_into_the_folder_that_the_shell_is_in(base):
+    """A folder that is there stays the same one; runs of 28x28 pixels once did not say so."""
+    change_metrics(base, image_size=None)
+    folder = base / "exported"
+    folder.mkdir(mode=0o750)
+    (folder / "unfinished-exported").mkdir()  # by an export that was killed
+    before = folder.stat()
+    done = run("export", "--run", "../run", "--to", ".", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder.stat().st_ino, folder.stat().st_mode) == (before.st_ino, before.st_mode)
+    assert {path.name for path in folder.iterdir()} >= {"saved_model.pb", "variables"}
+    assert not list(base.rglob("unfinished-*"))
+    images = digit_arrays()[2]
+    found = ask_stranger(base, done.stdout.splitlines(), images)
+    assert_equal(found, base, images, 1e-6)
+
+
+def test_tensorflow_s_tool_shows_the_signature(base):
+    lines = export(base, "a folder/that is/made")
+    program, *arguments = shlex.split(lines[-1])
+    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
+    shown = subprocess.run(
+        [shutil.which(program, path=path), *arguments],
+        cwd=base,
+        env=environment(PYTHONPATH=""),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    words = shown.stdout.split()
+    for name, dtype, shape in (
+        ("inputs['images']", "DT_UINT8", "(-1,28,28)"),
+        ("outputs['probabilities']", "DT_FLOAT", "(-1,10)"),
+        ("outputs['classes']", "DT_INT64", "(-1)"),
+    ):
+        said = "".join(words[words.index(name) :])
+        assert said.startswith(f"{name}tensor_info:dtype:{dtype}shape:{shape}name:")
+
+
+def assert_refused(base, *words, to="exported", run_folder="run"):
+    """Exit code 2, one line that says these words, and nothing written, moved or removed."""
+    before = snapshot(base)
+    done = run("export", "--run", run_folder, "--to", to, cwd=base)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    for word in words:
+        assert word in done.stderr
+    assert snapshot(base) == before
+
+
+@pytest.mark.parametrize(
+    ("to", "words"),
+    [
+        ("file", ["file is a file", "another --to"]),
+        ("file/exported", ["file is a file", "another --to"]),
+        ("taken", ["taken is not empty", "another --to"]),
+        ("run", ["run is not empty", "another --to"]),
+    ],
+)
+def test_a_place_that_is_taken(base, to, words):
+    (base / "file").write_text("no folder")
+    (base / "taken").mkdir()
+    (base / "taken" / "precious").write_text("precious")
+    assert_refused(base, *words, to=to)
+
+
+@pytest.mark.parametrize("name", ["absent", "empty"])
+def test_a_folder_that_is_no_run(base, name):
+    (base / "empty").mkdir()
+    assert_refused(base, f"{name} is not the folder of a run", run_folder=name)
+
+
+@pytest.mark.parametrize(
+    "size", [[27, 28], [28], [784], [28, 28, 1], [28.0, 28], [-28, -28], [0, 28], "28x28", 784, {}]
+)
+def test_an_image_size_that_is_wrong(base, size):
+    change_metrics(base, image_size=size)
+    assert_refused(base, "image_size is missing or wrong", "The run run")
+
+
+def test_an_older_run_of_other_pixels(base):
+    change_metrics(base, image_size=None, layer_sizes=[48, 10])
+    assert_refused(base, "image_size is missing or wrong", "The run run")
+
+
+def test_a_damaged_checkpoint_or_none(base):
+    (path,) = runs.find_checkpoints(base / "run")
+    content = path.with_name(f"{path.name}.data-00000-of-00001")
+    content.write_bytes(content.read_bytes()[:-20_000])
+    assert_refused(base, str(path.name), "damaged", to="a/b/exported")
+    shutil.rmtree(path.parent)
+    assert_refused(base, "The run run has no checkpoint")
