@@ -87,10 +87,15 @@ class Keeper:
         """Writes a checkpoint, and then removes the oldest of more than KEPT.
 
         step: steps since the beginning of the run, by which it is numbered.
-        Raises `UserError` where it can't be written.
+        Raises `UserError` where it can't be written; nothing of it is left then.
         """
         with self._writing():
-            self.manager.save(checkpoint_number=step)
+            try:
+                self.manager.save(checkpoint_number=step)
+            except (tf.errors.OpError, OSError):
+                for path in self.folder.glob(f"{runs.CHECKPOINT}-{step}[._]*"):
+                    _remove(path)
+                raise
 
     def _restore(self, paths):
         """Brings back the newest usable checkpoint; returns those passed over, newest first."""
@@ -135,7 +140,7 @@ class Keeper:
         known = {path.name for path in paths}
         for path in self.folder.glob(f"{runs.CHECKPOINT}*"):
             if path.name.partition(".")[0] not in known:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                _remove(path)
         if paths:
             # In place of the list that is there, which could name files anywhere.
             tf.compat.v1.train.update_checkpoint_state(
@@ -167,6 +172,10 @@ def load_model(run):
             f"The checkpoint {paths[-1]} is damaged or does not fit the run's metrics.json."
         ) from error
     return model
+
+
+def _remove(path):
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def is_finite(model):

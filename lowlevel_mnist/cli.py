@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import errno
+import io
 import math
 import os
 import pathlib
@@ -74,21 +75,15 @@ def run(command):
     """
     interruption.raise_at_once()
     try:
-        command()
-        sys.stdout.flush()
+        with naming_a_full_disk():
+            command()
+            sys.stdout.flush()
     except UserError as error:
         _end(error, EXIT_USER_ERROR)
     except DivergedError as error:
         _end(error, EXIT_DIVERGED)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         _end(None, EXIT_UNREAD)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        _end(
-            f"There is no room for {error.filename or 'the output'} ({error.strerror}).",
-            EXIT_USER_ERROR,
-        )
     except Interrupted as error:
         with contextlib.suppress(OSError):  # the terminal may be gone
             print(error, file=sys.stderr, flush=True)
@@ -96,15 +91,34 @@ def run(command):
         os._exit(interruption.EXIT_BASE + error.signal)
 
 
+@contextlib.contextmanager
+def naming_a_full_disk():
+    """Raises `UserError` in place of an `OSError` for want of room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"There is no room for {error.filename or 'the output'} ({error.strerror})."
+        ) from error
+
+
 def _end(message, code):
     """Ends the process, with a message on stderr unless it is None."""
-    try:
-        sys.stdout.flush()
-    except OSError:  # what can't be written now can't be at the end of the process either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _flush(sys.stdout)
     if message is not None:
-        print(message, file=sys.stderr)
+        with contextlib.suppress(OSError):  # it may go to a file on the full disk, too
+            print(message, file=sys.stderr)
+    _flush(sys.stderr)
     raise SystemExit(code)
+
+
+def _flush(stream):
+    try:
+        stream.flush()
+    except OSError:  # what can't be written now can't be at the end of the process either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def check_picture_name(file):
@@ -122,11 +136,13 @@ def save_picture(path, draw, *arguments):
     """Saves a picture as `plots.save` does. Raises `UserError` where that is impossible."""
     from lowlevel_mnist import plots  # Matplotlib, only where a picture is drawn
 
+    picture = io.BytesIO()  # on a full disk, Matplotlib loses its way within a PDF
     try:
-        with files.whole_file(path) as unfinished:
-            plots.save(unfinished, draw, *arguments)
+        plots.save(picture, path.suffix[1:], draw, *arguments)
     except ValueError as error:
         raise UserError(f"The picture {path} can't be saved: {error}.") from error
+    with files.whole_file(path) as unfinished:
+        unfinished.write_bytes(picture.getbuffer())
 
 
 def show_progress(epoch, epochs, progress):

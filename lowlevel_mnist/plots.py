@@ -23,14 +23,14 @@ BLUE, ORANGE, GREEN = (
 MOST_NUMBERED_CLASSES = 20  # more numbers or names could not be read
 
 
-def save(path, draw, *arguments):
+def save(file, form, draw, *arguments):
     """Calls `draw` with a new figure and the other arguments, and saves the figure.
 
-    path: its suffix says in which format.
+    file: a path or an open file; form: the format, such as "png".
     """
     figure = Figure(layout="constrained")
     draw(figure, *arguments)
-    figure.savefig(path, dpi=DPI)
+    figure.savefig(file, format=form, dpi=DPI)
 
 
 def show(draw, *arguments):

@@ -129,7 +129,8 @@ def find_checkpoints(folder):
     numbers = {}
     for index in (folder / CHECKPOINTS).glob(f"{CHECKPOINT}-*.index"):
         number = index.stem.rpartition("-")[2]
-        if number.isdecimal():
+        # TensorFlow writes it at last and in one go: it is empty where a kill came in between.
+        if number.isdecimal() and index.is_file() and index.stat().st_size:
             numbers[index.with_suffix("")] = int(number)
     return sorted(numbers, key=numbers.get)
 

@@ -4,13 +4,23 @@ import os
 import sys
 import tempfile
 
+from lowlevel_mnist.errors import UserError
+
 
 def import_tensorflow(xla=False):
     """Imports TensorFlow without its start-up lines and returns it.
 
     xla: whether XLA will be used, which has start-up lines of its own.
     Where the user has set `TF_CPP_MIN_LOG_LEVEL`, nothing is hidden.
+    Raises `UserError` where there is no room for temporary files, without which it does not start.
     """
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise UserError(
+            "TensorFlow needs a folder for temporary files, and none has room: the disk is full. "
+            "Make room, or name another folder in TMPDIR."
+        ) from error
     if "tensorflow" not in sys.modules and "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"  # from here on, errors only
         _import_with_stderr_aside(xla)

@@ -333,7 +333,8 @@ def print_position(keeper):
 def saying_how_to_go_on(folder, settings, no_plots):
     """Adds to what ends a training early what can be done with the run, where one is kept."""
     try:
-        yield
+        with cli.naming_a_full_disk():
+            yield
     except DivergedError as error:
         cli.end_progress()
         advice = f"Try a much smaller --learning-rate than {settings.learning_rate:g}."
