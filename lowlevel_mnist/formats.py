@@ -5,9 +5,12 @@ that are really there before anything of that size is made, and nothing is unpic
 """
 
 import gzip
+import io
 import math
 import pathlib
 import struct
+import textwrap
+import warnings
 import zipfile
 import zlib
 
@@ -23,7 +26,8 @@ IDX_FILES = (
 )
 IDX_KINDS = {1: "labels", 3: "images"}
 NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
-PIECE = 1 << 20
+PIECE = 1 << 17  # bytes, the most that is read of a file at a time
+LONGEST_HEADER = 1000  # characters; that of an array of numbers has about 100
 
 
 def read_folder(folder):
@@ -92,7 +96,13 @@ def read_idx(path, dimensions):
             f"{path} declares {size:,} bytes of {IDX_KINDS[dimensions]} but holds {amount}; "
             "get the file again."
         )
-    return np.frombuffer(body, np.uint8).reshape(shape)
+    try:
+        return np.frombuffer(body, np.uint8).reshape(shape)
+    except ValueError as error:  # no bytes, as one length is 0, but the others are enormous
+        lengths = " x ".join(f"{length:,}" for length in shape)
+        raise UserError(
+            f"{path} declares {lengths} bytes, which no array can have; get the file again."
+        ) from error
 
 
 def read_npz(path):
@@ -103,21 +113,38 @@ def read_npz(path):
     Raises `UserError` for a file that can't be read, lacks a key, or holds pickled objects.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            return [_read_member(archive, path, key) for key in NPZ_KEYS]
+        file = _InPieces(path.open("rb", buffering=0))
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}.") from error
-    # What zipfile and NumPy raise for an archive that is damaged, encrypted or compressed in a
-    # way that zipfile does not know.
+    try:
+        with file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd headers, as those that Python 2 wrote
+            with zipfile.ZipFile(file) as archive:
+                return [_read_member(archive, path, key) for key in NPZ_KEYS]
+    # What zipfile raises for an archive that is damaged or encrypted (an OSError where it looks
+    # for a part outside of the file), and NumPy for bytes that make no such array.
     except (
         zipfile.BadZipFile,
+        OSError,
         EOFError,
         zlib.error,
         ValueError,
+        TypeError,
         RuntimeError,
-        NotImplementedError,
     ) as error:
-        raise UserError(f"{path} is a broken .npz file ({error}); get the file again.") from error
+        # The text may quote the file at any length.
+        reason = textwrap.shorten(str(error) or "it ends too early", 120)
+        raise UserError(f"{path} is a broken .npz file ({reason}); get the file again.") from error
+
+
+class _InPieces(io.BufferedReader):
+    """A file that is not read at once, as zipfile does with an archive's directory, of which it
+    makes objects that take ten times the memory. The directory of a data set is short."""
+
+    def read(self, size=-1):
+        if size > PIECE:
+            raise zipfile.BadZipFile("its directory is too long")
+        return super().read(size)
 
 
 def _read_member(archive, path, key):
@@ -127,25 +154,37 @@ def _read_member(archive, path, key):
         raise UserError(
             f"{path} has no array {key}; an .npz data set needs {', '.join(NPZ_KEYS)}."
         ) from None
+    # bzip2 and lzma would take any memory: they give all that a piece of the file expands to.
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UserError(
+            f"{path}: {key} is compressed in a way that NumPy does not use; save the arrays with "
+            "np.savez_compressed."
+        )
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if read_header is None:
-            raise ValueError(f"{key} has version {version} of the .npy format")
-        shape, fortran_order, dtype = read_header(file)
+        shape, fortran_order, dtype = _read_header(file, key)
         if dtype.hasobject:
             raise UserError(
                 f"{path}: {key} is a pickled object, which is never loaded because it can run "
                 "code; store it as an array of whole numbers."
             )
+        if dtype.names:
+            raise ValueError(f"{key} is a table of columns, not an array of numbers")
         size = math.prod(shape) * dtype.itemsize
         body = _read_at_most(file, size + 1)
     if len(body) != size:
         raise ValueError(f"{key} does not have the {size:,} bytes that its header declares")
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran_order else "C")
+
+
+def _read_header(file, key):
+    """Returns the shape, whether it is in Fortran's order, and the `dtype` of a `.npy` file."""
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):  # The later ones are for headers too long for an array of numbers.
+        raise ValueError(f"{key} has version {version} of the .npy format")
+    try:
+        return np.lib.format.read_array_header_1_0(file, LONGEST_HEADER)
+    except Exception as error:  # from Python's parsers of literals and tokens, and NumPy's of types
+        raise ValueError(f"the header of {key} is damaged") from error
 
 
 def _read_at_most(file, limit):
