@@ -102,11 +102,11 @@ class Keeper:
         damaged = []
         while paths and not self._read(paths[-1]):
             damaged.append(paths.pop())
-        if damaged and not paths:
+        # TensorFlow writes the index at last and in one go: it is empty where a kill came between.
+        if not paths and any(path.with_suffix(".index").stat().st_size for path in damaged):
             raise UserError(
-                f"None of the checkpoints in {self.folder} is usable: {len(damaged)} of "
-                f"{len(damaged)} are damaged or of another run. Start the run again in another "
-                "folder."
+                f"None of the checkpoints in {self.folder} is usable: they are damaged or of "
+                "another run. Start the run again in another folder."
             )
         with self._writing():
             self._tidy(damaged + paths)

@@ -129,8 +129,7 @@ def find_checkpoints(folder):
     numbers = {}
     for index in (folder / CHECKPOINTS).glob(f"{CHECKPOINT}-*.index"):
         number = index.stem.rpartition("-")[2]
-        # TensorFlow writes it at last and in one go: it is empty where a kill came in between.
-        if number.isdecimal() and index.is_file() and index.stat().st_size:
+        if number.isdecimal() and index.is_file():
             numbers[index.with_suffix("")] = int(number)
     return sorted(numbers, key=numbers.get)
 

@@ -323,7 +323,7 @@ def print_header(settings, dataset, parts, model, tf):
 def print_position(keeper):
     """Says where a resumed run goes on, and which checkpoints could not be used."""
     for path in keeper.damaged:
-        print(f"The checkpoint {path} is damaged; the one before it is used.", file=sys.stderr)
+        print(f"The checkpoint {path} is damaged; going on from before it.", file=sys.stderr)
     epochs, progress = len(keeper.position.history), keeper.position.progress
     part = f" and step {progress.step} of {progress.steps}" if progress else ""
     print(f"Resumed after epoch {epochs}{part}" if epochs or part else "Resumed at the beginning")

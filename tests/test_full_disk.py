@@ -159,7 +159,8 @@ def test_a_first_checkpoint_that_a_full_disk_or_a_kill_has_left_without_its_inde
         path.unlink()
     oldest.with_suffix(".index").write_bytes(b"")
     done = run("train", "--resume", "--output-dir", folder, "--no-plots", cwd=base)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == f"The checkpoint {oldest} is damaged; going on from before it.\n"
     assert "Resumed at the beginning" in done.stdout
     assert read_state(folder) == read_state(base / "undisturbed")
 

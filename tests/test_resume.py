@@ -182,7 +182,7 @@ def test_a_damaged_checkpoint_is_passed_over(copy, undisturbed):
     done = resume(copy)
     assert done.returncode == 0
     assert done.stderr == (
-        f"The checkpoint run/checkpoints/{damaged.name} is damaged; the one before it is used.\n"
+        f"The checkpoint run/checkpoints/{damaged.name} is damaged; going on from before it.\n"
     )
     assert "Resumed after epoch 2\n" in done.stdout
     assert read_state(copy) == read_state(undisturbed[1])
