@@ -115,7 +115,7 @@ def main():
         print_table(RECIPES[recipe], dataset, measured)
         results += measured
         if arguments.json:  # after each recipe, so that what is measured is not lost
-            files.write_json(arguments.json, describe(arguments, datasets, results))
+            files.write_json_to(arguments.json, describe(arguments, datasets, results))
     cli.save_picture(arguments.chart, draw_chart, datasets, results)
     print(f"Saved in {arguments.chart}" + (f" and {arguments.json}" if arguments.json else ""))
 

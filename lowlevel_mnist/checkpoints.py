@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import math
+import re
 import shutil
 
 import numpy as np
@@ -15,6 +17,8 @@ from lowlevel_mnist.model import Network
 from lowlevel_mnist.training import Progress
 
 KEPT = 2
+# What TensorFlow calls its files, and its list of them, for which there is no number.
+OURS = re.compile(rf"({runs.CHECKPOINT}-\d+)(?:_temp|\.index|\.data-).*|{runs.CHECKPOINT}")
 # What TensorFlow makes of a checkpoint that is damaged or of another network, an IndexError of a
 # data file that is too short; and what Python makes of a position that we have not written.
 DAMAGE = (
@@ -49,15 +53,19 @@ class Position(tf.train.experimental.PythonState):
         said = json.loads(string_value)
         progress = said["progress"] and Progress(**said["progress"])
         for field in dataclasses.fields(Progress) if progress else ():
-            if type(getattr(progress, field.name)) is not field.type:
-                raise ValueError(f"the position's {field.name} is no {field.type}")
+            if not _is_measured(getattr(progress, field.name), field.type):
+                raise ValueError(f"the position's {field.name} is wrong")
         for epoch, row in enumerate(said["history"], 1):
-            numbers = [value for value in row.values() if value is not None]
+            measured = [value for value in list(row.values())[1:] if value is not None]
             if tuple(row) != runs.HISTORY_FIELDS or row["epoch"] != epoch:
                 raise ValueError(f"row {epoch} of the history is another's")
-            if not all(type(number) in (int, float) and number >= 0 for number in numbers):
-                raise ValueError(f"row {epoch} of the history has something else than numbers")
+            if not all(_is_measured(value, float) for value in measured):
+                raise ValueError(f"row {epoch} of the history is wrong")
         self.history, self.progress = said["history"], progress
+
+
+def _is_measured(value, kind):
+    return type(value) is kind and 0 <= value < math.inf
 
 
 class Keeper:
@@ -138,8 +146,9 @@ class Keeper:
             them, so that they go when newer ones have come.
         """
         known = {path.name for path in paths}
-        for path in self.folder.glob(f"{runs.CHECKPOINT}*"):
-            if path.name.partition(".")[0] not in known:
+        for path in self.folder.iterdir() if self.folder.exists() else ():
+            ours = OURS.fullmatch(path.name)
+            if ours and ours[1] not in known:
                 _remove(path)
         if paths:
             # In place of the list that is there, which could name files anywhere.

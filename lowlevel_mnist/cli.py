@@ -78,6 +78,7 @@ def run(command):
         with naming_a_full_disk():
             command()
             sys.stdout.flush()
+            interruption.ignore()
     except UserError as error:
         _end(error, EXIT_USER_ERROR)
     except DivergedError as error:
@@ -85,6 +86,7 @@ def run(command):
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         _end(None, EXIT_UNREAD)
     except Interrupted as error:
+        _flush(sys.stdout)
         with contextlib.suppress(OSError):  # the terminal may be gone
             print(error, file=sys.stderr, flush=True)
         # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
@@ -109,9 +111,14 @@ def _end(message, code):
     _flush(sys.stdout)
     if message is not None:
         with contextlib.suppress(OSError):  # it may go to a file on the full disk, too
-            print(message, file=sys.stderr)
+            print(_printable(str(message)), file=sys.stderr)
     _flush(sys.stderr)
     raise SystemExit(code)
+
+
+def _printable(text):
+    """Returns the text without what could move a terminal's cursor: it may quote a stranger."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def _flush(stream):
@@ -156,8 +163,9 @@ def show_progress(epoch, epochs, progress):
 
 def end_progress():
     """Leaves the line of progress, so that what is said next has a line of its own."""
-    if sys.stdout.isatty():
-        print(flush=True)
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        if sys.stdout.isatty():
+            print(flush=True)
 
 
 def show_epoch(epoch, epochs, progress, validation):

@@ -61,7 +61,7 @@ def write_json(path, run, dataset, test):
         "test_accuracy": test.accuracy,
         "confusion_matrix": test.confusion_matrix.tolist(),
     }
-    files.write_json(path, results)
+    files.write_json_to(path, results)
 
 
 def print_classes(classes, names):

@@ -6,6 +6,8 @@ import os
 
 from lowlevel_mnist.errors import UserError
 
+UNFINISHED = "unfinished-"  # how the name begins of a file that is being written
+
 
 @contextlib.contextmanager
 def whole_file(path):
@@ -13,7 +15,7 @@ def whole_file(path):
 
     Raises `UserError` where it can't be written.
     """
-    unfinished = path.with_name(f"unfinished-{path.name}")  # the suffix says what is in it
+    unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     try:
         unfinished.unlink(missing_ok=True)  # it might be a link to something precious
         yield unfinished
@@ -27,21 +29,32 @@ def whole_file(path):
 
 
 def write_json(path, content):
-    """Writes JSON: a file whole or not at all, a device or pipe as it comes.
+    """Writes JSON, the whole file or nothing. A link of this name is replaced, not followed.
 
     Raises `UserError` where it can't be written.
     """
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with whole_file(path) as unfinished:
+        unfinished.write_text(_as_json(content), encoding="utf-8")
+
+
+def write_json_to(path, content):
+    """Writes JSON where the user wants it: behind a link, or to a device or pipe, as well.
+
+    Raises `UserError` where it can't be written.
+    """
     try:
         if path.is_dir():
             raise UserError(f"{path} is a folder; choose a file.")
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
+            path.write_text(_as_json(content), encoding="utf-8")
             return
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}.") from error
-    with whole_file(path.resolve()) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
+    write_json(path.resolve(), content)
+
+
+def _as_json(content):
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def check_room(path, characters):
@@ -49,7 +62,7 @@ def check_room(path, characters):
 
     For work that takes minutes before it has something to write. What is at `path` stays.
     """
-    unfinished = path.absolute().with_name(f"unfinished-{path.name}")
+    unfinished = path.absolute().with_name(f"{UNFINISHED}{path.name}")
     try:
         if path.is_dir():
             raise UserError(f"{path} is a folder; choose a file.")
@@ -72,7 +85,8 @@ def locked(path):
 
     Raises `BlockingIOError` where another process holds it, `OSError` where it can't be made.
     """
-    with path.open("a") as file:
+    flags = os.O_CREAT | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)  # no link; not on Windows
+    with os.fdopen(os.open(path, flags), "w") as file:
         _lock(file)
         if os.fstat(file.fileno()).st_nlink == 0:  # its holder took it away in this moment
             raise BlockingIOError

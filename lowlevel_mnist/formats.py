@@ -37,7 +37,11 @@ def read_folder(folder):
     Raises `UserError` where they can't be had.
     """
     folder = pathlib.Path(folder)
-    if not folder.is_dir():
+    try:
+        there = folder.is_dir()
+    except OSError:  # of a name that is too long, for one
+        there = False
+    if not there:
         raise UserError(f"There is no data folder {folder}; check the path.")
     idx_files = [_find_idx(folder, name) for name in IDX_FILES]
     archives = sorted(folder.glob("*.npz"))

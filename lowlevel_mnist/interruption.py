@@ -16,20 +16,28 @@ def raise_at_once():
     _handle(_raise)
 
 
+def ignore():
+    """From now on, a signal has no effect: the work is done, and the process about to end."""
+    _handle(signal.SIG_IGN)
+
+
 class Request:
     """What has asked the process to end since the signals are held back.
 
     signal: the number of the first signal; None as long as there was none.
     """
 
-    signal = None
+    def __init__(self):
+        self.signal = None
+        self._since = None
 
-    def _remember(self, number, _frame):
+    def remember(self, number, _frame):
         now = time.monotonic()
         if self.signal is None:
-            self.signal, self.since = number, now
-        elif now - self.since > PATIENCE:
-            os._exit(EXIT_BASE + number)  # somebody who asks again does not want to wait
+            self.signal, self._since = number, now
+        elif now - self._since > PATIENCE:  # somebody who asks again does not want to wait
+            os.write(2, b"Interrupted at once; what had been saved before is kept.\n")
+            os._exit(EXIT_BASE + number)
 
 
 @contextlib.contextmanager
@@ -39,11 +47,12 @@ def held_back():
     A second one, after a second, ends the process on the spot.
     """
     request = Request()
-    _handle(request._remember)
+    before = _handle(request.remember)
     try:
         yield request
     finally:
-        raise_at_once()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if request.signal is not None:
         raise Interrupted(request.signal)
 
@@ -53,8 +62,13 @@ def _raise(number, _frame):
 
 
 def _handle(handler):
-    """Sets the handler of each signal but those that the process was started to ignore."""
+    """Sets the handler of each signal but those that the process was started to ignore.
+
+    Returns the handlers from before, a dictionary by the signals' numbers.
+    """
+    before = {}
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last one not on Windows
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
+            before[number] = signal.signal(number, handler)
+    return before

@@ -38,6 +38,7 @@ def new_folder(folder, recipe_name):
     folder: `pathlib.Path`, absent or empty; None for a new runs/<UTC time>-<recipe>.
     Raises `UserError` where the folder can't be made or is not empty.
     """
+    check_path(folder or RUNS)
     try:
         if folder is None:
             folder, made = _make_default(recipe_name), 1
@@ -49,16 +50,24 @@ def new_folder(folder, recipe_name):
             f"The output folder {folder or RUNS} can't be made: {error.strerror}. Choose another "
             "one with --output-dir."
         ) from error
-    with _locked(folder):
-        if any(path.name != LOCK for path in folder.iterdir()):
-            hint = " or go on with its run by --resume" if is_run(folder) else ""
-            raise UserError(f"The output folder {folder} is not empty; choose another one{hint}.")
-        try:
-            yield folder
-        except BaseException:
-            if not find_checkpoints(folder):
-                _take_back(folder, made)
-            raise
+    try:
+        with _locked(folder):
+            if any(map(_is_content, folder.iterdir())):
+                hint = " or go on with its run by --resume" if is_run(folder) else ""
+                raise UserError(
+                    f"The output folder {folder} is not empty; choose another one{hint}."
+                )
+            try:
+                yield folder
+            except BaseException:
+                if not find_checkpoints(folder):
+                    _take_back(folder)
+                raise
+    except BaseException:
+        with contextlib.suppress(OSError):  # one in which there is something
+            for path in (folder, *folder.parents)[:made]:
+                path.rmdir()
+        raise
 
 
 @contextlib.contextmanager
@@ -67,10 +76,16 @@ def old_folder(folder):
 
     Raises `UserError` where it is none, or another process trains in it.
     """
+    check_path(folder)
     if not is_run(folder):
         raise UserError(
             f"There is no run to resume in {folder}: it has no {settings.FILE}. Check "
             "--output-dir, or start a run without --resume."
+        )
+    if (folder / CHECKPOINTS).is_symlink():
+        raise UserError(
+            f"{folder / CHECKPOINTS} is a link, so old checkpoints would be removed where it "
+            "points. Put the folder itself in its place."
         )
     with _locked(folder):
         yield folder
@@ -98,13 +113,33 @@ def _locked(folder):
         yield
 
 
-def _take_back(folder, made):
-    """Empties the folder; removes it and its parents as far as they were made for the run."""
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with contextlib.suppress(OSError):  # a parent in which somebody else has put something
-        for path in (folder, *folder.parents)[:made]:
-            path.rmdir()
+def _is_content(path):
+    """Whether a file keeps a folder from being a new run's: not what a kill at once has left."""
+    return path.name != LOCK and not path.name.startswith(files.UNFINISHED)
+
+
+def _take_back(folder):
+    """Removes what a run without a checkpoint has written."""
+    (folder / settings.FILE).unlink(missing_ok=True)
+    if (folder / CHECKPOINTS).exists():
+        shutil.rmtree(folder / CHECKPOINTS)
+
+
+def check_path(folder):
+    """Raises `UserError` where TensorFlow could not read or write checkpoints in a folder."""
+    name = str(folder)
+    try:
+        name.encode()
+        folder.exists()
+    except UnicodeEncodeError:
+        raise UserError(f"The name of the folder {name!r} is not UTF-8; rename it.") from None
+    except OSError as error:
+        raise UserError(f"There can't be a folder {name}: {error.strerror}.") from error
+    if any(character in name for character in "*?["):
+        raise UserError(
+            f"The name of the folder {name} has one of * ? [ in it, which TensorFlow takes for a "
+            "pattern that other folders match; rename it or choose another one."
+        )
 
 
 def _make_default(recipe_name):
@@ -135,7 +170,7 @@ def find_checkpoints(folder):
 
 
 def write(run):
-    """Writes `history.csv` and then `metrics.json`, which makes the folder a finished run."""
+    """Writes `history.csv` and then `metrics.json`: the run has finished all its epochs."""
     with (
         files.whole_file(run.folder / "history.csv") as unfinished,
         unfinished.open("w", newline="", encoding="utf-8") as file,
@@ -159,6 +194,7 @@ def find(folder=None):
                 "python -m lowlevel_mnist.train, or name one with --run."
             )
         folder = candidates[-1].parent
+    check_path(folder)
     names = ("metrics.json", settings.FILE)
     path = next((folder / name for name in names if (folder / name).exists()), None)
     if path is None:

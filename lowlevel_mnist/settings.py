@@ -16,6 +16,8 @@ from lowlevel_mnist.recipes import EXECUTIONS, OPTIMIZERS
 FILE = "settings.json"
 DTYPES = ("float32", "float64")
 MOST_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
+MOST_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
+MOST_BYTES = 100_000_000  # of a file; it has the history of as many as 500,000 epochs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +84,7 @@ FITS = {
     "epochs": _is_size,
     "validation_split": _is_part,
     "optimizer": lambda value: isinstance(value, str) and value in OPTIMIZERS,
-    "learning_rate": lambda value: type(value) in (int, float) and 0 < value < math.inf,
+    "learning_rate": lambda value: type(value) is float and 0 < value < math.inf,
     "layer_sizes": lambda value: _are_sizes(value, 2) and max(value[1:-1], default=0) <= MOST_UNITS,
     "dropout": _is_part,
 }
@@ -108,6 +110,8 @@ def read_json(path, keys):
     Raises `UserError` for a file that can't be read or is damaged.
     """
     try:
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            raise UserError(f"{path} is no file of at most {MOST_BYTES:,} bytes.")
         said = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}.") from error
@@ -123,6 +127,9 @@ def _find_wrong(said, keys):
     """Returns the first of the keys without a value that fits, or None."""
     if not isinstance(said, dict):
         return "content"
-    wrong = (key for key in keys if key not in said or not FITS[key](said[key]))
-    missing = "data_dir" if said.get("dataset") == "custom" and not said.get("data_dir") else None
-    return next(wrong, missing)
+    for key in keys:
+        if key not in said or not FITS[key](said[key]):
+            return key
+    if said.get("dataset") == "custom" and not said.get("data_dir"):
+        return "data_dir"
+    return None

@@ -12,6 +12,7 @@ from lowlevel_mnist.errors import DivergedError, Interrupted, UnreachableError, 
 from lowlevel_mnist.recipes import EXECUTIONS, OPTIMIZERS, RECIPES, Recipe
 from lowlevel_mnist.settings import (
     DTYPES,
+    MOST_PARAMETERS,
     MOST_UNITS,
     Settings,
     read_settings,
@@ -134,7 +135,7 @@ def start(arguments):
             f"--dropout {recipe.dropout:g} has nothing to drop: {recipe.name} has no hidden "
             "layer. Give it one with --hidden-units."
         )
-    dataset = load_data(arguments.dataset, arguments.data_dir, recipe)
+    dataset = find_data(arguments.dataset, arguments.data_dir, recipe)
     settings = decide(recipe, dataset, arguments)
     parts = split(dataset, settings)
     with runs.new_folder(arguments.output_dir, recipe.name) as folder:
@@ -154,6 +155,10 @@ def resume(arguments):
             raise UserError(
                 f"The data ({dataset.title}, {dataset.source}) is not what the run in {folder} was "
                 "trained on. Get the same data back, or name its folder with --data-dir."
+            )
+        if arguments.data_dir:  # where it lies now
+            settings = dataclasses.replace(
+                settings, data_dir=str(arguments.data_dir.resolve()), dataset_source=dataset.source
             )
         parts = split(dataset, settings)
         if settings != before:
@@ -201,7 +206,7 @@ def _words(value):
     return (" ".join(map(str, value)) or "none") if isinstance(value, (tuple, list)) else str(value)
 
 
-def load_data(name, data_dir, recipe):
+def find_data(name, data_dir, recipe):
     """Returns the `data.Dataset` that the flags and the recipe ask for.
 
     A folder without a name holds what it holds; a name without a folder is looked for.
@@ -223,7 +228,7 @@ def override(recipe, arguments):
     flags = vars(arguments)
     names = [field.name for field in dataclasses.fields(Recipe) if field.name in flags]
     given = {name: flags[name] for name in names if flags[name] is not None}
-    given.pop("dataset", None)  # where data comes from is settled by load_data
+    given.pop("dataset", None)  # where data comes from is settled by find_data
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer:
         given.setdefault("learning_rate", OPTIMIZERS[given["optimizer"]])
     return dataclasses.replace(recipe, **given)
@@ -254,7 +259,15 @@ def decide(recipe, dataset, arguments):
 
 
 def split(dataset, settings):
-    """Returns (images, labels) for training, and for validation or None."""
+    """Returns (images, labels) for training, and for validation or None.
+
+    Raises `UserError` where the network or the batches are too large for the machine or the data.
+    """
+    if settings.parameters > MOST_PARAMETERS:
+        raise UserError(
+            f"The network would have {settings.parameters:,} parameters; at most "
+            f"{MOST_PARAMETERS:,} are accepted. Choose fewer --hidden-units."
+        )
     training, validation = (dataset.train_images, dataset.train_labels), None
     if settings.validation_split:
         training, validation = data.split(*training, settings.validation_split, settings.seed)
@@ -326,7 +339,8 @@ def print_position(keeper):
         print(f"The checkpoint {path} is damaged; going on from before it.", file=sys.stderr)
     epochs, progress = len(keeper.position.history), keeper.position.progress
     part = f" and step {progress.step} of {progress.steps}" if progress else ""
-    print(f"Resumed after epoch {epochs}{part}" if epochs or part else "Resumed at the beginning")
+    where = f"after epoch {epochs}{part}" if epochs or part else "at the beginning"
+    print(f"Resumed {where}", flush=True)
 
 
 @contextlib.contextmanager
@@ -337,18 +351,24 @@ def saying_how_to_go_on(folder, settings, no_plots):
             yield
     except DivergedError as error:
         cli.end_progress()
-        advice = f"Try a much smaller --learning-rate than {settings.learning_rate:g}."
+        advice = (
+            f"Try a new run with a much smaller --learning-rate than {settings.learning_rate:g}."
+        )
         if runs.find_checkpoints(folder):
             command = f"python -m lowlevel_mnist.evaluate --run {shlex.quote(str(folder))}"
             advice += f" The network of the last checkpoint is kept; see it with {command}"
         error.args = (f"{error} {advice}",)
         raise
-    except (Interrupted, UserError) as error:
+    except (Interrupted, UserError, BrokenPipeError) as error:
         cli.end_progress()
         if runs.find_checkpoints(folder):
             command = f"--resume --output-dir {shlex.quote(str(folder))}"
             command += " --no-plots" * no_plots
-            error.args = (f"{error} Go on with: python -m lowlevel_mnist.train {command}",)
+            hint = f"Go on with: python -m lowlevel_mnist.train {command}"
+            if isinstance(error, BrokenPipeError):
+                print(f"Nobody reads the output any more. {hint}", file=sys.stderr)
+            else:
+                error.args = (f"{error} {hint}",)
         raise
 
 
@@ -371,19 +391,21 @@ def train_epochs(settings, model, optimizer, keeper, train_part, validation_part
     with interruption.held_back() as request:
         for epoch in range(len(position.history) + 1, settings.epochs + 1):
             for progress in trainer.train_epoch(pixels, one_hot, epoch, position.progress):
-                cli.show_progress(epoch, settings.epochs, progress)
                 if request.signal and progress.step < progress.steps:
                     position.progress = progress
                     where = f"step {progress.step} of epoch {epoch}"
                     save(keeper, (epoch - 1) * progress.steps + progress.step, sample, where)
                     raise Interrupted(request.signal, f"Interrupted after {where}.")
+                cli.show_progress(epoch, settings.epochs, progress)
             validation = metrics.evaluate(model, *validation_part) if validation_part else None
+            if validation:
+                check_finite(validation.loss, f"epoch {epoch}")
             position.history.append(describe_epoch(epoch, progress, validation))
             position.progress = None
             save(keeper, epoch * progress.steps, sample, f"epoch {epoch}")
-            cli.show_epoch(epoch, settings.epochs, progress, validation)
             if request.signal:
                 raise Interrupted(request.signal, f"Interrupted after epoch {epoch}.")
+            cli.show_epoch(epoch, settings.epochs, progress, validation)
 
 
 def describe_epoch(epoch, progress, validation):

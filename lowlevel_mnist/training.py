@@ -1,13 +1,14 @@
 """Step 6 of the walkthrough: epochs and batches."""
 
 import dataclasses
+import math
 import time
 
 import numpy as np
 import tensorflow as tf
 
 from lowlevel_mnist import cost, metrics, preprocessing, randomness
-from lowlevel_mnist.errors import DivergedError
+from lowlevel_mnist.errors import DivergedError, UserError
 from lowlevel_mnist.model import draw_kept, dropout_mask
 
 # Batches of a block: what is trained on between two reports, in one call of a compiled function.
@@ -103,9 +104,12 @@ class Trainer:
         since: the `Progress` of this epoch after which the variables are as they are now; None at
             its beginning.
         Yields a `Progress` after each block of steps.
-        Raises `DivergedError` after a block in which a cost is not a finite number.
+        Raises `DivergedError` after a block in which a cost is not a finite number, and
+        `UserError` where `since` is not inside of the epoch.
         """
         progress = since or Progress()
+        if since and not 0 < since.step < math.ceil(len(pixels) / self.batch_size):
+            raise UserError(f"Step {since.step}, to go on after, is not inside of an epoch.")
         start = time.perf_counter() - progress.seconds
         generator = randomness.generator(self.seed, randomness.BATCH_ORDER, epoch)
         order = generator.permutation(len(pixels)).astype(np.int32)
@@ -115,7 +119,9 @@ class Trainer:
         end = 0
         for steps, batch in shapes:
             begin, end = end, end + steps * batch
-            done = max(progress.images - begin, 0) // batch  # steps of it that are in `since`
+            # Steps of it that are in `since`: all or none, unless the lengths of blocks are others
+            # than when the state was saved.
+            done = max(progress.images - begin, 0) // batch
             kept = [layer[done:] for layer in draw(steps, batch)]
             if done >= steps:
                 continue

@@ -2,13 +2,14 @@
 
     python tests/killed_runs.py [RUNS_OF_EACH_EXECUTION]
 
-Each run ends as one that was never disturbed: weights, slots, history, test. There are four ways
+Each run ends as one that was never disturbed: weights, slots, history, test. There are five ways
 to be killed, which take turns:
 
 - anywhere: at a random moment of the process, its start and its end included
+- training: at a random moment after the first checkpoint
 - saving: when a checkpoint is being written, or just has been
-- twice: anywhere, and then the resumed process anywhere, too
-- interrupted: first by SIGINT or SIGTERM, so that it stands inside an epoch, then killed anywhere
+- twice: at a random moment after the first checkpoint, and the resumed process anywhere
+- interrupted: first by SIGINT or SIGTERM, so that it stands inside an epoch, then anywhere
 """
 
 import contextlib
@@ -26,9 +27,10 @@ from conftest import digit_arrays, environment, read_state, write_idx_folder
 from lowlevel_mnist import runs
 from lowlevel_mnist.recipes import EXECUTIONS
 
-WAYS = ("anywhere", "saving", "twice", "interrupted")
+WAYS = ("anywhere", "training", "saving", "twice", "interrupted")
+EPOCHS = 10
 # 188 steps an epoch, the last one smaller, in up to four blocks; slots; checkpoints of 5 MB.
-FLAGS = ("--recipe", "mlp-512-dropout", "--epochs", 4, "--seed", 5, "--no-plots")
+FLAGS = ("--recipe", "mlp-512-dropout", "--epochs", EPOCHS, "--seed", 5, "--no-plots")
 IMAGES = 6000
 
 
@@ -64,8 +66,14 @@ def stop(process, number, moment):
     return process.returncode != 0
 
 
+def wait_until_saved(process, folder):
+    """Returns when there is a checkpoint, or the process has ended."""
+    while not runs.find_checkpoints(folder) and process.poll() is None:
+        time.sleep(0.01)
+
+
 def wait_until_saving(process, folder, times):
-    """Returns when a checkpoint is being written for the so-manieth time, or the process ends."""
+    """Returns when so many checkpoints have been begun, or the process has ended."""
     seen = set()
     while len(seen) < times and process.poll() is None:
         seen.update(path.name for path in (folder / "checkpoints").glob("*_temp*"))
@@ -79,23 +87,27 @@ def is_half_written(folder):
 
 
 def disturb(data, folder, execution, way, seconds, draw):
-    """Starts a training and kills it. Returns whether the kill came in the midst of its work."""
+    """Starts a training and kills it. Returns whether the kill came in the midst of its work.
+
+    seconds: what an undisturbed process takes, in all and after its first checkpoint.
+    """
+    whole, after_first = seconds
     process = start(data, folder, execution)
+    if way == "anywhere":
+        return stop(process, signal.SIGKILL, draw.uniform(0, whole))
     if way == "saving":
-        wait_until_saving(process, folder, times=draw.randint(1, 4))
+        wait_until_saving(process, folder, times=draw.randint(1, EPOCHS))
         return stop(process, signal.SIGKILL, draw.uniform(0, 0.005))
+    wait_until_saved(process, folder)
     if way == "interrupted":
-        while not runs.find_checkpoints(folder) and process.poll() is None:
-            time.sleep(0.01)
         number = draw.choice([signal.SIGINT, signal.SIGTERM])
-        if not stop(process, number, draw.uniform(0, 0.3)):
-            return False
-        process = go_on(data, folder, execution)
-    killed = stop(process, signal.SIGKILL, draw.uniform(0, seconds))
-    if way == "twice" and killed:
-        process = go_on(data, folder, execution)
-        killed = stop(process, signal.SIGKILL, draw.uniform(0, seconds))
-    return killed
+        stopped = stop(process, number, draw.uniform(0, after_first / 2))
+    else:
+        stopped = stop(process, signal.SIGKILL, draw.uniform(0, after_first))
+    if way == "training" or not stopped:
+        return stopped
+    process = go_on(data, folder, execution)
+    return stop(process, signal.SIGKILL, draw.uniform(0, whole))
 
 
 def survive(base, execution, ways, seed=0):
@@ -107,18 +119,21 @@ def survive(base, execution, ways, seed=0):
     draw = random.Random(f"{execution} {seed}")
     data = write_idx_folder(base / "data", digit_arrays(IMAGES))
     begin = time.perf_counter()
-    finish(start(data, base / "undisturbed", execution))
-    seconds = time.perf_counter() - begin
+    process = start(data, base / "undisturbed", execution)
+    wait_until_saved(process, base / "undisturbed")
+    first = time.perf_counter()
+    finish(process)
+    end = time.perf_counter()
     expected = read_state(base / "undisturbed")
     results = []
     while len(results) < len(ways):
         way = ways[len(results)]
         folder = base / f"{way}-{len(results)}"
-        if disturb(data, folder, execution, way, seconds, draw):
+        if disturb(data, folder, execution, way, (end - begin, end - first), draw):
             half_written = is_half_written(folder)
             finish(go_on(data, folder, execution))
             results.append((way, read_state(folder) == expected, half_written))
-        shutil.rmtree(folder)  # also where it had finished before the kill: then once more
+        shutil.rmtree(folder, ignore_errors=True)  # also where it ended before the kill: once more
     return results
 
 

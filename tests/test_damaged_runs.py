@@ -27,6 +27,7 @@ METRICS = {
         {"epoch": n, "loss": 1 / n, "accuracy": 0.5, "seconds": 0.1} for n in range(1, 100)
     ],
 }
+ROW = {**dict.fromkeys(runs.HISTORY_FIELDS, 0.5), "epoch": 1, "val_loss": None}
 SETTINGS = settings(
     deadline=None,
     derandomize=True,
@@ -76,8 +77,7 @@ def saved(tmp_path_factory):
     keeper = checkpoints.Keeper(folder, model, optimizer, resume=False)
     weights = []
     for epoch in (1, 2):
-        row = dict.fromkeys(runs.HISTORY_FIELDS, 0.5)
-        keeper.position.history.append({**row, "epoch": epoch, "val_loss": None})
+        keeper.position.history.append({**ROW, "epoch": epoch})
         model.weights[0].assign_add(np.full((48, 33), 0.25, np.float32))
         keeper.save(5 * epoch)
         weights.append(values(model))
@@ -140,6 +140,11 @@ def test_a_damaged_checkpoint_is_never_taken_for_a_good_one(saved, file, how):
         '{"history": [], "progress": {"step": "1"}}',
         '{"history": [], "progress": {"steps": 1.5}}',
         '{"history": [], "progress": {"os": "system"}}',
+        '{"history": [], "progress": {"step": -1}}',
+        '{"history": [], "progress": {"loss_sum": Infinity}}',
+        json.dumps({"history": [{**ROW, "loss": 10**400}], "progress": None}),
+        json.dumps({"history": [{**ROW, "loss": float("nan")}], "progress": None}),
+        json.dumps({"history": [ROW, ROW], "progress": None}),
     ],
 )
 def test_a_position_that_is_none(tmp_path, position):
@@ -150,6 +155,13 @@ def test_a_position_that_is_none(tmp_path, position):
     keeper.save(1)
     with pytest.raises(UserError, match="None of the checkpoints"):
         checkpoints.Keeper(tmp_path, model, optimizer, resume=True)
+
+
+def test_metrics_that_are_no_file(tmp_path):
+    """Or a device without an end, which nobody should read from its beginning."""
+    (tmp_path / "metrics.json").symlink_to("/dev/zero")
+    with pytest.raises(UserError, match="metrics.json is no file"):
+        runs.find(tmp_path)
 
 
 def test_weights_that_are_no_numbers(tmp_path):

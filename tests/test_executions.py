@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowlevel_mnist import preprocessing, training
-from lowlevel_mnist.errors import DivergedError
+from lowlevel_mnist.errors import DivergedError, UserError
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import OPTIMIZERS
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
@@ -155,7 +155,7 @@ def test_an_epoch_goes_on_where_it_stood(execution):
     for progress in trainer.train_epoch(*data, 2):
         stands.append((progress, [variable.numpy() for variable in trainer.optimizer.variables]))
     assert [progress.step for progress, _ in stands] == [64, 128, 131, 132]
-    for since, values in stands:
+    for since, values in stands[:-1]:
         trainer, *data = make_trainer(recipe, arrays, execution, tf.float32, seed=0)
         for variable, value in zip(trainer.optimizer.variables, values, strict=True):
             variable.assign(value)
@@ -168,13 +168,29 @@ def test_an_epoch_goes_on_where_it_stood(execution):
             assert variable.numpy().tobytes() == value.tobytes()
 
 
-def test_an_epoch_goes_on_inside_a_block():
+def test_an_epoch_goes_on_inside_a_block(monkeypatch):
+    """The state is saved with other blocks than those that it goes on with."""
     recipe = dataclasses.replace(SMALL, batch_size=10)
-    trainer, *data = make_trainer(recipe, pattern_arrays(train=1312)[:2], "eager")
-    since = training.Progress(step=70, steps=132, images=700)
+    arrays = pattern_arrays(train=1312)[:2]
+    expected, _ = train_epochs(*make_trainer(recipe, arrays, "eager"), 1)
+    trainer, *data = make_trainer(recipe, arrays, "eager")
+    with monkeypatch.context() as context:
+        context.setattr(training, "block_shapes", lambda *_: [(70, 10), (61, 10), (1, 2)])
+        since = next(trainer.train_epoch(*data, 1))
+    assert (since.step, since.images) == (70, 700)
     reported = list(trainer.train_epoch(*data, 1, since))
     assert [(p.step, p.images) for p in reported] == [(128, 1280), (131, 1310), (132, 1312)]
-    assert int(trainer.optimizer.step) == 132 - 70
+    values = [variable.numpy() for variable in trainer.optimizer.variables]
+    assert difference(values, expected) == 0
+
+
+@pytest.mark.parametrize("step", [-1, 132, 1000])
+def test_a_position_outside_of_the_epoch(step):
+    recipe = dataclasses.replace(SMALL, batch_size=10)
+    trainer, *data = make_trainer(recipe, pattern_arrays(train=1312)[:2], "eager")
+    since = training.Progress(step=step, steps=132, images=10)
+    with pytest.raises(UserError, match=f"Step {step}, to go on after"):
+        next(trainer.train_epoch(*data, 1, since))
 
 
 def test_the_step_at_which_the_cost_is_no_number_is_named():

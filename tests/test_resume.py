@@ -1,5 +1,7 @@
 """`train --resume`: whatever has ended a run, it goes on as if nothing had happened, to the bit."""
 
+import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from conftest import (
     digit_arrays,
@@ -213,6 +216,60 @@ def test_a_list_of_checkpoints_that_names_others(copy, undisturbed, tmp_path):
     assert files_of(precious) == before
 
 
+def test_links_out_of_a_stranger_s_folder(copy, tmp_path):
+    """Nothing is written or removed where they point."""
+    precious = tmp_path / "precious"
+    shutil.copytree(copy / "checkpoints", precious / "checkpoints")
+    (precious / "thesis.txt").write_text("two years of work")
+    before = files_of(precious)
+    for name in ("metrics.json", "settings.json", "unfinished-metrics.json"):
+        content = (copy / name).read_bytes() if name == "settings.json" else b""
+        (copy / name).unlink(missing_ok=True)
+        (precious / name).write_bytes(content)
+        (copy / name).symlink_to(precious / name)
+        before[precious / name] = content
+    assert resume(copy, "--epochs", 4).returncode == 0
+    assert files_of(precious) == before
+
+    (copy / ".lock").symlink_to(precious / "lock")
+    assert_refused(resume(copy, "--epochs", 5), "run can't be written to")
+    (copy / ".lock").unlink()
+    shutil.rmtree(copy / "checkpoints")
+    (copy / "checkpoints").symlink_to(precious / "checkpoints")
+    assert_refused(resume(copy, "--epochs", 5), "run/checkpoints is a link")
+    assert files_of(precious) == before
+
+
+def test_what_others_have_put_into_the_folder_stays(copy, undisturbed, tmp_path):
+    names = ["checkpoints/checkpoint_1/a", "checkpoints/checkpoint-x.index", "checkpoints/notes"]
+    for name in names:
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text("two years of work")
+    assert resume(copy).returncode == 0
+    assert all((copy / name).exists() for name in names)
+
+    flags = ["--data-dir", undisturbed[0], "--learning-rate", "1e38", "--output-dir", "new"]
+    with training_until("Network", *flags, cwd=tmp_path) as process:
+        (tmp_path / "new" / "thesis.txt").write_text("two years of work")
+        process.communicate()
+    assert process.returncode == 3
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("run[1]", ["run[1]", "pattern"]), ("a?b/run", ["pattern"]), ("n" * 300, ["too long"])]
+    + [(b"n\xff", ["not UTF-8"])],
+)
+def test_names_of_folders_that_tensorflow_would_misread(undisturbed, tmp_path, name, words):
+    name = os.fsdecode(name)
+    with_data = ["--data-dir", undisturbed[0], "--output-dir", name]
+    for command in (["train", *with_data], ["train", "--resume", *with_data]):
+        assert_refused(run(*command, cwd=tmp_path), *words)
+    assert_refused(run("evaluate", "--run", name, cwd=tmp_path), *words)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
@@ -241,7 +298,11 @@ def test_the_same_data_elsewhere_and_other_data(copy, undisturbed, tmp_path):
     data = shutil.copytree(undisturbed[0], tmp_path / "moved")
     done = resume(copy, "--data-dir", data)
     assert done.returncode == 0, done.stderr
-    assert read_state(copy) == read_state(undisturbed[1])
+    moved, expected = read_state(copy), read_state(undisturbed[1])
+    assert moved["metrics"].pop("data_dir") == str(data)
+    expected["metrics"].pop("data_dir")
+    assert moved == expected
+    assert run("evaluate", "--run", copy, cwd=tmp_path).returncode == 0
     images = data / "train-images-idx3-ubyte"
     content = bytearray(images.read_bytes())
     content[1000] ^= 1
@@ -304,6 +365,28 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(undisturbed, tmp_path):
     assert run(*command, cwd=tmp_path).returncode == 0
 
 
+def test_a_validation_that_diverges(tmp_path):
+    """The logits of its bright images, 0s in a world of 1s, lie too far apart for float32."""
+    images, labels = np.full((20, 2, 2), 100, np.uint8), np.ones(20, np.uint8)
+    held = np.random.default_rng([0, 4]).permutation(20)[18:]
+    images[held], labels[held] = 255, 0
+    data = write_idx_folder(tmp_path / "data", (images, labels, images, labels))
+    flags = ["--validation-split", 0.1, "--batch-size", 18, "--epochs", 1, "--output-dir", "run"]
+    done = run("train", "--data-dir", data, *flags, "--learning-rate", 1.7e38, cwd=tmp_path)
+    assert done.returncode == 3
+    assert "The cost became inf after epoch 1" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_reader_that_leaves_early_is_told_how_to_go_on(undisturbed, tmp_path):
+    flags = ["--data-dir", undisturbed[0], *FLAGS, "--epochs", 100_000, "--output-dir", "run"]
+    with training_until("Epoch 2/", *flags, cwd=tmp_path) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode == 1
+    assert re.fullmatch(r"Nobody reads .* Go on with: python .* --output-dir run .*\n", said)
+
+
 def test_a_run_whose_last_step_diverges_has_no_checkpoint_of_it(tmp_path):
     """One step an epoch: its cost is that of the weights before it, which were fine."""
     arrays = pattern_arrays(train=50)
@@ -329,44 +412,53 @@ cli.run(main)
 """
 
 
-def held(seconds, **options):
+@contextlib.contextmanager
+def held(seconds, ignored=None):
     """A process that holds signals back, and works for some seconds after the first one."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", HELD.format(seconds=seconds)],
         env=environment(),
+        preexec_fn=lambda: [
+            signal.signal(signal.SIGINT, signal.default_int_handler),
+            ignored and signal.signal(ignored, signal.SIG_IGN),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
-    )
-    assert process.stdout.readline() == "held\n"
-    return process
+    ) as process:
+        try:
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_signal_that_comes_twice_at_once_is_one():
     """The command `timeout` sends its signal twice."""
-    process = held(seconds=0.5)
-    process.send_signal(signal.SIGTERM)
-    process.send_signal(signal.SIGTERM)
-    assert process.communicate() == ("finished\n", "Interrupted.\n")
+    with held(seconds=0.7) as process:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate() == ("finished\n", "Interrupted.\n")
     assert process.returncode == 143
 
 
 def test_who_asks_again_does_not_wait():
-    process = held(seconds=3600)
-    process.send_signal(signal.SIGINT)
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60) == ("", "")
+    with held(seconds=3600) as process:
+        process.send_signal(signal.SIGINT)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        said = "Interrupted at once; what had been saved before is kept.\n"
+        assert process.communicate(timeout=60) == ("", said)
     assert process.returncode == 130
 
 
 def test_a_process_that_is_to_ignore_a_signal_does_so():
     """As `nohup` asks for SIGHUP."""
-    process = held(seconds=0, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
-    process.send_signal(signal.SIGHUP)
-    time.sleep(0.2)
-    assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    process.communicate()
+    with held(seconds=0, ignored=signal.SIGHUP) as process:
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate()
     assert process.returncode == 143
