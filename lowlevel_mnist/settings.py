@@ -11,7 +11,7 @@ import math
 
 from lowlevel_mnist import data, files
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.recipes import EXECUTIONS, OPTIMIZERS
+from lowlevel_mnist.recipes import EXECUTIONS, OPTIMIZERS, Recipe
 
 FILE = "settings.json"
 DTYPES = ("float32", "float64")
@@ -54,6 +54,60 @@ class Settings:
     def parameters(self):
         """How many weights and biases the network has."""
         return sum((a + 1) * b for a, b in itertools.pairwise(self.layer_sizes))
+
+
+def decide(recipe, dataset, arguments):
+    """Returns the `Settings` of a new run.
+
+    recipe: a `recipes.Recipe`, overridden by the flags; dataset: a `data.Dataset`.
+    arguments: the other flags of `train`.
+    """
+    image_size = dataset.train_images.shape[1:]
+    return Settings(
+        recipe=recipe.name,
+        dataset=dataset.name,
+        dataset_source=dataset.source,
+        dataset_verified=dataset.verified,
+        data_dir=arguments.data_dir and str(arguments.data_dir.resolve()),
+        data_sha256=dataset.sha256,
+        image_size=image_size,
+        execution=arguments.execution,
+        dtype=arguments.dtype,
+        seed=arguments.seed,
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        validation_split=recipe.validation_split,
+        optimizer=recipe.optimizer,
+        learning_rate=recipe.learning_rate,
+        layer_sizes=(math.prod(image_size), *recipe.hidden_units, dataset.classes),
+        dropout=recipe.dropout,
+    )
+
+
+def agree(settings, arguments):
+    """Returns the settings of a run that goes on: its own, with as many epochs as asked for.
+
+    arguments: the flags of `train`, None where they are not given.
+    Raises `UserError` where a flag contradicts them.
+    """
+    values = {**dataclasses.asdict(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
+    flags = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
+    for flag in ("recipe", *flags, "execution", "dtype", "seed"):
+        given, was = getattr(arguments, flag), values[flag]
+        grown = flag == "epochs" and given is not None and given > was
+        if given not in (None, "auto", was) and not grown:
+            name = flag.replace("_", "-")
+            may = "; it may only grow" if flag == "epochs" else ""
+            raise UserError(
+                f"--{name} {in_words(given)} contradicts the run in {arguments.output_dir}, whose "
+                f"{name} is {in_words(was)}{may}. Leave the flag out, or start another run."
+            )
+    return dataclasses.replace(settings, epochs=arguments.epochs or settings.epochs)
+
+
+def in_words(value):
+    """Returns a value of a flag as one writes it."""
+    return (" ".join(map(str, value)) or "none") if isinstance(value, (tuple, list)) else str(value)
 
 
 def _is_size(value):

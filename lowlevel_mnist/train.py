@@ -14,7 +14,9 @@ from lowlevel_mnist.settings import (
     DTYPES,
     MOST_PARAMETERS,
     MOST_UNITS,
-    Settings,
+    agree,
+    decide,
+    in_words,
     read_settings,
     write_settings,
 )
@@ -167,26 +169,6 @@ def resume(arguments):
     print_results(run, dataset)
 
 
-def agree(settings, arguments):
-    """Returns the settings of a run that goes on: its own, with as many epochs as asked for.
-
-    Raises `UserError` where a flag contradicts them.
-    """
-    values = {**dataclasses.asdict(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
-    flags = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
-    for flag in ("recipe", *flags, "execution", "dtype", "seed"):
-        given, was = getattr(arguments, flag), values[flag]
-        grown = flag == "epochs" and given is not None and given > was
-        if given not in (None, "auto", was) and not grown:
-            name = flag.replace("_", "-")
-            may = "; it may only grow" if flag == "epochs" else ""
-            raise UserError(
-                f"--{name} {_words(given)} contradicts the run in {arguments.output_dir}, whose "
-                f"{name} is {_words(was)}{may}. Leave the flag out, or start another run."
-            )
-    return dataclasses.replace(settings, epochs=arguments.epochs or settings.epochs)
-
-
 def print_recipes():
     table = [[field.name.replace("_", " ") for field in dataclasses.fields(Recipe)]]
     for recipe in RECIPES.values():
@@ -198,12 +180,7 @@ def print_recipes():
 
 
 def _cell(value):
-    return "none" if value == 0 else _words(value)
-
-
-def _words(value):
-    """Returns a value of a flag as one writes it."""
-    return (" ".join(map(str, value)) or "none") if isinstance(value, (tuple, list)) else str(value)
+    return "none" if value == 0 else in_words(value)
 
 
 def find_data(name, data_dir, recipe):
@@ -232,30 +209,6 @@ def override(recipe, arguments):
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer:
         given.setdefault("learning_rate", OPTIMIZERS[given["optimizer"]])
     return dataclasses.replace(recipe, **given)
-
-
-def decide(recipe, dataset, arguments):
-    """Returns the `Settings` of a new run."""
-    image_size = dataset.train_images.shape[1:]
-    return Settings(
-        recipe=recipe.name,
-        dataset=dataset.name,
-        dataset_source=dataset.source,
-        dataset_verified=dataset.verified,
-        data_dir=arguments.data_dir and str(arguments.data_dir.resolve()),
-        data_sha256=dataset.sha256,
-        image_size=image_size,
-        execution=arguments.execution,
-        dtype=arguments.dtype,
-        seed=arguments.seed,
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
-        validation_split=recipe.validation_split,
-        optimizer=recipe.optimizer,
-        learning_rate=recipe.learning_rate,
-        layer_sizes=(math.prod(image_size), *recipe.hidden_units, dataset.classes),
-        dropout=recipe.dropout,
-    )
 
 
 def split(dataset, settings):
