@@ -177,8 +177,9 @@ def load_model(run):
         if not is_finite(model):
             raise ValueError("a weight is not a finite number")
     except DAMAGE as error:
+        hint = " train --resume goes on from the one before it." if paths[1:] else ""
         raise UserError(
-            f"The checkpoint {paths[-1]} is damaged or does not fit the run's metrics.json."
+            f"The checkpoint {paths[-1]} is damaged or does not fit the run's metrics.json.{hint}"
         ) from error
     return model
 

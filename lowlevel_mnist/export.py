@@ -41,9 +41,10 @@ def main():
     print(
         f"Run {run.folder}: {run.metrics['recipe']}\n"
         f"Saved in {folder}; in Python it is used so:\n"
+        "  import tensorflow as tf\n"
         f"  model = tf.saved_model.load({str(folder)!r})\n"
-        f"  model.predict(images)  # uint8 [n, {height}, {width}]; "
-        "returns probabilities [n, classes] and classes [n]\n"
+        f"  model.predict(images)  # uint8 [n, {height}, {width}], 0 to 255; "
+        "a dict: probabilities [n, classes], classes [n]\n"
         "TensorFlow's own tool shows its signature, what goes in and what comes out:\n"
         f"  saved_model_cli show --dir {shlex.quote(str(folder))} --tag_set serve "
         "--signature_def serving_default"

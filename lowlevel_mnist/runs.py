@@ -8,7 +8,7 @@ import pathlib
 import shutil
 
 from lowlevel_mnist import data, files, settings
-from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.errors import DivergedError, Interrupted, UserError
 
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
@@ -53,15 +53,17 @@ def new_folder(folder, recipe_name):
     try:
         with _locked(folder):
             if any(map(_is_content, folder.iterdir())):
-                hint = " or go on with its run by --resume" if is_run(folder) else ""
+                hint = " or go on with its run with --resume" if is_run(folder) else ""
                 raise UserError(
                     f"The output folder {folder} is not empty; choose another one{hint}."
                 )
             try:
                 yield folder
-            except BaseException:
+            except BaseException as error:
                 if not find_checkpoints(folder):
                     _take_back(folder)
+                    if isinstance(error, (UserError, DivergedError, Interrupted)):
+                        error.args = (f"{error} Nothing of the run is kept.",)
                 raise
     except BaseException:
         with contextlib.suppress(OSError):  # one in which there is something

@@ -97,10 +97,10 @@ def agree(settings, arguments):
         grown = flag == "epochs" and given is not None and given > was
         if given not in (None, "auto", was) and not grown:
             name = flag.replace("_", "-")
-            may = "; it may only grow" if flag == "epochs" else ""
+            may = ", which may only grow" if flag == "epochs" else ""
             raise UserError(
-                f"--{name} {in_words(given)} contradicts the run in {arguments.output_dir}, whose "
-                f"{name} is {in_words(was)}{may}. Leave the flag out, or start another run."
+                f"--{name} {in_words(given)} contradicts the run in {arguments.output_dir}, which "
+                f"has --{name} {in_words(was)}{may}. Leave the flag out, or start another run."
             )
     return dataclasses.replace(settings, epochs=arguments.epochs or settings.epochs)
 

@@ -357,6 +357,8 @@ def train_epochs(settings, model, optimizer, keeper, train_part, validation_part
             position.progress = None
             save(keeper, epoch * progress.steps, sample, f"epoch {epoch}")
             if request.signal:
+                with contextlib.suppress(OSError):  # the terminal may be gone
+                    cli.show_epoch(epoch, settings.epochs, progress, validation)
                 raise Interrupted(request.signal, f"Interrupted after epoch {epoch}.")
             cli.show_epoch(epoch, settings.epochs, progress, validation)
 

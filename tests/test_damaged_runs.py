@@ -114,7 +114,7 @@ def test_a_damaged_checkpoint_is_never_taken_for_a_good_one(saved, file, how):
     if error:
         assert str(error) == (
             f"The checkpoint {folder}/checkpoints/checkpoint-10 is damaged or does not fit the "
-            "run's metrics.json."
+            "run's metrics.json. train --resume goes on from the one before it."
         )
         assert file != "checkpoint"
     else:

@@ -46,9 +46,17 @@ def export(base, to="exported"):
 def ask_stranger(base, lines, images):
     """What the SavedModel says of images in a process without this package, a dictionary."""
     np.save(base / "images.npy", images)
-    load, predict = (line.strip() for line in lines[2:4])
+    imports, load, predict = (line.strip() for line in lines[2:5])
     subprocess.run(
-        [sys.executable, "-c", STRANGER, load, predict, "images.npy", "results.npz"],
+        [
+            sys.executable,
+            "-c",
+            STRANGER,
+            f"{imports}; {load}",
+            predict,
+            "images.npy",
+            "results.npz",
+        ],
         cwd=base,
         env=environment(PYTHONPATH=""),
         check=True,

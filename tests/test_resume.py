@@ -273,18 +273,18 @@ def test_names_of_folders_that_tensorflow_would_misread(undisturbed, tmp_path, n
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--seed", 5], ["--seed 5", "whose seed is 4"]),
+        (["--seed", 5], ["--seed 5", "has --seed 4"]),
         (["--recipe", "mlp-512"], ["--recipe mlp-512", "softmax"]),
-        (["--hidden-units", 12, 3], ["--hidden-units 12 3", "is 12."]),
+        (["--hidden-units", 12, 3], ["--hidden-units 12 3", "--hidden-units 12."]),
         (["--dropout", 0.2], ["0.2", "0.3"]),
         (["--optimizer", "sgd"], ["sgd", "adam"]),
         (["--learning-rate", 0.1], ["0.1", "0.002"]),
-        (["--batch-size", 32], ["32", "is 1."]),
+        (["--batch-size", 32], ["32", "--batch-size 1."]),
         (["--validation-split", 0.2], ["0.2", "0.1"]),
         (["--execution", "xla"], ["xla", "eager"]),
         (["--dtype", "float64"], ["float64", "float32"]),
         (["--dataset", "mnist"], ["mnist", "custom"]),
-        (["--epochs", 2], ["--epochs 2", "is 3", "only grow"]),
+        (["--epochs", 2], ["--epochs 2", "--epochs 3", "only grow"]),
     ],
 )
 def test_flags_that_contradict_the_run(undisturbed, flags, words):
