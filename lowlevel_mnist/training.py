@@ -108,8 +108,9 @@ class Trainer:
         `UserError` where `since` is not inside of the epoch.
         """
         progress = since or Progress()
-        if since and not 0 < since.step < math.ceil(len(pixels) / self.batch_size):
-            raise UserError(f"Step {since.step}, to go on after, is not inside of an epoch.")
+        inside = 0 < progress.step < math.ceil(len(pixels) / self.batch_size)
+        if since and not (inside and progress.images == progress.step * self.batch_size):
+            raise UserError(f"Step {since.step}, to go on after, is not inside of this epoch.")
         start = time.perf_counter() - progress.seconds
         generator = randomness.generator(self.seed, randomness.BATCH_ORDER, epoch)
         order = generator.permutation(len(pixels)).astype(np.int32)

@@ -184,11 +184,14 @@ def test_an_epoch_goes_on_inside_a_block(monkeypatch):
     assert difference(values, expected) == 0
 
 
-@pytest.mark.parametrize("step", [-1, 132, 1000])
-def test_a_position_outside_of_the_epoch(step):
+@pytest.mark.parametrize(
+    ("step", "images"), [(-1, -10), (132, 1312), (1000, 10_000), (5, 10), (5, 10_000)]
+)
+def test_a_position_outside_of_the_epoch(step, images):
+    """Or whose images are not those of its steps."""
     recipe = dataclasses.replace(SMALL, batch_size=10)
     trainer, *data = make_trainer(recipe, pattern_arrays(train=1312)[:2], "eager")
-    since = training.Progress(step=step, steps=132, images=10)
+    since = training.Progress(step=step, steps=132, images=images)
     with pytest.raises(UserError, match=f"Step {step}, to go on after"):
         next(trainer.train_epoch(*data, 1, since))
 
