@@ -128,16 +128,15 @@ def find_datasets(recipes):
     datasets = {}
     for recipe in recipes:
         wanted = RECIPES[recipe].dataset
-        name = "mnist" if wanted == "auto" else wanted
         try:
-            dataset = data.load(name)
+            dataset = data.load(wanted)
         except UnreachableError:
-            can_not = f"{recipe}: {data.TITLES[name]} can't be had"
-            if wanted != "auto":
-                print(f"{can_not}, so it is left out.", file=sys.stderr)
-                continue
-            print(f"{can_not}, so it is measured on the built-in digits.", file=sys.stderr)
-            dataset = data.load("digits")
+            title = data.TITLES[wanted]
+            print(f"{recipe}: {title} can't be had, so it is left out.", file=sys.stderr)
+            continue
+        if dataset.fallback_reason:
+            instead = "MNIST can't be had, so it is measured on the built-in digits"
+            print(f"{recipe}: {instead}.", file=sys.stderr)
         datasets[recipe] = {"name": dataset.name, "title": dataset.title}
     if not datasets:
         raise UserError(

@@ -64,6 +64,7 @@ class Dataset:
     name: "mnist", "fashion_mnist", "digits" or "custom".
     source: "data-dir", "environment", "keras" or "built-in".
     verified: whether all bytes are the published ones.
+    fallback_reason: where this stands in for MNIST, a sentence on why; otherwise None.
     """
 
     train_images: np.ndarray
@@ -73,6 +74,7 @@ class Dataset:
     name: str
     source: str
     verified: bool
+    fallback_reason: str | None = None
 
     @property
     def title(self):
@@ -113,7 +115,8 @@ def class_names(name, classes):
 def load(name, data_dir=None):
     """Loads a data set.
 
-    name: "mnist", "fashion_mnist" or "digits"; or None, for whatever `data_dir` holds.
+    name: "mnist", "fashion_mnist" or "digits"; or "auto", for whatever `data_dir` holds, and
+        without `data_dir` for MNIST, or where that can't be had, the built-in digits.
     data_dir: a folder with the four IDX files (raw or `.gz`) or one `.npz`; or None.
     Returns a `Dataset`.
     Raises `UserError` where the data is damaged, does not belong together, or is not the
@@ -122,6 +125,11 @@ def load(name, data_dir=None):
     """
     if name == "digits":
         return Dataset(*_draw_digits(data_dir), name="digits", source="built-in", verified=False)
+    if name == "auto" and data_dir is None:
+        try:
+            return load("mnist")
+        except UnreachableError as error:
+            return dataclasses.replace(load("digits"), fallback_reason=str(error))
     arrays, where, source = _read(name, data_dir)
     arrays = _check(arrays, where)
     name, verified = _identify(arrays, name, where)
@@ -229,7 +237,7 @@ def _identify(arrays, name, where):
     Raises `UserError` where a data set was asked for by name and some part of it is another.
     """
     sums = tuple(hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for array in arrays)
-    if name is None:
+    if name == "auto":
         published = {known_sums: known for known, known_sums in PUBLISHED_SUMS.items()}
         name = published.get(sums, "custom")
         return name, name != "custom"

@@ -211,7 +211,7 @@ def load_data(run, data_dir=None):
     """
     name = run.metrics["dataset"]
     if data_dir is not None or name == "custom":
-        dataset = data.load(None, data_dir or run.metrics["data_dir"])
+        dataset = data.load("auto", data_dir or run.metrics["data_dir"])
     else:
         dataset = data.load(name, run.metrics["data_dir"])
     height, width = dataset.test_images.shape[1:]

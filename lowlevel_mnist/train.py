@@ -8,7 +8,7 @@ import shlex
 import sys
 
 from lowlevel_mnist import cli, data, interruption, runs, startup
-from lowlevel_mnist.errors import DivergedError, Interrupted, UnreachableError, UserError
+from lowlevel_mnist.errors import DivergedError, Interrupted, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, OPTIMIZERS, RECIPES, Recipe
 from lowlevel_mnist.settings import (
     DTYPES,
@@ -188,16 +188,13 @@ def find_data(name, data_dir, recipe):
 
     A folder without a name holds what it holds; a name without a folder is looked for.
     """
-    if data_dir and name in (None, "auto"):
-        return data.load(None, data_dir)
-    name = name or recipe.dataset
-    if name != "auto":
-        return data.load(name, data_dir)
-    try:
-        return data.load("mnist")
-    except UnreachableError as error:
-        print(f"{error} Meanwhile the network learns from the built-in digits.", file=sys.stderr)
-        return data.load("digits")
+    dataset = data.load(name or ("auto" if data_dir else recipe.dataset), data_dir)
+    if dataset.fallback_reason:
+        print(
+            f"{dataset.fallback_reason} Meanwhile the network learns from the built-in digits.",
+            file=sys.stderr,
+        )
+    return dataset
 
 
 def override(recipe, arguments):

@@ -22,7 +22,7 @@ from lowlevel_mnist.formats import read_folder
 def test_the_real_data_is_verified(request, name, asked_for):
     fixture = "mnist_folder" if name == "mnist" else "fashion_folder"
     folder = request.getfixturevalue(fixture)
-    dataset = data.load(name if asked_for == "by name" else None, folder)
+    dataset = data.load(name if asked_for == "by name" else "auto", folder)
     assert (dataset.name, dataset.source, dataset.verified) == (name, "data-dir", True)
     assert dataset.train_images.shape == (60_000, 28, 28)
     assert dataset.test_images.shape == (10_000, 28, 28)
@@ -37,7 +37,7 @@ def test_fashion_mnist_has_class_names(fashion_folder):
 
 
 def test_custom_data_is_not_verified(small_folder):
-    dataset = data.load(None, small_folder)
+    dataset = data.load("auto", small_folder)
     assert (dataset.name, dataset.verified) == ("custom", False)
     assert dataset.classes == 4
     assert dataset.class_names == ["0", "1", "2", "3"]
@@ -45,7 +45,7 @@ def test_custom_data_is_not_verified(small_folder):
 
 def test_data_dir_goes_before_the_environment(small_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("LOWLEVEL_MNIST_DATA", str(tmp_path / "absent"))
-    assert data.load(None, small_folder).source == "data-dir"
+    assert data.load("auto", small_folder).source == "data-dir"
 
 
 def test_the_environment_names_a_folder_of_folders(mnist_folder, monkeypatch):
@@ -92,7 +92,7 @@ def test_mnist_with_one_flipped_bit_is_refused(mnist_folder, tmp_path):
 
 def test_changed_mnist_is_data_of_one_s_own(mnist_folder, tmp_path):
     """Without a name: a student's first experiment, and nobody takes it for MNIST."""
-    dataset = data.load(None, flip_a_byte(mnist_folder, tmp_path / "mine", IDX_NAMES[2]))
+    dataset = data.load("auto", flip_a_byte(mnist_folder, tmp_path / "mine", IDX_NAMES[2]))
     assert (dataset.name, dataset.verified) == ("custom", False)
 
 

@@ -39,7 +39,7 @@ def test_npz_with_labels_of_other_integers_and_images_in_fortran_order(tmp_path,
         x_test=x_test,
         y_test=y_test.astype(np.int32),
     )
-    dataset = data.load(None, tmp_path)
+    dataset = data.load("auto", tmp_path)
     read = [
         dataset.train_images,
         dataset.train_labels,

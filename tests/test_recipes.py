@@ -54,7 +54,7 @@ def test_it_learns(trained):
 
 def test_the_checkpoint_has_the_network_of_the_evaluation(trained, folder):
     _, _, saved = trained
-    dataset = data.load(None, folder)
+    dataset = data.load("auto", folder)
     test = metrics.evaluate(checkpoints.load_model(saved), dataset.test_images, dataset.test_labels)
     assert test.accuracy == saved.metrics["test_accuracy"]
     assert test.confusion_matrix.tolist() == saved.metrics["confusion_matrix"]
