@@ -113,10 +113,11 @@ def confusion_matrix(figure, matrix, class_names, title):
     figure.colorbar(picture, ax=axis, label="part of the true class", shrink=0.8)
 
 
-def weights(figure, weights, image_shape, class_names, title):
+def weights(figure, weights, image_shape, class_names, title, label="weight"):
     """Draws each class's weights as an image: which pixels speak for it and which against.
 
-    weights: float [pixels, classes]; image_shape: (height, width).
+    weights: float [pixels, classes], or what else there is of each weight, such as its gradient.
+    image_shape: (height, width); label: what the colours mean.
     """
     columns = max(5, math.ceil(math.sqrt(len(class_names))))
     axes = _grid(figure, len(class_names), columns, panel=(1.7, 1.9))
@@ -126,7 +127,7 @@ def weights(figure, weights, image_shape, class_names, title):
             column.reshape(image_shape), cmap="RdBu_r", vmin=-strongest, vmax=strongest
         )
         axis.set_title(name, fontsize=11)
-    figure.colorbar(picture, ax=axes, label="weight", shrink=0.8)
+    figure.colorbar(picture, ax=axes, label=label, shrink=0.8)
     figure.suptitle(title, fontsize=13)
 
 

@@ -28,7 +28,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 def environment(**changes):
     """The environment of a command: this project on the path, no settings of the test machine."""
-    hidden = ("LOWLEVEL_MNIST_DATA", "TF_CPP_MIN_LOG_LEVEL", "DISPLAY", "WAYLAND_DISPLAY")
+    windows = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")
+    hidden = ("LOWLEVEL_MNIST_DATA", "TF_CPP_MIN_LOG_LEVEL", *windows)
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     return {**kept, "PYTHONPATH": str(PROJECT), **{k: str(v) for k, v in changes.items()}}
 

@@ -1,0 +1,72 @@
+"""The notebooks: they run on any data, and what they show is what their cells gave."""
+
+import json
+import re
+
+import execute_notebooks
+import nbformat
+import pytest
+from conftest import digit_arrays, write_idx_folder
+
+MOST_BYTES = 1_200_000  # a code-hosting page shows no larger ones
+
+each_notebook = pytest.mark.parametrize("path", execute_notebooks.NOTEBOOKS, ids=lambda p: p.stem)
+
+
+def read(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def said(notebook):
+    """All text that the cells wrote to their standard output and standard error."""
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    streams = [output for output in outputs if output.output_type == "stream"]
+    return {
+        name: "".join(stream.text for stream in streams if stream.name == name)
+        for name in ("stdout", "stderr")
+    }
+
+
+@each_notebook
+def test_it_runs_on_small_data(path, tmp_path):
+    """On 600 digits in a folder, with all of Python's warnings on."""
+    folder = write_idx_folder(tmp_path / "data", digit_arrays())
+    notebook = read(path)
+    cells = notebook.cells
+    settings = next(n for n, c in enumerate(cells) if "parameters" in c.metadata.get("tags", []))
+    cells.insert(settings + 1, nbformat.v4.new_code_cell(f"data_dir = {str(folder)!r}\nprint()"))
+    execute_notebooks.execute(notebook, PYTHONWARNINGS="default")
+    assert "custom data, not verified" in said(notebook)["stdout"]
+    assert said(notebook)["stderr"] == ""
+    for cell in code_cells(notebook):
+        assert cell.outputs, f"this cell shows nothing:\n{cell.source}"
+
+
+@each_notebook
+def test_its_outputs_come_from_its_cells(path):
+    notebook = read(path)
+    assert notebook.metadata.get(execute_notebooks.SUM) == execute_notebooks.sum_of_cells(
+        notebook
+    ), f"{path.name} was changed after it ran: run python tests/execute_notebooks.py"
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@each_notebook
+def test_what_it_shows(path):
+    """Results on MNIST, a figure or a text from each cell, and nothing that nobody wants to see."""
+    notebook = read(path)
+    text = said(notebook)
+    assert "MNIST, verified" in text["stdout"]
+    assert text["stderr"] == ""
+    assert not re.search(r"[\r\x1b\x08]|0x[0-9a-f]{6}", json.dumps(notebook.cells))
+    for cell in code_cells(notebook):
+        assert cell.outputs, f"this cell shows nothing:\n{cell.source}"
+        assert all(output.output_type != "error" for output in cell.outputs)
+    assert path.stat().st_size < MOST_BYTES
