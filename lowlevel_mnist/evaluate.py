@@ -46,7 +46,7 @@ def main():
     print_confused(metrics.most_confused(matrix, CONFUSED_PAIRS), names)
     own = arguments.data_dir is None
     picture = run.folder / f"confusion_matrix{'' if own else f'-{dataset.name}'}.png"
-    title = f"{dataset.title}: {test.accuracy:.2%} of the test images are right"
+    title = f"{dataset.title}: {test.accuracy:.2%} of the test images classified correctly"
     cli.save_picture(picture, plots.confusion_matrix, matrix, names, title)
     print(f"\nSaved in {picture}")
 

@@ -394,7 +394,7 @@ def draw_pictures(run, dataset, test, model):
 
     title, names = dataset.title, dataset.class_names
     history, seed = run.metrics["history"], run.metrics["seed"]
-    result = f"{title}: {test.accuracy:.2%} of the test images are right"
+    result = f"{title}: {test.accuracy:.2%} of the test images classified correctly"
     shown = plots.choose_images(dataset.test_labels, test.predictions, RANDOM_IMAGES, seed)
     pictures = {
         "samples.png": (plots.samples, dataset.train_images, dataset.train_labels, names, title),
