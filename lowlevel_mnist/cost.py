@@ -18,7 +18,7 @@ def cross_entropy(logits, one_hot):
     return tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=logits, labels=one_hot)
 
 
-def cost_and_gradients(model, variables, images, one_hot, *masks):
+def cost_and_gradients(model, variables, images, one_hot, *masks, batch_size=None):
     """The cost of a batch, and its gradient by every variable.
 
     The cost of a batch is the mean of its images' costs. Written plainly, this function is
@@ -37,13 +37,15 @@ def cost_and_gradients(model, variables, images, one_hot, *masks):
     variables: sequence of the model's `tf.Variable`s.
     images: [n, pixels], scaled; one_hot: [n, classes]; both of the variables' dtype.
     masks: with dropout, one [n, units] for each hidden layer.
+    batch_size: images of the whole batch, where these n are a worker's share of it. The gradients
+        are then its share of the sum; n may be 0. None where they are the batch.
     Returns the costs [n], the logits [n, classes], and a list of gradients, each of the shape
     of its variable.
     """
     with tf.GradientTape() as tape:
         logits = model(images, *masks)
     costs, by_logits = cross_entropy(logits, one_hot)
-    batch_size = tf.constant(images.shape[0], by_logits.dtype)
-    mean_by_logits = tf.raw_ops.RealDiv(x=by_logits, y=batch_size)
+    count = images.shape[0] if batch_size is None else batch_size
+    mean_by_logits = tf.raw_ops.RealDiv(x=by_logits, y=tf.constant(count, by_logits.dtype))
     gradients = tape.gradient(logits, variables, output_gradients=mean_by_logits)
     return costs, logits, gradients

@@ -9,6 +9,10 @@ class UnreachableError(UserError):
     """A data set is neither on disk nor to be downloaded."""
 
 
+class LostWorkerError(UserError):
+    """Another worker of the run has ended, or can't be reached any more."""
+
+
 class DivergedError(Exception):
     """The cost is no longer a finite number, so going on with the training is pointless."""
 

@@ -26,7 +26,7 @@ def parse():
 def main():
     arguments = parse()
     run = runs.find(arguments.run)
-    dataset = runs.load_data(run, arguments.data_dir)
+    dataset = runs.load_data(run.metrics, arguments.data_dir)
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import checkpoints, metrics, plots

@@ -8,6 +8,9 @@ OPTIMIZERS = {"sgd": 0.01, "rmsprop": 0.001, "adam": 0.001}
 # How the operations of a step are executed: each at once; as a compiled graph; by XLA.
 EXECUTIONS = ("eager", "graph", "xla")
 
+# Who shares each batch: nobody; the devices of this machine; the workers of TF_CONFIG.
+DISTRIBUTIONS = ("none", "mirrored", "multi-worker")
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:

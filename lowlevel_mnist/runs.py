@@ -8,7 +8,7 @@ import pathlib
 import shutil
 
 from lowlevel_mnist import data, files, settings
-from lowlevel_mnist.errors import DivergedError, Interrupted, UserError
+from lowlevel_mnist.errors import DivergedError, Interrupted, LostWorkerError, UserError
 
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
@@ -33,7 +33,8 @@ class Run:
 def new_folder(folder, recipe_name):
     """Makes a run's folder and locks it, so that nobody else trains in it.
 
-    Where the run ends before it has a checkpoint, all that was made is taken back.
+    Where the run ends before it has a checkpoint, all that was made is taken back, unless that is
+    the loss of a worker: all of them shall be able to go on with --resume.
 
     folder: `pathlib.Path`, absent or empty; None for a new runs/<UTC time>-<recipe>.
     Raises `UserError` where the folder can't be made or is not empty.
@@ -60,7 +61,8 @@ def new_folder(folder, recipe_name):
             try:
                 yield folder
             except BaseException as error:
-                if not find_checkpoints(folder):
+                lost = isinstance(error, LostWorkerError)
+                if not lost and not find_checkpoints(folder):
                     _take_back(folder)
                     if isinstance(error, (UserError, DivergedError, Interrupted)):
                         error.args = (f"{error} Nothing of the run is kept.",)
@@ -204,21 +206,23 @@ def find(folder=None):
     return Run(folder, settings.read_json(path, KEYS))
 
 
-def load_data(run, data_dir=None):
+def load_data(metrics, data_dir=None):
     """Returns the `data.Dataset` that a run was trained on, or the one in `data_dir`.
 
+    metrics: what the run's `metrics.json` or `settings.json` says, a dictionary.
     Raises `UserError` where it can't be had or is of another kind than the network reads.
     """
-    name = run.metrics["dataset"]
+    name = metrics["dataset"]
     if data_dir is not None or name == "custom":
-        dataset = data.load("auto", data_dir or run.metrics["data_dir"])
+        dataset = data.load("auto", data_dir or metrics["data_dir"])
     else:
-        dataset = data.load(name, run.metrics["data_dir"])
+        dataset = data.load(name, metrics["data_dir"])
     height, width = dataset.test_images.shape[1:]
-    sizes = run.metrics["layer_sizes"]
+    sizes = metrics["layer_sizes"]
     if (sizes[0], sizes[-1]) != (height * width, dataset.classes):
         raise UserError(
-            f"The run {run.folder} has a network for {sizes[0]} pixels and {sizes[-1]} classes, "
-            f"but the data has {height}x{width} pixels and {dataset.classes} classes."
+            f"The run's network is for {sizes[0]} pixels and {sizes[-1]} classes, but the data "
+            f"({dataset.title}, {dataset.source}) has {height}x{width} pixels and "
+            f"{dataset.classes} classes."
         )
     return dataset

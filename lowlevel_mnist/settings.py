@@ -84,23 +84,25 @@ def decide(recipe, dataset, arguments):
     )
 
 
-def agree(settings, arguments):
+def agree(settings, arguments, whose, growing):
     """Returns the settings of a run that goes on: its own, with as many epochs as asked for.
 
     arguments: the flags of `train`, None where they are not given.
+    whose: whose settings these are, in words.
+    growing: whether there may be more epochs than the settings say.
     Raises `UserError` where a flag contradicts them.
     """
     values = {**dataclasses.asdict(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
     flags = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
     for flag in ("recipe", *flags, "execution", "dtype", "seed"):
         given, was = getattr(arguments, flag), values[flag]
-        grown = flag == "epochs" and given is not None and given > was
+        grown = growing and flag == "epochs" and given is not None and given > was
         if given not in (None, "auto", was) and not grown:
             name = flag.replace("_", "-")
-            may = ", which may only grow" if flag == "epochs" else ""
+            may = ", which may only grow" if growing and flag == "epochs" else ""
             raise UserError(
-                f"--{name} {in_words(given)} contradicts the run in {arguments.output_dir}, which "
-                f"has --{name} {in_words(was)}{may}. Leave the flag out, or start another run."
+                f"--{name} {in_words(given)} contradicts {whose}, which has --{name} "
+                f"{in_words(was)}{may}. Leave the flag out, or start another run."
             )
     return dataclasses.replace(settings, epochs=arguments.epochs or settings.epochs)
 
@@ -150,8 +152,11 @@ def write_settings(folder, settings):
 
 def read_settings(folder):
     """Returns the `Settings` of the run in a folder, or raises `UserError`."""
-    path = folder / FILE
-    said = read_json(path, FITS)
+    return from_json(read_json(folder / FILE, FITS))
+
+
+def from_json(said):
+    """Returns the `Settings` that `dataclasses.asdict` had made a dictionary, for JSON."""
     values = {key: said[key] for key in FITS}
     lists = {key: tuple(values[key]) for key in ("image_size", "layer_sizes")}
     return Settings(**{**values, **lists})

@@ -39,7 +39,7 @@ def main():
     if arguments.save:
         cli.check_picture_name(arguments.save)
     run = runs.find(arguments.run)
-    dataset = runs.load_data(run)
+    dataset = runs.load_data(run.metrics)
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import checkpoints, metrics, plots

@@ -2,20 +2,23 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
+import os
 import pathlib
 import shlex
 import sys
 
-from lowlevel_mnist import cli, data, interruption, runs, startup
-from lowlevel_mnist.errors import DivergedError, Interrupted, UserError
-from lowlevel_mnist.recipes import EXECUTIONS, OPTIMIZERS, RECIPES, Recipe
+from lowlevel_mnist import cli, cluster, data, interruption, runs, startup
+from lowlevel_mnist.errors import DivergedError, Interrupted, LostWorkerError, UserError
+from lowlevel_mnist.recipes import DISTRIBUTIONS, EXECUTIONS, OPTIMIZERS, RECIPES, Recipe
 from lowlevel_mnist.settings import (
     DTYPES,
     MOST_PARAMETERS,
     MOST_UNITS,
     agree,
     decide,
+    from_json,
     in_words,
     read_settings,
     write_settings,
@@ -86,6 +89,13 @@ def parse():
         f"(default: {DEFAULTS['execution']})",
     )
     parser.add_argument(
+        "--distribute",
+        choices=DISTRIBUTIONS,
+        default="none",
+        help="share each batch among the devices of this machine, or among the workers that "
+        f"{cluster.VARIABLE} names (default: none)",
+    )
+    parser.add_argument(
         "--dtype",
         choices=DTYPES,
         help=f"precision (default: {DEFAULTS['dtype']})",
@@ -120,13 +130,25 @@ def main():
     arguments = parse()
     if arguments.list:
         print_recipes()
-    elif arguments.resume:
-        resume(arguments)
-    else:
-        start(arguments)
+        return
+    with contextlib.closing(meet(arguments.distribute)) as meeting:
+        if not meeting.cluster.is_chief:
+            help_chief(arguments, meeting)
+        elif arguments.resume:
+            resume(arguments, meeting)
+        else:
+            start(arguments, meeting)
 
 
-def start(arguments):
+def meet(distribute):
+    """Returns the `cluster.Meeting` of all workers. Mostly this process is the only one."""
+    workers = cluster.ALONE
+    if distribute == "multi-worker":
+        workers = cluster.read_tf_config(os.environ.get(cluster.VARIABLE))
+    return cluster.Meeting(workers, functools.partial(print, flush=True))
+
+
+def start(arguments, meeting):
     """Trains a new run."""
     for flag, value in DEFAULTS.items():
         if getattr(arguments, flag) is None:
@@ -142,22 +164,16 @@ def start(arguments):
     parts = split(dataset, settings)
     with runs.new_folder(arguments.output_dir, recipe.name) as folder:
         write_settings(folder, settings)
-        run = train(settings, dataset, parts, folder, arguments)
+        run = train(settings, dataset, parts, folder, arguments, meeting)
     print_results(run, dataset)
 
 
-def resume(arguments):
+def resume(arguments, meeting):
     """Goes on with a run, be it interrupted, killed, or finished and to have more epochs."""
     with runs.old_folder(arguments.output_dir) as folder:
         before = read_settings(folder)
-        settings = agree(before, arguments)
-        run = runs.Run(folder, dataclasses.asdict(settings))
-        dataset = runs.load_data(run, arguments.data_dir)
-        if dataset.sha256 != settings.data_sha256:
-            raise UserError(
-                f"The data ({dataset.title}, {dataset.source}) is not what the run in {folder} was "
-                "trained on. Get the same data back, or name its folder with --data-dir."
-            )
+        settings = agree(before, arguments, f"the run in {folder}", growing=True)
+        dataset = find_same_data(settings, arguments.data_dir, f"the run in {folder}")
         if arguments.data_dir:  # where it lies now
             settings = dataclasses.replace(
                 settings, data_dir=str(arguments.data_dir.resolve()), dataset_source=dataset.source
@@ -165,8 +181,35 @@ def resume(arguments):
         parts = split(dataset, settings)
         if settings != before:
             write_settings(folder, settings)
-        run = train(settings, dataset, parts, folder, arguments)
+        run = train(settings, dataset, parts, folder, arguments, meeting)
     print_results(run, dataset)
+
+
+def help_chief(arguments, meeting):
+    """Trains a share of each batch of another worker's run. Nothing is written here."""
+    workers = meeting.cluster
+    print(
+        f"This is {workers.describe(workers.index)}, one of {len(workers.names)}; the chief, "
+        f"{workers.describe(0)}, keeps the run and reports",
+        flush=True,
+    )
+    settings = from_json(meeting.exchange(None)[0])
+    agree(settings, arguments, "the chief's run", growing=False)
+    dataset = find_same_data(settings, arguments.data_dir, "the chief's run")
+    part, _ = split(dataset, settings)
+    del dataset  # the other images are not needed here
+    trainer = build(settings, arguments.distribute, meeting)
+    from lowlevel_mnist.checkpoints import Position
+
+    position = Position()
+    with trainer.replicas.naming_the_lost(), interruption.held_back() as request:
+        trainer.replicas.take_over(trainer.optimizer.variables, position)
+        for epoch, progress, signal in train_blocks(settings, trainer, position, part, request):
+            if signal:
+                where = f"step {progress.step} of epoch {epoch}"
+                raise Interrupted(signal, f"Interrupted after {where}.")
+        trainer.replicas.wait()
+    print("The training is done, and the chief has saved the run")
 
 
 def print_recipes():
@@ -181,6 +224,20 @@ def print_recipes():
 
 def _cell(value):
     return "none" if value == 0 else in_words(value)
+
+
+def find_same_data(settings, data_dir, whose):
+    """Returns the `data.Dataset` that a run was begun with, or raises `UserError`.
+
+    whose: which run that is, in words.
+    """
+    dataset = runs.load_data(dataclasses.asdict(settings), data_dir)
+    if dataset.sha256 != settings.data_sha256:
+        raise UserError(
+            f"The data ({dataset.title}, {dataset.source}) is not what {whose} was trained on. Get "
+            "the same data back, or name its folder with --data-dir."
+        )
+    return dataset
 
 
 def find_data(name, data_dir, recipe):
@@ -229,27 +286,62 @@ def split(dataset, settings):
     return training, validation
 
 
-def train(settings, dataset, parts, folder, arguments):
-    """Trains, evaluates, and fills the run's folder. Returns the `runs.Run`."""
+def build(settings, distribute, meeting):
+    """Returns the `training.Trainer` of a run, with a new network.
+
+    meeting: the `cluster.Meeting` of the workers, which ends here.
+    """
+    if settings.execution == "xla" and distribute != "none":
+        raise UserError(
+            "XLA can't share batches: it has no exchange between CPUs. Choose --execution graph, "
+            "or go on with a run of XLA without --distribute."
+        )
     # TensorFlow takes seconds to import: not before the flags and the data are found good.
-    tf = startup.import_tensorflow(xla=settings.execution == "xla")
-    from lowlevel_mnist import metrics
-    from lowlevel_mnist.checkpoints import Keeper
+    tf = startup.import_tensorflow(settings.execution == "xla", distribute == "multi-worker")
+    from lowlevel_mnist import distribution
     from lowlevel_mnist.model import Network
     from lowlevel_mnist.optimizers import OPTIMIZERS
+    from lowlevel_mnist.training import Trainer
 
-    model = Network(settings.layer_sizes, settings.seed, tf.as_dtype(settings.dtype))
-    optimizer = OPTIMIZERS[settings.optimizer](model.trainable_variables, settings.learning_rate)
-    keeper = Keeper(folder, model, optimizer, arguments.resume)
-    print_header(settings, dataset, parts, model, tf)
+    replicas = distribution.connect(distribute, meeting)
+    with replicas.scope():
+        model = Network(settings.layer_sizes, settings.seed, tf.as_dtype(settings.dtype))
+        rule = OPTIMIZERS[settings.optimizer]
+        optimizer = rule(model.trainable_variables, settings.learning_rate)
+    return Trainer(
+        model,
+        optimizer,
+        settings.batch_size,
+        settings.dropout,
+        settings.seed,
+        settings.execution,
+        replicas,
+    )
+
+
+def train(settings, dataset, parts, folder, arguments, meeting):
+    """Trains, evaluates, and fills the run's folder. Returns the `runs.Run`."""
+    meeting.exchange(dataclasses.asdict(settings))
+    trainer = build(settings, arguments.distribute, meeting)
+    import tensorflow as tf
+
+    from lowlevel_mnist import metrics
+    from lowlevel_mnist.checkpoints import Keeper
+
+    model = trainer.model
+    keeper = Keeper(folder, model, trainer.optimizer, arguments.resume)
+    print_header(settings, dataset, parts, trainer, tf)
     if arguments.resume:
         print_position(keeper)
-    with saying_how_to_go_on(folder, settings, arguments.no_plots):
-        train_epochs(settings, model, optimizer, keeper, *parts)
+    with saying_how_to_go_on(folder, settings, arguments), trainer.replicas.naming_the_lost():
+        trainer.replicas.take_over(trainer.optimizer.variables, keeper.position)
+        train_epochs(settings, trainer, keeper, *parts)
         test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
         check_finite(test.loss, "the last step")
         results = {
             **dataclasses.asdict(settings),
+            "distribute": arguments.distribute,
+            "replicas": trainer.replicas.count,
             "parameters": settings.parameters,
             "tensorflow": tf.__version__,
             "history": keeper.position.history,
@@ -261,18 +353,22 @@ def train(settings, dataset, parts, folder, arguments):
         if not arguments.no_plots:
             draw_pictures(run, dataset, test, model)
         runs.write(run)
+    with contextlib.suppress(LostWorkerError), trainer.replicas.naming_the_lost():
+        trainer.replicas.wait()  # the others do, so that none is missing before the end
     return run
 
 
-def print_header(settings, dataset, parts, model, tf):
-    device = model.weights[0].device.rpartition("device:")[2]
+def print_header(settings, dataset, parts, trainer, tf):
+    device = trainer.model.weights[0].device.rpartition("device:")[2]
+    shared = trainer.replicas.count
+    sharing = f", batches shared by {shared} replicas" if shared > 1 else ""
     named = zip(parts, ("training", "validation"), strict=True)
     counts = [f"{len(part[1]):,} {name}" for part, name in named if part is not None]
     dropout = f", dropout {settings.dropout:g}" if settings.dropout else ""
     print(
         f"TensorFlow {tf.__version__}, "
         f"eager execution {'on' if tf.executing_eagerly() else 'off'}, "
-        f"steps executed: {settings.execution}, device {device}\n"
+        f"steps executed: {settings.execution}, device {device}{sharing}\n"
         f"Data: {dataset.title}, {dataset.provenance}, "
         f"{', '.join(counts)} and {len(dataset.test_labels):,} test images of "
         f"{'x'.join(map(str, settings.image_size))}, {dataset.classes} classes\n"
@@ -294,7 +390,7 @@ def print_position(keeper):
 
 
 @contextlib.contextmanager
-def saying_how_to_go_on(folder, settings, no_plots):
+def saying_how_to_go_on(folder, settings, arguments):
     """Adds to what ends a training early what can be done with the run, where one is kept."""
     try:
         with cli.naming_a_full_disk():
@@ -311,9 +407,11 @@ def saying_how_to_go_on(folder, settings, no_plots):
         raise
     except (Interrupted, UserError, BrokenPipeError) as error:
         cli.end_progress()
-        if runs.find_checkpoints(folder):
+        if runs.find_checkpoints(folder) or isinstance(error, LostWorkerError):
             command = f"--resume --output-dir {shlex.quote(str(folder))}"
-            command += " --no-plots" * no_plots
+            command += " --no-plots" * arguments.no_plots
+            if arguments.distribute != "none":
+                command += f" --distribute {arguments.distribute}"
             hint = f"Go on with: python -m lowlevel_mnist.train {command}"
             if isinstance(error, BrokenPipeError):
                 print(f"Nobody reads the output any more. {hint}", file=sys.stderr)
@@ -322,41 +420,60 @@ def saying_how_to_go_on(folder, settings, no_plots):
         raise
 
 
-def train_epochs(settings, model, optimizer, keeper, train_part, validation_part):
+def train_blocks(settings, trainer, position, part, request):
+    """Trains the epochs that are left.
+
+    part: images and labels; request: the `interruption.Request`.
+    Yields for each block of steps the epoch, its `training.Progress`, and the number of a signal
+    that has asked this worker or another to end, or None.
+    """
+    from lowlevel_mnist import preprocessing
+
+    images, labels = part
+    model = trainer.model
+    pixels = preprocessing.flatten(images)
+    one_hot = preprocessing.one_hot(labels, model.layer_sizes[-1], model.weights[0].dtype)
+    since = position.progress
+    for epoch in range(len(position.history) + 1, settings.epochs + 1):
+        for progress in trainer.train_epoch(pixels, one_hot, epoch, since):
+            yield epoch, progress, trainer.replicas.heed(request.signal)
+        since = None
+
+
+def train_epochs(settings, trainer, keeper, train_part, validation_part):
     """Trains the epochs that are left, with a line of progress, and keeps the state after each.
 
     A signal to end takes effect after the block of steps that is being trained on.
     """
-    from lowlevel_mnist import metrics, preprocessing
-    from lowlevel_mnist.training import Trainer
+    from lowlevel_mnist import metrics
 
-    images, labels = train_part
-    pixels = preprocessing.flatten(images)
-    one_hot = preprocessing.one_hot(labels, model.layer_sizes[-1], model.weights[0].dtype)
-    sample = images[: metrics.EVALUATION_BATCH], labels[: metrics.EVALUATION_BATCH]
-    trainer = Trainer(
-        model, optimizer, settings.batch_size, settings.dropout, settings.seed, settings.execution
-    )
+    sample = [array[: metrics.EVALUATION_BATCH] for array in train_part]
     position = keeper.position
     with interruption.held_back() as request:
-        for epoch in range(len(position.history) + 1, settings.epochs + 1):
-            for progress in trainer.train_epoch(pixels, one_hot, epoch, position.progress):
-                if request.signal and progress.step < progress.steps:
-                    position.progress = progress
-                    where = f"step {progress.step} of epoch {epoch}"
-                    save(keeper, (epoch - 1) * progress.steps + progress.step, sample, where)
-                    raise Interrupted(request.signal, f"Interrupted after {where}.")
-                cli.show_progress(epoch, settings.epochs, progress)
-            validation = metrics.evaluate(model, *validation_part) if validation_part else None
-            if validation:
+        for epoch, progress, signal in train_blocks(
+            settings, trainer, position, train_part, request
+        ):
+            step = (epoch - 1) * progress.steps + progress.step
+            finished = progress.step == progress.steps
+            if signal and not finished:
+                position.progress = progress
+                where = f"step {progress.step} of epoch {epoch}"
+                save(keeper, step, sample, where)
+                raise Interrupted(signal, f"Interrupted after {where}.")
+            cli.show_progress(epoch, settings.epochs, progress)
+            if not finished:
+                continue
+            validation = None
+            if validation_part:
+                validation = metrics.evaluate(trainer.model, *validation_part)
                 check_finite(validation.loss, f"epoch {epoch}")
             position.history.append(describe_epoch(epoch, progress, validation))
             position.progress = None
-            save(keeper, epoch * progress.steps, sample, f"epoch {epoch}")
-            if request.signal:
+            save(keeper, step, sample, f"epoch {epoch}")
+            if signal:
                 with contextlib.suppress(OSError):  # the terminal may be gone
                     cli.show_epoch(epoch, settings.epochs, progress, validation)
-                raise Interrupted(request.signal, f"Interrupted after epoch {epoch}.")
+                raise Interrupted(signal, f"Interrupted after epoch {epoch}.")
             cli.show_epoch(epoch, settings.epochs, progress, validation)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from lowlevel_mnist import cost, metrics, preprocessing, randomness
+from lowlevel_mnist.distribution import OneReplica
 from lowlevel_mnist.errors import DivergedError, UserError
 from lowlevel_mnist.model import draw_kept, dropout_mask
 
@@ -53,7 +54,7 @@ class Progress:
         return self.correct / self.images
 
 
-def train_step(model, optimizer, images, one_hot, *masks):
+def train_step(model, optimizer, images, one_hot, *masks, batch_size=None, add_up=None):
     """One step: cost and gradients of one batch, then the update.
 
     It depends on nothing but the variables and its arguments, of which the masks carry all
@@ -61,12 +62,14 @@ def train_step(model, optimizer, images, one_hot, *masks):
 
     images: [n, pixels], scaled; one_hot: [n, classes].
     masks: with dropout, one [n, units] for each hidden layer.
+    batch_size, add_up: where these are a share of a batch, how many images all of it has, and
+        the function that adds up the gradients of all shares.
     Returns the costs [n] and logits [n, classes] from before the update.
     """
     costs, logits, gradients = cost.cost_and_gradients(
-        model, optimizer.parameters, images, one_hot, *masks
+        model, optimizer.parameters, images, one_hot, *masks, batch_size=batch_size
     )
-    optimizer.apply(gradients)
+    optimizer.apply(add_up(gradients) if add_up else gradients)
     return costs, logits
 
 
@@ -83,14 +86,26 @@ class Trainer:
     dropout: part of the hidden outputs that each step drops, in [0, 1).
     seed: whole number; with the epoch it decides the order of the images and the dropout.
     execution: one of `recipes.EXECUTIONS`.
+    replicas: who shares each batch; a `distribution.Replicas`, in whose scope the variables were
+        made, or None where nobody does.
     """
 
-    def __init__(self, model, optimizer, batch_size, dropout=0.0, seed=0, execution="eager"):
+    def __init__(
+        self,
+        model,
+        optimizer,
+        batch_size,
+        dropout=0.0,
+        seed=0,
+        execution="eager",
+        replicas=None,
+    ):
         self.model = model
         self.optimizer = optimizer
         self.batch_size = batch_size
         self.dropout = dropout
         self.seed = seed
+        self.replicas = replicas or OneReplica()
         self.execute = COMPILERS[execution](self.train_block)
 
     def train_epoch(self, pixels, one_hot, epoch, since=None):
@@ -123,13 +138,14 @@ class Trainer:
             # Steps of it that are in `since`: all or none, unless the lengths of blocks are others
             # than when the state was saved.
             done = max(progress.images - begin, 0) // batch
-            kept = [layer[done:] for layer in draw(steps, batch)]
+            share = self.replicas.share(batch)
+            kept = [layer[done:, share] for layer in draw(steps, batch)]
             if done >= steps:
                 continue
-            rows = order[begin:end].reshape(steps, batch)[done:]
+            rows = order[begin:end].reshape(steps, batch)[done:, share]
             # A whole block of bytes at once: 2 microseconds a batch of 128, but 12 for each alone.
             block = tf.gather(pixels, rows), tf.gather(one_hot, rows)
-            losses, correct = self.execute(*block, *kept)
+            losses, correct = self.execute(batch, *block, *kept)
             progress = Progress(
                 step=progress.step + steps - done,
                 steps=sum(steps for steps, _ in shapes),
@@ -140,11 +156,12 @@ class Trainer:
             )
             yield progress
 
-    def train_block(self, pixels, one_hot, *kept):
+    def train_block(self, batch_size, pixels, one_hot, *kept):
         """Trains on batches of one size, one after the other.
 
-        pixels: `uint8` tensor [steps, batch, pixels]; one_hot: tensor [steps, batch, classes].
-        kept: with dropout, for each hidden layer what it keeps, `bool` [steps, batch, units].
+        batch_size: images of a batch; this process's share of them are the n that follow.
+        pixels: `uint8` tensor [steps, n, pixels]; one_hot: tensor [steps, n, classes].
+        kept: with dropout, for each hidden layer what it keeps, `bool` [steps, n, units].
         Returns the sum of the costs of each batch [steps], and how many images of all were
         classified correctly, each taken as its batch's turn came.
         """
@@ -153,10 +170,21 @@ class Trainer:
         def step(pixels, one_hot, *kept):
             images = preprocessing.scale(pixels, dtype)
             masks = [dropout_mask(layer, self.dropout, dtype) for layer in kept]
-            return train_step(self.model, self.optimizer, images, one_hot, *masks)
+            return train_step(
+                self.model,
+                self.optimizer,
+                images,
+                one_hot,
+                *masks,
+                batch_size=batch_size,
+                add_up=self.replicas.add_up,
+            )
 
+        step = self.replicas.divide(step, batch_size)
         costs, logits = for_each_batch(step, (pixels, one_hot, *kept), (dtype, dtype))
-        return tf.reduce_sum(costs, axis=1), metrics.count_correct(logits, one_hot)
+        return self.replicas.total(
+            tf.reduce_sum(costs, axis=1), metrics.count_correct(logits, one_hot)
+        )
 
     def _dropout_of(self, epoch):
         """Returns a function that draws what the next `steps` batches of an epoch keep."""

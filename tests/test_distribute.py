@@ -1,0 +1,396 @@
+"""Many devices, or many workers on loopback, train the same run as one device alone."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import (
+    PROJECT,
+    digit_arrays,
+    environment,
+    read_metrics,
+    run,
+    train,
+    write_idx_folder,
+)
+
+from lowlevel_mnist import runs
+
+# A batch of 32 is not to be divided by 3; the last one has one image, so most replicas get none.
+STEPS, IMAGES = 19, 18 * 32 + 1
+RECIPE = ("--recipe", "mlp-512-dropout", "--validation-split", "0.2", "--no-plots")
+# Long enough to be killed in the middle: 400 small steps an epoch.
+LONG = ("--recipe", "mlp-128-dropout", "--batch-size", "8", "--epochs", "3", "--no-plots")
+LONG += ("--dtype", "float64", "--execution", "graph")
+MIRRORED = """
+import runpy, sys
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+devices = [tf.config.LogicalDeviceConfiguration()] * int(sys.argv.pop(1))
+tf.config.set_logical_device_configuration(cpu, devices)
+runpy.run_module("lowlevel_mnist.train", run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """722 images of digits, of which a fifth is for validation, and 1,000 test images."""
+    path = tmp_path_factory.mktemp("digits") / "data"
+    return write_idx_folder(path, digit_arrays(722, 1000))
+
+
+@pytest.fixture(scope="module")
+def long_folder(tmp_path_factory):
+    return write_idx_folder(tmp_path_factory.mktemp("long") / "data", digit_arrays(3201, 100))
+
+
+@pytest.fixture(scope="module")
+def alone(folder):
+    """What one device makes of a float64 epoch: its weights and slots, and its metrics."""
+    out = folder.parent / "alone"
+    train(folder, *RECIPE, *EPOCH, "--output-dir", out, cwd=folder.parent)
+    return read_state(out)
+
+
+EPOCH = ("--dtype", "float64", "--epochs", "1", "--execution", "graph")
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("", 0))) for _ in range(count)]
+        return [server.getsockname()[1] for server in servers]
+
+
+def tf_config(ports, index):
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    task = {"type": "worker", "index": index}
+    return json.dumps({"cluster": {"worker": addresses}, "task": task})
+
+
+@contextlib.contextmanager
+def workers(configs, *arguments, cwd, commands=None):
+    """`train` processes, one with each TF_CONFIG, each in a folder of its own within `cwd`."""
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for number, config in enumerate(configs):
+            home = cwd / f"home-{number}"
+            home.mkdir(exist_ok=True)
+            command = [sys.executable, "-u", "-m", "lowlevel_mnist.train"]
+            command += ["--distribute", "multi-worker", *map(str, arguments)]
+            process = subprocess.Popen(
+                command + (commands[number] if commands else []),
+                cwd=home,
+                env=environment(TF_CONFIG=config),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            processes.append(process)
+        yield processes
+
+
+def train_together(count, *arguments, cwd):
+    """A training by several workers that succeeds; returns what each has said."""
+    ports = free_ports(count)
+    configs = [tf_config(ports, index) for index in range(count)]
+    with workers(configs, *arguments, cwd=cwd) as processes:
+        said = [process.communicate(timeout=200) for process in processes]
+    for process, (_, stderr) in zip(processes, said, strict=True):
+        assert (process.returncode, stderr) == (0, "")
+    return [stdout for stdout, _ in said]
+
+
+def train_mirrored(devices, *arguments, cwd):
+    done = subprocess.run(
+        [sys.executable, "-c", MIRRORED, str(devices), "--distribute", "mirrored"]
+        + list(map(str, arguments)),
+        cwd=cwd,
+        env=environment(PYTHONPATH=PROJECT, TF_CPP_MIN_LOG_LEVEL=2),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def read_state(folder):
+    """Weights and slots of a run's newest checkpoint, as arrays by name, and its metrics."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(runs.find_checkpoints(folder)[-1]))
+    names = reader.get_variable_to_shape_map()
+    kept = [name for name in names if name.startswith(("model/", "optimizer/"))]
+    return {name: np.asarray(reader.get_tensor(name)) for name in kept}, read_metrics(folder)
+
+
+def assert_same(state, other):
+    (arrays, metrics), (others, other_metrics) = state, other
+    assert arrays.keys() == others.keys()
+    for name, array in arrays.items():
+        np.testing.assert_allclose(others[name], array, rtol=0, atol=1e-9)
+    assert other_metrics["confusion_matrix"] == metrics["confusion_matrix"]
+    for row, other_row in zip(metrics["history"], other_metrics["history"], strict=True):
+        for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
+            assert other_row[key] == pytest.approx(row[key], abs=1e-9), key
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_workers_train_the_same_run(folder, alone, count, tmp_path):
+    out = tmp_path / "run"
+    arguments = ("--data-dir", folder, *RECIPE, *EPOCH, "--output-dir", out)
+    chief, *others = train_together(count, *arguments, cwd=tmp_path)
+    assert_same(alone, read_state(out))
+    metrics = read_metrics(out)
+    assert (metrics["distribute"], metrics["replicas"]) == ("multi-worker", count)
+    assert f"Epoch 1/1  {STEPS}/{STEPS}" in chief
+    assert not any("Epoch" in stdout for stdout in others), "only the chief reports"
+    assert [
+        path.name for path in out.parent.iterdir() if path.is_dir() and any(path.iterdir())
+    ] == ["run"], "only the chief writes"
+
+
+def test_eager_workers_train_the_same_run(folder, alone, tmp_path):
+    out = tmp_path / "run"
+    arguments = ("--data-dir", folder, *RECIPE, *EPOCH[:-1], "eager", "--output-dir", out)
+    train_together(2, *arguments, cwd=tmp_path)
+    assert_same(alone, read_state(out))
+
+
+@pytest.mark.parametrize(("devices", "execution"), [(2, "graph"), (4, "graph"), (2, "eager")])
+def test_devices_train_the_same_run(folder, alone, devices, execution, tmp_path):
+    out = tmp_path / "run"
+    arguments = ("--data-dir", folder, *RECIPE, *EPOCH[:-1], execution, "--output-dir", out)
+    stdout = train_mirrored(devices, *arguments, cwd=tmp_path)
+    assert f"shared by {devices} replicas" in stdout
+    assert_same(alone, read_state(out))
+
+
+def test_float32_is_as_accurate(folder, tmp_path):
+    arguments = ("--data-dir", folder, *RECIPE, "--execution", "graph", "--output-dir")
+    train_together(2, *arguments, tmp_path / "workers", cwd=tmp_path)
+    train_mirrored(2, *arguments, tmp_path / "devices", cwd=tmp_path)
+    train(folder, *RECIPE, "--output-dir", tmp_path / "alone", cwd=tmp_path)
+    expected = read_metrics(tmp_path / "alone")["test_accuracy"]
+    for name in ("workers", "devices"):
+        assert read_metrics(tmp_path / name)["test_accuracy"] == pytest.approx(expected, abs=0.004)
+
+
+@contextlib.contextmanager
+def workers_in_epoch_2(folder, out, cwd):
+    """Two workers, chief first, in the middle of their second epoch."""
+    ports = free_ports(2)
+    configs = [tf_config(ports, index) for index in range(2)]
+    arguments = ("--data-dir", folder, *LONG, "--output-dir", out)
+    with workers(configs, *arguments, cwd=cwd) as processes:
+        while not (line := processes[0].stdout.readline()).startswith("Epoch 1/"):
+            assert line, processes[0].stderr.read()
+        time.sleep(0.3)
+        yield processes
+
+
+def test_a_lost_worker_ends_all_and_the_run_goes_on(long_folder, tmp_path):
+    out = tmp_path / "run"
+    train(long_folder, *LONG, "--output-dir", tmp_path / "alone", cwd=tmp_path)
+    with workers_in_epoch_2(long_folder, out, tmp_path) as (chief, other):
+        other.kill()
+        _, stderr = chief.communicate(timeout=120)
+    assert chief.returncode == 2
+    assert stderr.startswith("Lost worker 1 (127.0.0.1:")
+    assert f"--resume --output-dir {out} --no-plots --distribute multi-worker" in stderr
+    assert stderr.count("\n") == 1
+    shutil.copytree(out, tmp_path / "by-one")
+    train_together(2, "--resume", "--output-dir", out, cwd=tmp_path)
+    done = run("train", "--resume", "--output-dir", tmp_path / "by-one", cwd=tmp_path)
+    assert "Resumed after epoch 1" in done.stdout
+    undisturbed = read_state(tmp_path / "alone")
+    assert_same(undisturbed, read_state(out))
+    assert_same(undisturbed, read_state(tmp_path / "by-one"))
+
+
+def test_a_lost_chief_ends_all(long_folder, tmp_path):
+    with workers_in_epoch_2(long_folder, tmp_path / "run", tmp_path) as (chief, other):
+        chief.kill()
+        _, stderr = other.communicate(timeout=120)
+    assert other.returncode == 2
+    assert stderr.startswith("Lost worker 0 (127.0.0.1:")
+    assert stderr.count("\n") == 1
+
+
+def test_a_frozen_worker_ends_all(long_folder, tmp_path):
+    with workers_in_epoch_2(long_folder, tmp_path / "run", tmp_path) as (chief, other):
+        other.send_signal(signal.SIGSTOP)
+        _, stderr = chief.communicate(timeout=120)
+    assert chief.returncode == 2
+    assert stderr.startswith("Lost worker 1 (127.0.0.1:")
+
+
+def test_a_signal_to_one_ends_all_with_a_checkpoint(long_folder, tmp_path):
+    out = tmp_path / "run"
+    with workers_in_epoch_2(long_folder, out, tmp_path) as (chief, other):
+        other.terminate()
+        _, stderr = chief.communicate(timeout=60)
+        other.communicate(timeout=60)
+    assert (chief.returncode, other.returncode) == (143, 143)
+    assert "Interrupted after step " in stderr
+    said = train_together(3, "--resume", "--output-dir", out, "--no-plots", cwd=tmp_path)
+    assert "Resumed after epoch 1 and step " in said[0]
+    train(long_folder, *LONG, "--output-dir", tmp_path / "alone", cwd=tmp_path)
+    assert_same(read_state(tmp_path / "alone"), read_state(out))
+
+
+def test_a_worker_lost_in_the_first_epoch_leaves_a_run_to_resume(long_folder, tmp_path):
+    out = tmp_path / "run"
+    ports = free_ports(2)
+    arguments = ("--data-dir", long_folder, *LONG, "--batch-size", "2", "--output-dir", out)
+    configs = [tf_config(ports, index) for index in range(2)]
+    with workers(configs, *arguments, cwd=tmp_path) as (chief, other):
+        while not (line := chief.stdout.readline()).startswith("Network:"):
+            assert line, chief.stderr.read()
+        time.sleep(1)
+        other.kill()
+        _, stderr = chief.communicate(timeout=120)
+    assert chief.returncode == 2
+    assert "--resume" in stderr
+    done = run("train", "--resume", "--output-dir", out, cwd=tmp_path)
+    assert "Resumed at the beginning" in done.stdout
+
+
+WORKER = '"task": {"type": "worker", "index": 0}'
+ONE = '{"cluster": {"worker": ["127.0.0.1:12345"]}, '
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "TF_CONFIG is not set"),
+        ("{", "TF_CONFIG is not JSON"),
+        ("[" * 100_000, "TF_CONFIG is not JSON"),
+        ("[]", "TF_CONFIG has no object 'cluster'"),
+        ('{"cluster": {"worker": ["127.0.0.1:12345"]}}', "TF_CONFIG has no object 'task'"),
+        ('{"cluster": {"worker": "127.0.0.1:12345"}, ' + WORKER + "}", "has no list 'worker'"),
+        ('{"cluster": {"ps": ["127.0.0.1:12345"]}, ' + WORKER + "}", "has a job 'ps'"),
+        ('{"cluster": {"chief": [], "worker": ["a:1"]}, ' + WORKER + "}", "more than one chief"),
+        ('{"cluster": {"worker": ["a:1", "a:1"]}, ' + WORKER + "}", "address a:1 more than once"),
+        ('{"cluster": {"worker": ["a:0"]}, ' + WORKER + "}", "'a:0', which is no host:port"),
+        ('{"cluster": {"worker": [12345]}, ' + WORKER + "}", "12345, which is no host:port"),
+        (ONE + '"task": {"type": "worker", "index": 1}}', "none of its cluster's workers"),
+        (ONE + '"task": {"type": "worker", "index": "0"}}', "none of its cluster's workers"),
+        (ONE + '"task": {"type": "worker", "index": true}}', "none of its cluster's workers"),
+        (ONE + '"task": {"type": "evaluator", "index": 0}}', "none of its cluster's workers"),
+    ],
+)
+def test_a_wrong_tf_config_is_said(text, expected, tmp_path):
+    done = run("train", "--distribute", "multi-worker", cwd=tmp_path, TF_CONFIG=text)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert '{"cluster": {"worker": ["192.168.0.1:12345"' in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_that_never_comes_is_named_within_a_minute(tmp_path):
+    ports = free_ports(2)
+    with workers([tf_config(ports, 0)], cwd=tmp_path) as (chief,):
+        stdout, stderr = chief.communicate(timeout=60)
+    assert chief.returncode == 2
+    assert stdout == f"Waiting for worker 1 (127.0.0.1:{ports[1]})\n"
+    assert stderr.startswith(f"Can't reach worker 1 (127.0.0.1:{ports[1]}): Connection refused.")
+    assert not list((tmp_path / "home-0").iterdir())
+
+
+def test_a_port_that_is_taken_is_said(tmp_path):
+    with socket.create_server(("", 0)) as server:
+        config = tf_config([server.getsockname()[1]], 0)
+        done = run("train", "--distribute", "multi-worker", cwd=tmp_path, TF_CONFIG=config)
+    assert done.returncode == 2
+    assert "can't listen on its port: Address already in use" in done.stderr
+
+
+def end_all(processes):
+    return [process.communicate(timeout=100)[1] for process in processes]
+
+
+def test_workers_must_mean_the_same_cluster(tmp_path):
+    ports = free_ports(2)
+    configs = [tf_config(ports, 0), tf_config(ports[::-1], 0)]  # each takes itself for worker 0
+    with workers(configs, cwd=tmp_path) as processes:
+        said = end_all(processes)
+    assert [process.returncode for process in processes] == [2, 2]
+    assert any("A worker calls that has another TF_CONFIG" in stderr for stderr in said), said
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--epochs", "4"], "--epochs 4 contradicts the chief's run, which has --epochs 3."),
+        (["--seed", "1"], "--seed 1 contradicts the chief's run, which has --seed 0."),
+        (["--data-dir", "nowhere"], "There is no data folder nowhere; check the path."),
+    ],
+)
+def test_a_worker_that_can_not_follow_ends_all(long_folder, flags, expected, tmp_path):
+    ports = free_ports(2)
+    configs = [tf_config(ports, index) for index in range(2)]
+    arguments = ("--data-dir", long_folder, *LONG)
+    with workers(configs, *arguments, cwd=tmp_path, commands=[[], flags]) as processes:
+        chief, other = end_all(processes)
+    assert [process.returncode for process in processes] == [2, 2]
+    assert expected in other
+    assert chief.startswith(f"Worker 1 (127.0.0.1:{ports[1]}) has ended before the training")
+    assert not list((tmp_path / "home-0").glob("runs/*"))
+
+
+def test_other_data_is_refused(folder, long_folder, tmp_path):
+    ports = free_ports(2)
+    configs = [tf_config(ports, index) for index in range(2)]
+    flags = [["--data-dir", str(long_folder)], ["--data-dir", str(folder)]]
+    with workers(configs, *LONG, cwd=tmp_path, commands=flags) as processes:
+        _, other = end_all(processes)
+    assert "is not what the chief's run was trained on" in other
+
+
+def test_xla_is_refused(folder, tmp_path):
+    done = run(
+        *("train", "--data-dir", folder, "--execution", "xla", "--distribute", "mirrored"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert "Choose --execution graph" in done.stderr
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_stranger_on_the_port_does_no_harm(long_folder, tmp_path):
+    ports = free_ports(2)
+    arguments = ("--data-dir", long_folder, *LONG, "--epochs", "1")
+    with workers([tf_config(ports, 0)], *arguments, cwd=tmp_path) as (chief,):
+        assert chief.stdout.readline().startswith("Waiting for worker 1")
+        with socket.create_connection(("127.0.0.1", ports[0])) as stranger:
+            stranger.sendall(os.urandom(1000) + b"\n")
+            with workers([tf_config(ports, 1)], *arguments, cwd=tmp_path) as (other,):
+                other.communicate(timeout=100)
+                _, stderr = chief.communicate(timeout=100)
+    assert (chief.returncode, stderr) == (0, "")
+
+
+def test_a_hanging_start_is_ended(tmp_path):
+    code = "import time; from lowlevel_mnist import cluster\n"
+    code += "with cluster.time_limit(0.5, 'Too long.'): time.sleep(60)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "Too long.\n")
