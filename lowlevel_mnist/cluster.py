@@ -15,7 +15,6 @@ import signal
 import socket
 import time
 
-from lowlevel_mnist import interruption
 from lowlevel_mnist.errors import UserError
 
 VARIABLE = "TF_CONFIG"
@@ -24,8 +23,9 @@ EXAMPLE = (
     '"task": {"type": "worker", "index": 0}}'
 )
 JOBS = ("chief", "worker")
+CONNECTING = 20  # seconds; where all workers are there, TensorFlow takes about one
 PATIENCE = 45  # seconds in which all workers must have been started
-SILENCE = 600  # seconds in which a worker that is there must say something; it may have to download
+SILENCE = 100  # seconds in which a worker that is there must get ready; it may have to download
 LONGEST_MESSAGE = 1_000_000  # bytes
 
 
@@ -70,6 +70,8 @@ def read_tf_config(text):
     except (ValueError, RecursionError) as error:
         raise _wrong(f"is not JSON ({error})") from error
     cluster, task = (_get(said, key, dict) for key in ("cluster", "task"))
+    if said.get("rpc_layer", "grpc") != "grpc":
+        raise _wrong("has another rpc_layer than grpc")
     for job in cluster:
         if job not in JOBS:
             raise _wrong(f"has a job {job!r}, which is none of {', '.join(JOBS)}")
@@ -98,8 +100,14 @@ def _get(said, key, kind):
 
 
 def _is_address(address):
+    """Whether this is host:port. An IPv6 address is not accepted: the workers listen on IPv4."""
     host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
-    return bool(host) and port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 2**16
+    try:
+        host.encode("idna")  # as a call will do
+    except UnicodeError:
+        return False
+    is_host = host.isprintable() and host and not set(host) & set(" :[]/")
+    return is_host and port.isascii() and port.isdecimal() and port[0] != "0" and int(port) < 2**16
 
 
 def _wrong(what):
@@ -122,16 +130,30 @@ class Meeting:
         deadline = time.monotonic() + PATIENCE
         if cluster is not ALONE:
             try:
-                server = self._listen()
+                self._server = self._listen()
                 self._call_others(say, deadline)
-                self._answer_others(server, deadline)
+                self._answer_others(deadline)
             except BaseException:
                 self.close()
                 raise
 
     def close(self):
-        """Leaves. The ports are free for TensorFlow."""
+        """Leaves."""
         self._sockets.close()
+
+    @contextlib.contextmanager
+    def connecting(self):
+        """The context in which TensorFlow connects the workers. Their ports are free for it.
+
+        Where one of them is lost just now, TensorFlow waits for it, with Python's lock held and
+        signals unheard. So a process of its own watches, and then ends this one; not on Windows,
+        which can't fork.
+        """
+        self._server.close()
+        with _watched(self._lines, self._describe):
+            yield
+        self.exchange("connected")
+        self.close()
 
     def exchange(self, message):
         """Sends a message to all others, and waits for theirs.
@@ -184,18 +206,21 @@ class Meeting:
                 say(f"Waiting for {self._describe(absent)}")
                 waiting = True
 
-    def _answer_others(self, server, deadline):
-        """Accepts the calls of all others. Whoever else calls is sent away."""
+    def _answer_others(self, deadline):
+        """Accepts the calls of all others. Whoever else calls is not heeded."""
+        deadline = max(deadline, time.monotonic() + 2)
         while absent := [index for index in self.cluster.others if index not in self._lines]:
-            server.settimeout(max(deadline - time.monotonic(), 1))
-            try:
-                call, _ = server.accept()
-            except TimeoutError as error:
+            if time.monotonic() > deadline:
                 raise UserError(
                     f"{_capital(self._describe(absent))} can be reached, but does not call back. "
                     f"Check that {self._describe([self.cluster.index])} can be reached from "
                     "there, and that no other program has that port."
-                ) from error
+                )
+            self._server.settimeout(1)
+            try:
+                call, _ = self._server.accept()
+            except TimeoutError:
+                continue
             self._sockets.enter_context(call)
             call.settimeout(2)
             lines = self._sockets.enter_context(call.makefile("rb"))
@@ -204,11 +229,15 @@ class Meeting:
                 index, addresses = hello["worker"], tuple(hello["addresses"])
             except (OSError, ValueError, TypeError, KeyError, RecursionError):
                 continue
-            if addresses != self.cluster.addresses or index not in absent:
+            if addresses != self.cluster.addresses:
                 raise UserError(
-                    f"A worker calls that has another {VARIABLE}: it is number {index} of "
-                    f"{', '.join(map(str, addresses))}. All need the same cluster, and each its "
-                    "own index."
+                    f"A worker calls that has another cluster in its {VARIABLE}: "
+                    f"{', '.join(map(str, addresses))}. All need the same."
+                )
+            if index not in absent:
+                raise UserError(
+                    f"{_capital(self._describe([index]))} calls twice. Start all workers again, "
+                    f"each once and with an index of its own in {VARIABLE}."
                 )
             call.settimeout(SILENCE)
             self._lines[index] = lines
@@ -224,8 +253,12 @@ class Meeting:
 
     def _receive(self, index):
         try:
-            line = self._lines[index].readline(LONGEST_MESSAGE)
-            return json.loads(line)
+            return json.loads(self._lines[index].readline(LONGEST_MESSAGE))
+        except TimeoutError as error:
+            raise UserError(
+                f"{_capital(self._describe([index]))} has been silent for {SILENCE} seconds. See "
+                "what keeps it, such as a download of the data, and start all workers again."
+            ) from error
         except (OSError, ValueError) as error:
             raise self._gone(index) from error
 
@@ -253,28 +286,62 @@ def _capital(text):
 
 
 @contextlib.contextmanager
-def time_limit(seconds, message):
-    """Ends the process, with a message, where what is inside takes longer.
+def _watched(lines, describe):
+    """Kills the process, with a message, where what is inside lasts, or meanwhile a worker ends.
 
-    TensorFlow may hang there with Python's lock held, so a process of its own watches; not on
-    Windows, which can't fork.
+    lines: from each other worker, by its index.
+    describe: a function that names workers, given their indices.
     """
     if not hasattr(os, "fork"):
         yield
         return
     ending, done = os.pipe()
     parent = os.getpid()
+    # A signal must neither be lost in Python's own work around a fork nor unwind the child.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     watcher = os.fork()
     if watcher == 0:
-        os.close(done)
-        interruption.ignore()
-        if not select.select([ending], [], [], seconds)[0]:
-            os.write(2, f"{message}\n".encode())
-            os.kill(parent, signal.SIGKILL)
-        os._exit(0)
+        try:
+            os.close(done)
+            lost = _find_lost(ending, {line.fileno(): index for index, line in lines.items()})
+            if lost:
+                text = f"Lost {describe(lost)} while TensorFlow connected the workers. "
+                os.write(2, f"{text}Start all workers again.\n".encode())
+                os.kill(parent, signal.SIGKILL)
+        finally:
+            os._exit(0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(ending)
     try:
         yield
     finally:
         os.close(done)
         os.waitpid(watcher, 0)
+
+
+def _find_lost(ending, lines):
+    """Waits until `ending` ends, but for CONNECTING seconds at most.
+
+    lines: file descriptors of the sockets from the other workers, with these workers' indices.
+    Returns the indices of the workers that are lost, none of them where `ending` has ended: the
+    one whose line has ended with nothing said, or after that time those that have said nothing.
+    """
+    deadline = time.monotonic() + CONNECTING
+    silent = dict(lines)
+    while (left := deadline - time.monotonic()) > 0:
+        readable, _, _ = select.select([ending, *silent], [], [], left)
+        if ending in readable:
+            return []
+        for line in readable:
+            with socket.socket(fileno=os.dup(line)) as call:
+                if not _peek(call):
+                    return [silent[line]]
+            del silent[line]
+    return list(silent.values()) or list(lines.values())
+
+
+def _peek(call):
+    try:
+        return call.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return b""

@@ -12,8 +12,8 @@ import signal
 import numpy as np
 import tensorflow as tf
 
-from lowlevel_mnist import cluster, startup
-from lowlevel_mnist.errors import LostWorkerError
+from lowlevel_mnist import startup
+from lowlevel_mnist.errors import LostWorkerError, UserError
 
 # What TensorFlow raises where another worker has ended or is silent.
 LOSS = (
@@ -23,7 +23,6 @@ LOSS = (
     tf.errors.DeadlineExceededError,
 )
 TASK = re.compile(r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)")
-STARTING = 60  # seconds; where all workers are there, it takes one
 
 
 def connect(distribute, meeting):
@@ -38,10 +37,14 @@ def connect(distribute, meeting):
         return OneReplica()
     if distribute == "mirrored":
         return Replicas(tf.distribute.MirroredStrategy(), meeting.cluster)
-    meeting.exchange("ready")
-    meeting.close()
-    message = "TensorFlow can't connect the workers, although they have met. Start them again."
-    with cluster.time_limit(STARTING, message), startup.quietly():
+    mine = {"TensorFlow": tf.__version__, "GPUs": len(tf.config.list_physical_devices("GPU"))}
+    for index, theirs in enumerate(meeting.exchange(mine)):
+        if theirs != mine:
+            raise UserError(
+                f"{meeting.cluster.names[index]} has {theirs}, but {meeting.cluster.names[0]} "
+                f"{mine}. All workers need the same."
+            )
+    with meeting.connecting(), startup.quietly():
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     return Replicas(strategy, meeting.cluster)
 
@@ -110,11 +113,14 @@ class Replicas:
             yield
         except LOSS as error:
             named = [f"{job} {number}" for job, number in TASK.findall(error.message)]
-            lost = [i for i in self.cluster.others if self.cluster.names[i] in named]
-            who = self.cluster.describe(lost[0]) if lost else "another worker"
-            advice = "" if self.cluster.is_chief else " Start all workers again with --resume."
+            others = self.cluster.others
+            lost = [index for index in others if self.cluster.names[index] in named]
+            known = lost or (others if len(others) == 1 else [])
+            who = self.cluster.describe(known[0]) if known else "another worker"
+            advice = "Start this worker again with the same command, and the chief to resume."
             raise LostWorkerError(
-                f"Lost {who}: it has ended, or can't be reached any more.{advice}"
+                f"Lost {who}: it has ended, which see there, or can't be reached any more."
+                + (f" {advice}" if not self.cluster.is_chief else "")
             ) from error
 
     def heed(self, number):

@@ -152,11 +152,16 @@ def write_settings(folder, settings):
 
 def read_settings(folder):
     """Returns the `Settings` of the run in a folder, or raises `UserError`."""
-    return from_json(read_json(folder / FILE, FITS))
+    return from_json(read_json(folder / FILE, ()), folder / FILE)
 
 
-def from_json(said):
-    """Returns the `Settings` that `dataclasses.asdict` had made a dictionary, for JSON."""
+def from_json(said, where):
+    """Returns the `Settings` of which `dataclasses.asdict` had made a dictionary, for JSON.
+
+    where: where this is from, in words.
+    Raises `UserError` where a value is missing or wrong.
+    """
+    _check(said, FITS, where)
     values = {key: said[key] for key in FITS}
     lists = {key: tuple(values[key]) for key in ("image_size", "layer_sizes")}
     return Settings(**{**values, **lists})
@@ -176,10 +181,15 @@ def read_json(path, keys):
         raise UserError(f"{path} can't be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: it is not JSON ({error}).") from error
+    _check(said, keys, path)
+    return said
+
+
+def _check(said, keys, where):
+    """Raises `UserError` where one of the keys has no value that fits."""
     wrong = _find_wrong(said, keys)
     if wrong:
-        raise UserError(f"{path} is not that of a run: its {wrong} is missing or wrong.")
-    return said
+        raise UserError(f"{where} is not that of a run: its {wrong} is missing or wrong.")
 
 
 def _find_wrong(said, keys):

@@ -161,6 +161,7 @@ def start(arguments, meeting):
         )
     dataset = find_data(arguments.dataset, arguments.data_dir, recipe)
     settings = decide(recipe, dataset, arguments)
+    check_distribution(settings, arguments.distribute)
     parts = split(dataset, settings)
     with runs.new_folder(arguments.output_dir, recipe.name) as folder:
         write_settings(folder, settings)
@@ -173,6 +174,7 @@ def resume(arguments, meeting):
     with runs.old_folder(arguments.output_dir) as folder:
         before = read_settings(folder)
         settings = agree(before, arguments, f"the run in {folder}", growing=True)
+        check_distribution(settings, arguments.distribute)
         dataset = find_same_data(settings, arguments.data_dir, f"the run in {folder}")
         if arguments.data_dir:  # where it lies now
             settings = dataclasses.replace(
@@ -193,8 +195,11 @@ def help_chief(arguments, meeting):
         f"{workers.describe(0)}, keeps the run and reports",
         flush=True,
     )
-    settings = from_json(meeting.exchange(None)[0])
+    settings = from_json(meeting.exchange(None)[0], "What the chief says")
     agree(settings, arguments, "the chief's run", growing=False)
+    chiefs = settings.data_dir
+    if chiefs and settings.dataset != "custom" and not pathlib.Path(chiefs).is_dir():
+        settings = dataclasses.replace(settings, data_dir=None)  # that disk is not here
     dataset = find_same_data(settings, arguments.data_dir, "the chief's run")
     part, _ = split(dataset, settings)
     del dataset  # the other images are not needed here
@@ -286,16 +291,19 @@ def split(dataset, settings):
     return training, validation
 
 
-def build(settings, distribute, meeting):
-    """Returns the `training.Trainer` of a run, with a new network.
-
-    meeting: the `cluster.Meeting` of the workers, which ends here.
-    """
+def check_distribution(settings, distribute):
     if settings.execution == "xla" and distribute != "none":
         raise UserError(
             "XLA can't share batches: it has no exchange between CPUs. Choose --execution graph, "
             "or go on with a run of XLA without --distribute."
         )
+
+
+def build(settings, distribute, meeting):
+    """Returns the `training.Trainer` of a run, with a new network.
+
+    meeting: the `cluster.Meeting` of the workers, which ends here.
+    """
     # TensorFlow takes seconds to import: not before the flags and the data are found good.
     tf = startup.import_tensorflow(settings.execution == "xla", distribute == "multi-worker")
     from lowlevel_mnist import distribution
@@ -304,7 +312,7 @@ def build(settings, distribute, meeting):
     from lowlevel_mnist.training import Trainer
 
     replicas = distribution.connect(distribute, meeting)
-    with replicas.scope():
+    with replicas.naming_the_lost(), replicas.scope():
         model = Network(settings.layer_sizes, settings.seed, tf.as_dtype(settings.dtype))
         rule = OPTIMIZERS[settings.optimizer]
         optimizer = rule(model.trainable_variables, settings.learning_rate)
@@ -322,7 +330,8 @@ def build(settings, distribute, meeting):
 def train(settings, dataset, parts, folder, arguments, meeting):
     """Trains, evaluates, and fills the run's folder. Returns the `runs.Run`."""
     meeting.exchange(dataclasses.asdict(settings))
-    trainer = build(settings, arguments.distribute, meeting)
+    with saying_how_to_go_on(folder, settings, arguments):
+        trainer = build(settings, arguments.distribute, meeting)
     import tensorflow as tf
 
     from lowlevel_mnist import metrics

@@ -283,6 +283,11 @@ ONE = '{"cluster": {"worker": ["127.0.0.1:12345"]}, '
         ('{"cluster": {"chief": [], "worker": ["a:1"]}, ' + WORKER + "}", "more than one chief"),
         ('{"cluster": {"worker": ["a:1", "a:1"]}, ' + WORKER + "}", "address a:1 more than once"),
         ('{"cluster": {"worker": ["a:0"]}, ' + WORKER + "}", "'a:0', which is no host:port"),
+        ('{"cluster": {"worker": ["a..b:1"]}, ' + WORKER + "}", "'a..b:1', which is no host:port"),
+        ('{"cluster": {"worker": ["[::1]:1"]}, ' + WORKER + "}", "which is no host:port"),
+        ('{"cluster": {"worker": ["a\\u0000:1"]}, ' + WORKER + "}", "which is no host:port"),
+        ('{"cluster": {"worker": ["a:000012"]}, ' + WORKER + "}", "which is no host:port"),
+        (ONE + WORKER + ', "rpc_layer": "tcp"}', "has another rpc_layer than grpc"),
         ('{"cluster": {"worker": [12345]}, ' + WORKER + "}", "12345, which is no host:port"),
         (ONE + '"task": {"type": "worker", "index": 1}}', "none of its cluster's workers"),
         (ONE + '"task": {"type": "worker", "index": "0"}}', "none of its cluster's workers"),
@@ -327,7 +332,7 @@ def test_workers_must_mean_the_same_cluster(tmp_path):
     with workers(configs, cwd=tmp_path) as processes:
         said = end_all(processes)
     assert [process.returncode for process in processes] == [2, 2]
-    assert any("A worker calls that has another TF_CONFIG" in stderr for stderr in said), said
+    assert any("A worker calls that has another cluster" in stderr for stderr in said), said
 
 
 @pytest.mark.parametrize(
@@ -382,15 +387,39 @@ def test_a_stranger_on_the_port_does_no_harm(long_folder, tmp_path):
     assert (chief.returncode, stderr) == (0, "")
 
 
-def test_a_hanging_start_is_ended(tmp_path):
-    code = "import time; from lowlevel_mnist import cluster\n"
-    code += "with cluster.time_limit(0.5, 'Too long.'): time.sleep(60)"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "Too long.\n")
+def hello(ports, index):
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    return json.dumps({"worker": index, "addresses": addresses}).encode() + b"\n"
+
+
+@contextlib.contextmanager
+def false_worker(ports, chief):
+    """Worker 1 of two up to the point at which TensorFlow connects them; yields its sockets."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("", ports[1])))
+        call, _ = server.accept()
+        lines = stack.enter_context(call.makefile("rb"))
+        assert lines.readline() == hello(ports, 0)
+        back = stack.enter_context(socket.create_connection(("127.0.0.1", ports[0])))
+        back.sendall(hello(ports, 1) + b"null\n")
+        assert json.loads(lines.readline())["recipe"] == "mlp-128-dropout"
+        back.sendall(lines.readline())  # it has the same versions
+        call.close()
+        yield back
+
+
+def test_a_worker_lost_while_tensorflow_connects_ends_all(long_folder, tmp_path):
+    """TensorFlow would wait for it for ever, deaf to signals."""
+    ports = free_ports(2)
+    out = tmp_path / "run"
+    arguments = ("--data-dir", long_folder, *LONG, "--output-dir", out)
+    with workers([tf_config(ports, 0)], *arguments, cwd=tmp_path) as (chief,):
+        with false_worker(ports, chief) as back:
+            time.sleep(1)
+            assert chief.poll() is None
+            back.shutdown(socket.SHUT_RDWR)
+        _, stderr = chief.communicate(timeout=10)
+    lost = f"Lost worker 1 (127.0.0.1:{ports[1]}) while TensorFlow connected the workers."
+    assert (chief.returncode, stderr) == (-signal.SIGKILL, f"{lost} Start all workers again.\n")
+    done = run("train", "--resume", "--output-dir", out, cwd=tmp_path)
+    assert "Resumed at the beginning" in done.stdout
