@@ -27,6 +27,7 @@ from lowlevel_mnist import runs
 # A batch of 32 is not to be divided by 3; the last one has one image, so most replicas get none.
 STEPS, IMAGES = 19, 18 * 32 + 1
 RECIPE = ("--recipe", "mlp-512-dropout", "--validation-split", "0.2", "--no-plots")
+EPOCH = ("--dtype", "float64", "--epochs", "1", "--execution", "graph")
 # Long enough to be killed in the middle: 400 small steps an epoch.
 LONG = ("--recipe", "mlp-128-dropout", "--batch-size", "8", "--epochs", "3", "--no-plots")
 LONG += ("--dtype", "float64", "--execution", "graph")
@@ -53,14 +54,19 @@ def long_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def undisturbed(long_folder):
+    """What one device makes of the long run."""
+    out = long_folder.parent / "undisturbed"
+    train(long_folder, *LONG, "--output-dir", out, cwd=long_folder.parent)
+    return read_state(out)
+
+
+@pytest.fixture(scope="module")
 def alone(folder):
     """What one device makes of a float64 epoch: its weights and slots, and its metrics."""
     out = folder.parent / "alone"
     train(folder, *RECIPE, *EPOCH, "--output-dir", out, cwd=folder.parent)
     return read_state(out)
-
-
-EPOCH = ("--dtype", "float64", "--epochs", "1", "--execution", "graph")
 
 
 def free_ports(count):
@@ -199,9 +205,8 @@ def workers_in_epoch_2(folder, out, cwd):
         yield processes
 
 
-def test_a_lost_worker_ends_all_and_the_run_goes_on(long_folder, tmp_path):
+def test_a_lost_worker_ends_all_and_the_run_goes_on(long_folder, undisturbed, tmp_path):
     out = tmp_path / "run"
-    train(long_folder, *LONG, "--output-dir", tmp_path / "alone", cwd=tmp_path)
     with workers_in_epoch_2(long_folder, out, tmp_path) as (chief, other):
         other.kill()
         _, stderr = chief.communicate(timeout=120)
@@ -213,7 +218,6 @@ def test_a_lost_worker_ends_all_and_the_run_goes_on(long_folder, tmp_path):
     train_together(2, "--resume", "--output-dir", out, cwd=tmp_path)
     done = run("train", "--resume", "--output-dir", tmp_path / "by-one", cwd=tmp_path)
     assert "Resumed after epoch 1" in done.stdout
-    undisturbed = read_state(tmp_path / "alone")
     assert_same(undisturbed, read_state(out))
     assert_same(undisturbed, read_state(tmp_path / "by-one"))
 
@@ -235,7 +239,7 @@ def test_a_frozen_worker_ends_all(long_folder, tmp_path):
     assert stderr.startswith("Lost worker 1 (127.0.0.1:")
 
 
-def test_a_signal_to_one_ends_all_with_a_checkpoint(long_folder, tmp_path):
+def test_a_signal_to_one_ends_all_with_a_checkpoint(long_folder, undisturbed, tmp_path):
     out = tmp_path / "run"
     with workers_in_epoch_2(long_folder, out, tmp_path) as (chief, other):
         other.terminate()
@@ -245,8 +249,7 @@ def test_a_signal_to_one_ends_all_with_a_checkpoint(long_folder, tmp_path):
     assert "Interrupted after step " in stderr
     said = train_together(3, "--resume", "--output-dir", out, "--no-plots", cwd=tmp_path)
     assert "Resumed after epoch 1 and step " in said[0]
-    train(long_folder, *LONG, "--output-dir", tmp_path / "alone", cwd=tmp_path)
-    assert_same(read_state(tmp_path / "alone"), read_state(out))
+    assert_same(undisturbed, read_state(out))
 
 
 def test_a_worker_lost_in_the_first_epoch_leaves_a_run_to_resume(long_folder, tmp_path):
