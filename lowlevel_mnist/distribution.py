@@ -117,11 +117,14 @@ class Replicas:
             lost = [index for index in others if self.cluster.names[index] in named]
             known = lost or (others if len(others) == 1 else [])
             who = self.cluster.describe(known[0]) if known else "another worker"
-            advice = "Start this worker again with the same command, and the chief to resume."
-            raise LostWorkerError(
-                f"Lost {who}: it has ended, which see there, or can't be reached any more."
-                + (f" {advice}" if not self.cluster.is_chief else "")
-            ) from error
+            text = (
+                f"Lost {who}: it has ended, or can't be reached any more; see what it says there."
+            )
+            if not self.cluster.is_chief:
+                text += (
+                    " To go on, start this worker with the same command, the chief with --resume."
+                )
+            raise LostWorkerError(text) from error
 
     def heed(self, number):
         """Returns the number of a signal where any worker was asked to end, otherwise None.

@@ -24,7 +24,8 @@ BATCH_SIZES = (32, 128, 512, 2048, 8192)
 
 
 def main():
-    startup.import_tensorflow()  # quietly; checkpoints are read with it
+    del os.environ["TF_CPP_MIN_LOG_LEVEL"]  # set by conftest; it would pass for the user's
+    startup.import_tensorflow()  # with which checkpoints are read here
     folder = pathlib.Path(os.environ["LOWLEVEL_MNIST_DATA"]) / "mnist"
     flags = ("--data-dir", folder, *RECIPE)
     with tempfile.TemporaryDirectory() as name:
