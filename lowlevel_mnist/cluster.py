@@ -23,7 +23,7 @@ EXAMPLE = (
     '"task": {"type": "worker", "index": 0}}'
 )
 JOBS = ("chief", "worker")
-CONNECTING = 20  # seconds; where all workers are there, TensorFlow takes about one
+CONNECTING = 60  # seconds; TensorFlow takes about one, and longer where it finds many GPUs
 PATIENCE = 45  # seconds in which all workers must have been started
 SILENCE = 100  # seconds in which a worker that is there must get ready; it may have to download
 LONGEST_MESSAGE = 1_000_000  # bytes
