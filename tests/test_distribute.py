@@ -1,5 +1,6 @@
 """Many devices, or many workers on loopback, train the same run as one device alone."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -192,6 +193,22 @@ def test_float32_is_as_accurate(folder, tmp_path):
         assert read_metrics(tmp_path / name)["test_accuracy"] == pytest.approx(expected, abs=0.004)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def waiting_chief(tmp_path_factory):
+    """A chief whose other worker never comes, and what it says, within a minute from its start.
+
+    It waits while the other tests run.
+    """
+    folder = tmp_path_factory.mktemp("waiting")
+    ports = free_ports(2)
+    with (
+        concurrent.futures.ThreadPoolExecutor() as pool,
+        workers([tf_config(ports, 0)], cwd=folder) as (chief,),
+    ):
+        ending = pool.submit(chief.communicate, timeout=60)
+        yield ports, folder / "home-0", chief, ending
+
+
 @contextlib.contextmanager
 def workers_in_epoch_2(folder, out, cwd):
     """Two workers, chief first, in the middle of their second epoch."""
@@ -231,6 +248,7 @@ def test_a_lost_chief_ends_all(long_folder, tmp_path):
     assert stderr.count("\n") == 1
 
 
+@pytest.mark.full
 def test_a_frozen_worker_ends_all(long_folder, tmp_path):
     with workers_in_epoch_2(long_folder, tmp_path / "run", tmp_path) as (chief, other):
         other.send_signal(signal.SIGSTOP)
@@ -307,14 +325,13 @@ def test_a_wrong_tf_config_is_said(text, expected, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_worker_that_never_comes_is_named_within_a_minute(tmp_path):
-    ports = free_ports(2)
-    with workers([tf_config(ports, 0)], cwd=tmp_path) as (chief,):
-        stdout, stderr = chief.communicate(timeout=60)
+def test_a_worker_that_never_comes_is_named_within_a_minute(waiting_chief):
+    ports, home, chief, ending = waiting_chief
+    stdout, stderr = ending.result()
     assert chief.returncode == 2
     assert stdout == f"Waiting for worker 1 (127.0.0.1:{ports[1]})\n"
     assert stderr.startswith(f"Can't reach worker 1 (127.0.0.1:{ports[1]}): Connection refused.")
-    assert not list((tmp_path / "home-0").iterdir())
+    assert not list(home.iterdir())
 
 
 def test_a_port_that_is_taken_is_said(tmp_path):
