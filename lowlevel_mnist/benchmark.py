@@ -12,10 +12,12 @@ import subprocess
 import sys
 import time
 
-from lowlevel_mnist import cli, data, files
-from lowlevel_mnist.contenders import COMPILED, CONTENDERS, FLOOR, TUNED_FIT
+from lowlevel_mnist import data
+from lowlevel_mnist.benchmarking.contenders import COMPILED, CONTENDERS, FLOOR, TUNED_FIT
+from lowlevel_mnist.console import cli
 from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
+from lowlevel_mnist.runs import files
 
 ROOM = 500_000  # characters; the JSON and the chart of all recipes take about 100,000
 
@@ -164,7 +166,14 @@ def measure(recipe, dataset, contenders, epochs, repeats):
 
 def run_process(recipe, contender, dataset, epochs):
     """Runs one contender in a process of its own. Returns what it measured."""
-    command = [sys.executable, "-m", "lowlevel_mnist.contenders", recipe, contender, dataset]
+    command = [
+        sys.executable,
+        "-m",
+        "lowlevel_mnist.benchmarking.contenders",
+        recipe,
+        contender,
+        dataset,
+    ]
     start = time.perf_counter()
     done = subprocess.run(
         [*command, str(epochs)],

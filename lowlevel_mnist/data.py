@@ -13,10 +13,11 @@ import pathlib
 
 import numpy as np
 
-from lowlevel_mnist import digits, randomness
-from lowlevel_mnist.download import download
+from lowlevel_mnist import randomness
 from lowlevel_mnist.errors import UnreachableError, UserError
-from lowlevel_mnist.formats import read_folder
+from lowlevel_mnist.sources import digits
+from lowlevel_mnist.sources.download import download
+from lowlevel_mnist.sources.formats import read_folder
 
 ENVIRONMENT_VARIABLE = "LOWLEVEL_MNIST_DATA"
 PARTS = ("training images", "training labels", "test images", "test labels")

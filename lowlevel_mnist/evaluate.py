@@ -2,8 +2,10 @@
 
 import pathlib
 
-from lowlevel_mnist import cli, files, runs, startup
+from lowlevel_mnist import startup
+from lowlevel_mnist.console import cli
 from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.runs import files, folders
 
 CONFUSED_PAIRS = 5
 
@@ -25,11 +27,12 @@ def parse():
 
 def main():
     arguments = parse()
-    run = runs.find(arguments.run)
-    dataset = runs.load_data(run.metrics, arguments.data_dir)
+    run = folders.find(arguments.run)
+    dataset = folders.load_data(run.metrics, arguments.data_dir)
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
-    from lowlevel_mnist import checkpoints, metrics, plots
+    from lowlevel_mnist import metrics, plots
+    from lowlevel_mnist.runs import checkpoints
 
     test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
     matrix, names = test.confusion_matrix, dataset.class_names

@@ -6,9 +6,11 @@ import pathlib
 import shlex
 import shutil
 
-from lowlevel_mnist import cli, runs, startup
+from lowlevel_mnist import startup
+from lowlevel_mnist.console import cli
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.settings import FITS
+from lowlevel_mnist.runs import folders
+from lowlevel_mnist.runs.settings import FITS
 
 
 def parse():
@@ -28,13 +30,13 @@ def parse():
 
 def main():
     arguments = parse()
-    run = runs.find(arguments.run)
+    run = folders.find(arguments.run)
     height, width = image_size(run)
     folder = arguments.to.resolve()
     check_target(folder)
     # TensorFlow takes seconds to import: not before the flags and the run are found good.
     tf = startup.import_tensorflow()
-    from lowlevel_mnist import checkpoints
+    from lowlevel_mnist.runs import checkpoints
 
     model = checkpoints.load_model(run)
     save(tf, serving_module(tf, model, height, width), folder)

@@ -2,8 +2,10 @@
 
 import pathlib
 
-from lowlevel_mnist import cli, data, runs, startup
+from lowlevel_mnist import data, startup
+from lowlevel_mnist.console import cli
 from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.runs import folders
 
 MOST_PICTURES = 400
 SHADES = " .:-=+*#%@"  # from paper to ink, for the terminal
@@ -18,7 +20,7 @@ def parse():
 
 def main():
     arguments = parse()
-    run = runs.find(arguments.run)
+    run = folders.find(arguments.run)
     if run.metrics["layer_sizes"][0] != 28 * 28:
         raise UserError(f"The run {run.folder} was not trained on images of 28x28 pixels.")
     if len(arguments.images) > MOST_PICTURES:
@@ -28,12 +30,13 @@ def main():
         )
     import numpy as np
 
-    from lowlevel_mnist import pictures
+    from lowlevel_mnist.sources import pictures
 
     images = np.stack([pictures.read(path) for path in arguments.images])
     # TensorFlow takes seconds to import: not before the run and the pictures are found good.
     startup.import_tensorflow()
-    from lowlevel_mnist import checkpoints, metrics, plots
+    from lowlevel_mnist import metrics, plots
+    from lowlevel_mnist.runs import checkpoints
 
     probabilities = metrics.predict(checkpoints.load_model(run), images)
     learnt_on = run.metrics["dataset"]

@@ -3,7 +3,9 @@
 import pathlib
 import secrets
 
-from lowlevel_mnist import cli, runs, startup
+from lowlevel_mnist import startup
+from lowlevel_mnist.console import cli
+from lowlevel_mnist.runs import folders
 
 MOST_IMAGES = 400  # more panels make a picture that no screen shows
 
@@ -38,11 +40,12 @@ def main():
     arguments = parse()
     if arguments.save:
         cli.check_picture_name(arguments.save)
-    run = runs.find(arguments.run)
-    dataset = runs.load_data(run.metrics)
+    run = folders.find(arguments.run)
+    dataset = folders.load_data(run.metrics)
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
-    from lowlevel_mnist import checkpoints, metrics, plots
+    from lowlevel_mnist import metrics, plots
+    from lowlevel_mnist.runs import checkpoints
 
     model = checkpoints.load_model(run)
     test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)

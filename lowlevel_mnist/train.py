@@ -9,10 +9,13 @@ import pathlib
 import shlex
 import sys
 
-from lowlevel_mnist import cli, cluster, data, interruption, runs, startup
+from lowlevel_mnist import data, startup
+from lowlevel_mnist.console import cli, interruption
+from lowlevel_mnist.distribution import cluster
 from lowlevel_mnist.errors import DivergedError, Interrupted, LostWorkerError, UserError
 from lowlevel_mnist.recipes import DISTRIBUTIONS, EXECUTIONS, OPTIMIZERS, RECIPES, Recipe
-from lowlevel_mnist.settings import (
+from lowlevel_mnist.runs import folders
+from lowlevel_mnist.runs.settings import (
     DTYPES,
     MOST_PARAMETERS,
     MOST_UNITS,
@@ -163,7 +166,7 @@ def start(arguments, meeting):
     settings = decide(recipe, dataset, arguments)
     check_distribution(settings, arguments.distribute)
     parts = split(dataset, settings)
-    with runs.new_folder(arguments.output_dir, recipe.name) as folder:
+    with folders.new_folder(arguments.output_dir, recipe.name) as folder:
         write_settings(folder, settings)
         run = train(settings, dataset, parts, folder, arguments, meeting)
     print_results(run, dataset)
@@ -171,7 +174,7 @@ def start(arguments, meeting):
 
 def resume(arguments, meeting):
     """Goes on with a run, be it interrupted, killed, or finished and to have more epochs."""
-    with runs.old_folder(arguments.output_dir) as folder:
+    with folders.old_folder(arguments.output_dir) as folder:
         before = read_settings(folder)
         settings = agree(before, arguments, f"the run in {folder}", growing=True)
         check_distribution(settings, arguments.distribute)
@@ -204,7 +207,7 @@ def help_chief(arguments, meeting):
     part, _ = split(dataset, settings)
     del dataset  # the other images are not needed here
     trainer = build(settings, arguments.distribute, meeting)
-    from lowlevel_mnist.checkpoints import Position
+    from lowlevel_mnist.runs.checkpoints import Position
 
     position = Position()
     with trainer.replicas.naming_the_lost(), interruption.held_back() as request:
@@ -236,7 +239,7 @@ def find_same_data(settings, data_dir, whose):
 
     whose: which run that is, in words.
     """
-    dataset = runs.load_data(dataclasses.asdict(settings), data_dir)
+    dataset = folders.load_data(dataclasses.asdict(settings), data_dir)
     if dataset.sha256 != settings.data_sha256:
         raise UserError(
             f"The data ({dataset.title}, {dataset.source}) is not what {whose} was trained on. Get "
@@ -306,12 +309,12 @@ def build(settings, distribute, meeting):
     """
     # TensorFlow takes seconds to import: not before the flags and the data are found good.
     tf = startup.import_tensorflow(settings.execution == "xla", distribute == "multi-worker")
-    from lowlevel_mnist import distribution
+    from lowlevel_mnist.distribution import replicas
     from lowlevel_mnist.model import Network
     from lowlevel_mnist.optimizers import OPTIMIZERS
     from lowlevel_mnist.training import Trainer
 
-    replicas = distribution.connect(distribute, meeting)
+    replicas = replicas.connect(distribute, meeting)
     with replicas.naming_the_lost(), replicas.scope():
         model = Network(settings.layer_sizes, settings.seed, tf.as_dtype(settings.dtype))
         rule = OPTIMIZERS[settings.optimizer]
@@ -328,14 +331,14 @@ def build(settings, distribute, meeting):
 
 
 def train(settings, dataset, parts, folder, arguments, meeting):
-    """Trains, evaluates, and fills the run's folder. Returns the `runs.Run`."""
+    """Trains, evaluates, and fills the run's folder. Returns the `folders.Run`."""
     meeting.exchange(dataclasses.asdict(settings))
     with saying_how_to_go_on(folder, settings, arguments):
         trainer = build(settings, arguments.distribute, meeting)
     import tensorflow as tf
 
     from lowlevel_mnist import metrics
-    from lowlevel_mnist.checkpoints import Keeper
+    from lowlevel_mnist.runs.checkpoints import Keeper
 
     model = trainer.model
     keeper = Keeper(folder, model, trainer.optimizer, arguments.resume)
@@ -358,10 +361,10 @@ def train(settings, dataset, parts, folder, arguments, meeting):
             "test_accuracy": test.accuracy,
             "confusion_matrix": test.confusion_matrix.tolist(),
         }
-        run = runs.Run(folder, results)
+        run = folders.Run(folder, results)
         if not arguments.no_plots:
             draw_pictures(run, dataset, test, model)
-        runs.write(run)
+        folders.write(run)
     with contextlib.suppress(LostWorkerError), trainer.replicas.naming_the_lost():
         trainer.replicas.wait()  # the others do, so that none is missing before the end
     return run
@@ -409,14 +412,14 @@ def saying_how_to_go_on(folder, settings, arguments):
         advice = (
             f"Try a new run with a much smaller --learning-rate than {settings.learning_rate:g}."
         )
-        if runs.find_checkpoints(folder):
+        if folders.find_checkpoints(folder):
             command = f"python -m lowlevel_mnist.evaluate --run {shlex.quote(str(folder))}"
             advice += f" The network of the last checkpoint is kept; see it with {command}"
         error.args = (f"{error} {advice}",)
         raise
     except (Interrupted, UserError, BrokenPipeError) as error:
         cli.end_progress()
-        if runs.find_checkpoints(folder) or isinstance(error, LostWorkerError):
+        if folders.find_checkpoints(folder) or isinstance(error, LostWorkerError):
             command = f"--resume --output-dir {shlex.quote(str(folder))}"
             command += " --no-plots" * arguments.no_plots
             if arguments.distribute != "none":
@@ -503,7 +506,8 @@ def save(keeper, step, sample, where):
 
     sample: images and labels of which the cost must be finite.
     """
-    from lowlevel_mnist import checkpoints, metrics
+    from lowlevel_mnist import metrics
+    from lowlevel_mnist.runs import checkpoints
 
     healthy = checkpoints.is_finite(keeper.model)
     check_finite(metrics.evaluate(keeper.model, *sample).loss if healthy else math.nan, where)

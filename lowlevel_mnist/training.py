@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from lowlevel_mnist import cost, metrics, preprocessing, randomness
-from lowlevel_mnist.distribution import OneReplica
+from lowlevel_mnist.distribution.replicas import OneReplica
 from lowlevel_mnist.errors import DivergedError, UserError
 from lowlevel_mnist.model import draw_kept, dropout_mask
 

@@ -13,7 +13,8 @@ import sys
 import numpy as np
 import pytest
 
-from lowlevel_mnist import digits, runs
+from lowlevel_mnist.runs import folders
+from lowlevel_mnist.sources import digits
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 IDX_NAMES = (
@@ -83,7 +84,7 @@ def read_state(folder):
     """
     import tensorflow as tf  # not before the line above that asks it to be quiet
 
-    reader = tf.train.load_checkpoint(str(runs.find_checkpoints(folder)[-1]))
+    reader = tf.train.load_checkpoint(str(folders.find_checkpoints(folder)[-1]))
     names = reader.get_variable_to_shape_map()
     kept = [name for name in names if name.startswith(("model/", "optimizer/"))]
     metrics = read_metrics(folder)

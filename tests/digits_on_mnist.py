@@ -21,20 +21,23 @@ import tempfile
 
 from matplotlib.figure import Figure
 
-from lowlevel_mnist import data, digits, runs, startup
+from lowlevel_mnist import data, startup
+from lowlevel_mnist.runs import folders
+from lowlevel_mnist.sources import digits
 
 
 def read_mnist(mnist, seed):
     """Trains on digits; returns the `metrics.Evaluation` on MNIST's training and test images."""
     startup.import_tensorflow()
-    from lowlevel_mnist import checkpoints, metrics
+    from lowlevel_mnist import metrics
+    from lowlevel_mnist.runs import checkpoints
 
     with tempfile.TemporaryDirectory() as folder:
         run = pathlib.Path(folder) / "run"
         flags = ["--recipe", "mlp-512-dropout", "--dataset", "digits", "--seed", str(seed)]
         command = [sys.executable, "-m", "lowlevel_mnist.train", *flags, "--output-dir", run]
         subprocess.run([*command, "--no-plots"], check=True, stdout=subprocess.DEVNULL)
-        model = checkpoints.load_model(runs.find(run))
+        model = checkpoints.load_model(folders.find(run))
     return (
         metrics.evaluate(model, mnist.train_images, mnist.train_labels),
         metrics.evaluate(model, mnist.test_images, mnist.test_labels),

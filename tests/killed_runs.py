@@ -24,8 +24,8 @@ import time
 
 from conftest import digit_arrays, environment, read_state, write_idx_folder
 
-from lowlevel_mnist import runs
 from lowlevel_mnist.recipes import EXECUTIONS
+from lowlevel_mnist.runs import folders
 
 WAYS = ("anywhere", "training", "saving", "twice", "interrupted")
 EPOCHS = 10
@@ -48,7 +48,7 @@ def start(data, folder, execution, resume=False):
 
 def go_on(data, folder, execution):
     """Starts again as a user does: with --resume, where a run has begun."""
-    return start(data, folder, execution, resume=runs.is_run(folder))
+    return start(data, folder, execution, resume=folders.is_run(folder))
 
 
 def finish(process):
@@ -68,7 +68,7 @@ def stop(process, number, moment):
 
 def wait_until_saved(process, folder):
     """Returns when there is a checkpoint, or the process has ended."""
-    while not runs.find_checkpoints(folder) and process.poll() is None:
+    while not folders.find_checkpoints(folder) and process.poll() is None:
         time.sleep(0.01)
 
 
@@ -82,7 +82,7 @@ def wait_until_saving(process, folder, times):
 def is_half_written(folder):
     """Whether the kill has left a part of a checkpoint."""
     files = list((folder / "checkpoints").glob("checkpoint-*"))
-    whole = {path.name for path in runs.find_checkpoints(folder)}
+    whole = {path.name for path in folders.find_checkpoints(folder)}
     return any(path.name.partition(".")[0] not in whole for path in files)
 
 

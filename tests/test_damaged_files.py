@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lowlevel_mnist import formats, pictures
 from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.sources import formats, pictures
 
 # How much memory a reader may take: this many times the data that a file really holds, and for
 # a file of any size what NumPy and zipfile need and the pieces in which a file is read.

@@ -10,10 +10,10 @@ import tensorflow as tf
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lowlevel_mnist import checkpoints, runs
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import Adam
+from lowlevel_mnist.runs import checkpoints, folders
 
 tf.get_logger().setLevel("ERROR")  # as commands do: it has a line for each value not restored
 SIZES = (48, 33, 4)
@@ -27,7 +27,7 @@ METRICS = {
         {"epoch": n, "loss": 1 / n, "accuracy": 0.5, "seconds": 0.1} for n in range(1, 100)
     ],
 }
-ROW = {**dict.fromkeys(runs.HISTORY_FIELDS, 0.5), "epoch": 1, "val_loss": None}
+ROW = {**dict.fromkeys(folders.HISTORY_FIELDS, 0.5), "epoch": 1, "val_loss": None}
 SETTINGS = settings(
     deadline=None,
     derandomize=True,
@@ -109,7 +109,7 @@ def test_a_damaged_checkpoint_is_never_taken_for_a_good_one(saved, file, how):
     suffix = {"checkpoint": "checkpoint", "index": "-10.index", "data": "-10.data-00000-of-00001"}
     (path,) = (path for path in files if path.name.endswith(suffix[file]))
     put({**files, path: damage(files[path], *how)})
-    run = runs.Run(folder, METRICS)
+    run = folders.Run(folder, METRICS)
     model, error = attempt(checkpoints.load_model, run)
     if error:
         assert str(error) == (
@@ -161,7 +161,7 @@ def test_metrics_that_are_no_file(tmp_path):
     """Or a device without an end, which nobody should read from its beginning."""
     (tmp_path / "metrics.json").symlink_to("/dev/zero")
     with pytest.raises(UserError, match="metrics.json is no file"):
-        runs.find(tmp_path)
+        folders.find(tmp_path)
 
 
 def test_weights_that_are_no_numbers(tmp_path):
@@ -180,15 +180,15 @@ def test_damaged_metrics(tmp_path, how):
     path = tmp_path / "metrics.json"
     path.write_bytes(damage(content, *how))
     tracemalloc.start()
-    run, error = attempt(runs.find, tmp_path)
+    run, error = attempt(folders.find, tmp_path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     if error:
         assert str(path) in str(error)
         assert len(str(error).splitlines()) == 1
     else:
-        types = {key: type(run.metrics[key]) for key in runs.KEYS}
-        assert types == {key: type(METRICS[key]) for key in runs.KEYS}
+        types = {key: type(run.metrics[key]) for key in folders.KEYS}
+        assert types == {key: type(METRICS[key]) for key in folders.KEYS}
     assert peak < 4 * len(content) + 200_000  # what reading any file takes
 
 
@@ -196,4 +196,4 @@ def test_damaged_metrics(tmp_path, how):
 def test_hostile_metrics(tmp_path, content):
     (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(UserError, match="metrics.json is"):
-        runs.find(tmp_path)
+        folders.find(tmp_path)

@@ -12,9 +12,9 @@ import pytest
 from conftest import IDX_NAMES, pattern_arrays, run, write_idx_folder
 
 from lowlevel_mnist import data
-from lowlevel_mnist.download import download
 from lowlevel_mnist.errors import UnreachableError, UserError
-from lowlevel_mnist.formats import read_folder
+from lowlevel_mnist.sources.download import download
+from lowlevel_mnist.sources.formats import read_folder
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])

@@ -6,7 +6,8 @@ import digits_on_mnist
 import numpy as np
 import pytest
 
-from lowlevel_mnist import data, digits
+from lowlevel_mnist import data
+from lowlevel_mnist.sources import digits
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from conftest import (
     write_idx_folder,
 )
 
-from lowlevel_mnist import runs
+from lowlevel_mnist.runs import folders
 
 # A batch of 32 is not to be divided by 3; the last one has one image, so most replicas get none.
 STEPS, IMAGES = 19, 18 * 32 + 1
@@ -135,7 +135,7 @@ def read_state(folder):
     """Weights and slots of a run's newest checkpoint, as arrays by name, and its metrics."""
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(str(runs.find_checkpoints(folder)[-1]))
+    reader = tf.train.load_checkpoint(str(folders.find_checkpoints(folder)[-1]))
     names = reader.get_variable_to_shape_map()
     kept = [name for name in names if name.startswith(("model/", "optimizer/"))]
     return {name: np.asarray(reader.get_tensor(name)) for name in kept}, read_metrics(folder)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import digit_arrays, pattern_arrays, run, write_idx_folder
 
-from lowlevel_mnist import digits, metrics
+from lowlevel_mnist import metrics
+from lowlevel_mnist.sources import digits
 
 
 @pytest.fixture(scope="module")

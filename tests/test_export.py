@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from conftest import digit_arrays, environment, pattern_arrays, run, train, write_idx_folder
 
-from lowlevel_mnist import checkpoints, data, metrics, runs
+from lowlevel_mnist import data, metrics
+from lowlevel_mnist.runs import checkpoints, folders
 
 # A stranger's program: it can't import this package, and uses what `export` has printed.
 STRANGER = """
@@ -68,7 +69,7 @@ def ask_stranger(base, lines, images):
 
 def assert_equal(found, base, images, rtol):
     """The SavedModel gives what `metrics.predict` gives for the run, with the very same classes."""
-    expected = metrics.predict(checkpoints.load_model(runs.find(base / "run")), images)
+    expected = metrics.predict(checkpoints.load_model(folders.find(base / "run")), images)
     assert len(found) == 3 * 2 * 2
     for name, count in (("none", 0), ("one", 1), ("many", len(images))):
         for kind in ("python", "serving"):
@@ -229,7 +230,7 @@ def test_an_older_run_of_other_pixels(base):
 
 
 def test_a_damaged_checkpoint_or_none(base):
-    (path,) = runs.find_checkpoints(base / "run")
+    (path,) = folders.find_checkpoints(base / "run")
     content = path.with_name(f"{path.name}.data-00000-of-00001")
     content.write_bytes(content.read_bytes()[:-20_000])
     assert_refused(base, str(path.name), "damaged", to="a/b/exported")

@@ -5,7 +5,7 @@ import pytest
 from conftest import pattern_arrays, write_idx_folder
 
 from lowlevel_mnist import data
-from lowlevel_mnist.formats import read_folder
+from lowlevel_mnist.sources.formats import read_folder
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from conftest import digit_arrays, environment, read_state, run, train, write_idx_folder
 from PIL import Image
 
-from lowlevel_mnist import runs
+from lowlevel_mnist.runs import folders
 
 # No bytecode: Python takes a cached file that was cut off for a whole one.
 LIMITED = """
@@ -154,7 +154,7 @@ def test_a_first_checkpoint_that_a_full_disk_or_a_kill_has_left_without_its_inde
     """TensorFlow makes the index at last: first an empty file, then all of it in one go."""
     folder = base / "no index"
     shutil.copytree(base / "undisturbed", folder)
-    oldest, newest = runs.find_checkpoints(folder)
+    oldest, newest = folders.find_checkpoints(folder)
     for path in (*newest.parent.glob(f"{newest.name}.*"), folder / "metrics.json"):
         path.unlink()
     oldest.with_suffix(".index").write_bytes(b"")
@@ -197,7 +197,7 @@ def test_no_room_for_what_a_training_prints(base):
         done = start_limited(limit, base, "--no-plots", stdout=printed)
     assert (base / "printed").stat().st_size == limit
     assert_refused(done, "There is no room for the output (File too large).")
-    kept = [int(path.name.rpartition("-")[2]) for path in runs.find_checkpoints(base / "run")]
+    kept = [int(path.name.rpartition("-")[2]) for path in folders.find_checkpoints(base / "run")]
     assert 0 < len(kept) <= 2
     assert kept[-1] < 5 * EPOCHS
     assert f"Resumed after epoch {kept[-1] // 5}\n" in go_on(done, base).stdout

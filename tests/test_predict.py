@@ -10,7 +10,9 @@ import pytest
 from conftest import digit_arrays, run, write_idx_folder
 from PIL import Image
 
-from lowlevel_mnist import checkpoints, data, digits, metrics, pictures, runs
+from lowlevel_mnist import data, metrics
+from lowlevel_mnist.runs import checkpoints, folders
+from lowlevel_mnist.sources import digits, pictures
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def agreement(base, images, tmp_path):
     done = run("predict", "--run", base / "runs" / "one", *paths, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = [int(digit) for digit in re.findall(r"\.png: (\d) \([\d.]+%\)$", done.stdout, re.M)]
-    model = checkpoints.load_model(runs.find(base / "runs" / "one"))
+    model = checkpoints.load_model(folders.find(base / "runs" / "one"))
     return np.mean(metrics.predict(model, images).argmax(axis=1) == said)
 
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 from conftest import digit_arrays, run, write_idx_folder
 from PIL import Image
 
-from lowlevel_mnist import checkpoints, data, metrics, optimizers, recipes, runs
+from lowlevel_mnist import data, metrics, optimizers, recipes
+from lowlevel_mnist.runs import checkpoints, folders
 
 SLOTS = {"sgd": 0, "rmsprop": 2, "adam": 2}
 
@@ -22,13 +23,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=recipes.RECIPES)
 def trained(request, folder, tmp_path_factory):
-    """(recipe, base folder, `runs.Run`) of a run with all of the recipe's settings but epochs."""
+    """(recipe, base folder, `folders.Run`) of a run as the recipe says, but for epochs."""
     base = tmp_path_factory.mktemp(request.param)
     flags = ["--recipe", request.param, "--data-dir", folder, "--epochs", 2]
     done = run("train", *flags, "--output-dir", "runs/one", cwd=base)
     assert done.returncode == 0, done.stderr
     assert "\r" not in done.stdout
-    return recipes.RECIPES[request.param], base, runs.find(base / "runs" / "one")
+    return recipes.RECIPES[request.param], base, folders.find(base / "runs" / "one")
 
 
 def test_metrics_say_what_the_recipe_says(trained):
@@ -140,7 +141,7 @@ def test_a_validation_split_is_a_shuffled_part_and_its_values_are_the_network_s(
     pixels = {image.tobytes() for image in images}
     assert {image.tobytes() for image in (*kept, *held)} == pixels
     assert not np.array_equal(held, images[2100:])
-    saved = runs.find(tmp_path / "run")
+    saved = folders.find(tmp_path / "run")
     again = metrics.evaluate(checkpoints.load_model(saved), held, held_labels)
     (row,) = saved.metrics["history"]
     assert row["val_accuracy"] == again.accuracy

@@ -23,7 +23,7 @@ from conftest import (
     write_idx_folder,
 )
 
-from lowlevel_mnist import runs
+from lowlevel_mnist.runs import folders
 
 # 600 steps an epoch, in blocks of 120, with slots and dropout.
 FLAGS = ["--hidden-units", 12, "--dropout", 0.3, "--optimizer", "adam", "--learning-rate", 0.002]
@@ -59,7 +59,7 @@ def resume(folder, *arguments):
 
 def remove_newest(folder):
     """Takes a run back to where it was before its newest checkpoint; returns that one's path."""
-    newest = runs.find_checkpoints(folder)[-1]
+    newest = folders.find_checkpoints(folder)[-1]
     for path in newest.parent.glob(f"{newest.name}.*"):
         path.unlink()
     for name in ("metrics.json", "history.csv"):
@@ -68,7 +68,7 @@ def remove_newest(folder):
 
 
 def damage_newest(folder, index=-1):
-    path = runs.find_checkpoints(folder)[index].with_suffix(".data-00000-of-00001")
+    path = folders.find_checkpoints(folder)[index].with_suffix(".data-00000-of-00001")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -164,7 +164,7 @@ def test_a_run_without_a_checkpoint_begins_anew(copy, undisturbed):
 
 def test_the_last_two_checkpoints_are_kept(undisturbed, copy):
     """Nothing half-written is among them, and a resumed run tidies up what a kill has left."""
-    assert [path.name for path in runs.find_checkpoints(copy)] == [
+    assert [path.name for path in folders.find_checkpoints(copy)] == [
         "checkpoint-1080",
         "checkpoint-1620",
     ]
@@ -203,7 +203,7 @@ def test_a_list_of_checkpoints_that_names_others(copy, undisturbed, tmp_path):
     """TensorFlow's list may come from a stranger: nothing is read or removed where it points."""
     precious = shutil.copytree(undisturbed[1], tmp_path / "precious") / "checkpoints"
     before = files_of(precious)
-    others = [str(path) for path in runs.find_checkpoints(tmp_path / "precious")]
+    others = [str(path) for path in folders.find_checkpoints(tmp_path / "precious")]
     remove_newest(copy)
     (copy / "checkpoints" / "checkpoint").write_text(
         f'model_checkpoint_path: "{others[-1]}"\n'
@@ -359,7 +359,7 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(undisturbed, tmp_path):
     (line,) = done.stderr.splitlines()
     assert "cost became inf at step 1 of epoch 2" in line
     assert "smaller --learning-rate than 3e+35" in line
-    assert [path.name for path in runs.find_checkpoints(tmp_path / "run")] == ["checkpoint-7"]
+    assert [path.name for path in folders.find_checkpoints(tmp_path / "run")] == ["checkpoint-7"]
     assert not (tmp_path / "run" / "metrics.json").exists()
     command = line.partition("python -m lowlevel_mnist.")[2].split()
     assert run(*command, cwd=tmp_path).returncode == 0
@@ -400,7 +400,7 @@ def test_a_run_whose_last_step_diverges_has_no_checkpoint_of_it(tmp_path):
 
 HELD = """
 import os, signal, sys, time
-from lowlevel_mnist import cli, interruption
+from lowlevel_mnist.console import cli, interruption
 def main():
     with interruption.held_back() as request:
         print("held", flush=True)

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from conftest import digit_arrays, environment, pattern_arrays, run, write_idx_folder
 
-from lowlevel_mnist import checkpoints, runs
+from lowlevel_mnist.runs import checkpoints, folders
 
 ROW = re.compile(r" *(\d+)  +(\d+)  +([\d.]+)%  +(\d+)(  wrong)?")
 
@@ -136,7 +136,7 @@ def test_a_network_without_mistakes(tmp_path):
 
 def damage(folder, kind):
     if kind == "not a number":
-        model = checkpoints.load_model(runs.find(folder))
+        model = checkpoints.load_model(folders.find(folder))
         model.biases[0].assign([np.nan] * 10)
         shutil.rmtree(folder / "checkpoints")
         tf.train.Checkpoint(model=model).save(folder / "checkpoints" / "checkpoint")

@@ -22,7 +22,7 @@ from conftest import (
     write_idx_folder,
 )
 
-from lowlevel_mnist import checkpoints, runs
+from lowlevel_mnist.runs import checkpoints, folders
 
 CONTRACT_KEYS = {
     "recipe",
@@ -56,7 +56,7 @@ PICTURES = {
 
 
 def final_weights(folder):
-    return checkpoints.load_model(runs.find(folder)).weights[0].numpy()
+    return checkpoints.load_model(folders.find(folder)).weights[0].numpy()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import datetime
 import pathlib
 import shutil
 
-from lowlevel_mnist import data, files, settings
+from lowlevel_mnist import data
+from lowlevel_mnist.runs import files, settings
 from lowlevel_mnist.errors import DivergedError, Interrupted, LostWorkerError, UserError
 
 RUNS = pathlib.Path("runs")

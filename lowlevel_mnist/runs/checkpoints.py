@@ -11,14 +11,14 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-from lowlevel_mnist import runs
+from lowlevel_mnist.runs import folders
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.training import Progress
 
 KEPT = 2
 # What TensorFlow calls its files, and its list of them, for which there is no number.
-OURS = re.compile(rf"({runs.CHECKPOINT}-\d+)(?:_temp|\.index|\.data-).*|{runs.CHECKPOINT}")
+OURS = re.compile(rf"({folders.CHECKPOINT}-\d+)(?:_temp|\.index|\.data-).*|{folders.CHECKPOINT}")
 # What TensorFlow makes of a checkpoint that is damaged or of another network, an IndexError of a
 # data file that is too short; and what Python makes of a position that we have not written.
 DAMAGE = (
@@ -57,7 +57,7 @@ class Position(tf.train.experimental.PythonState):
                 raise ValueError(f"the position's {field.name} is wrong")
         for epoch, row in enumerate(said["history"], 1):
             measured = [value for value in list(row.values())[1:] if value is not None]
-            if tuple(row) != runs.HISTORY_FIELDS or row["epoch"] != epoch:
+            if tuple(row) != folders.HISTORY_FIELDS or row["epoch"] != epoch:
                 raise ValueError(f"row {epoch} of the history is another's")
             if not all(_is_measured(value, float) for value in measured):
                 raise ValueError(f"row {epoch} of the history is wrong")
@@ -80,15 +80,15 @@ class Keeper:
     """
 
     def __init__(self, folder, model, optimizer, resume):
-        self.folder = folder / runs.CHECKPOINTS
+        self.folder = folder / folders.CHECKPOINTS
         self.model = model
         self.position = Position()
         self.checkpoint = tf.train.Checkpoint(
             model=model, optimizer=optimizer, position=self.position
         )
-        self.damaged = self._restore(runs.find_checkpoints(folder)) if resume else []
+        self.damaged = self._restore(folders.find_checkpoints(folder)) if resume else []
         self.manager = tf.train.CheckpointManager(
-            self.checkpoint, self.folder, KEPT, checkpoint_name=runs.CHECKPOINT
+            self.checkpoint, self.folder, KEPT, checkpoint_name=folders.CHECKPOINT
         )
 
     def save(self, step):
@@ -101,7 +101,7 @@ class Keeper:
             try:
                 self.manager.save(checkpoint_number=step)
             except (tf.errors.OpError, OSError):
-                for path in self.folder.glob(f"{runs.CHECKPOINT}-{step}[._]*"):
+                for path in self.folder.glob(f"{folders.CHECKPOINT}-{step}[._]*"):
                     _remove(path)
                 raise
 
@@ -162,13 +162,13 @@ class Keeper:
 
 
 def load_model(run):
-    """Returns the model of a `runs.Run` with the weights of its newest checkpoint.
+    """Returns the model of a `folders.Run` with the weights of its newest checkpoint.
 
     Raises `UserError` where the checkpoint is missing, damaged or of another network.
     """
-    paths = runs.find_checkpoints(run.folder)
+    paths = folders.find_checkpoints(run.folder)
     if not paths:
-        raise UserError(f"The run {run.folder} has no checkpoint in its folder {runs.CHECKPOINTS}.")
+        raise UserError(f"The run {run.folder} has no checkpoint in its folder {folders.CHECKPOINTS}.")
     try:
         _check_shapes(paths[-1], run.metrics["layer_sizes"])
         model = Network(run.metrics["layer_sizes"], dtype=tf.as_dtype(run.metrics["dtype"]))

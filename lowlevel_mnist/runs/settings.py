@@ -9,7 +9,8 @@ import itertools
 import json
 import math
 
-from lowlevel_mnist import data, files
+from lowlevel_mnist import data
+from lowlevel_mnist.runs import files
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.recipes import EXECUTIONS, OPTIMIZERS, Recipe
 

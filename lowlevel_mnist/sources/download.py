@@ -7,8 +7,9 @@ import sys
 import threading
 import urllib.request
 
-from lowlevel_mnist import formats, startup
+from lowlevel_mnist import startup
 from lowlevel_mnist.errors import UnreachableError
+from lowlevel_mnist.sources import formats
 
 DOWNLOAD_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 # Where Keras keeps a data set in its cache, and its files with their published checksums

@@ -1,6 +1,6 @@
 """What the benchmark measures, each in a process of its own:
 
-    python -m lowlevel_mnist.contenders RECIPE CONTENDER DATASET EPOCHS
+    python -m lowlevel_mnist.benchmarking.contenders RECIPE CONTENDER DATASET EPOCHS
 
 The last line that it prints is a JSON object. `benchmark.py` starts these processes.
 """

@@ -9,8 +9,9 @@ import os
 import pathlib
 import sys
 
-from lowlevel_mnist import files, interruption
+from lowlevel_mnist.console import interruption
 from lowlevel_mnist.errors import DivergedError, Interrupted, UserError
+from lowlevel_mnist.runs import files
 
 EXIT_UNREAD, EXIT_USER_ERROR, EXIT_DIVERGED = 1, 2, 3
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -1,0 +1,1 @@
+"""What `benchmark` measures, and how the figures are shown."""

@@ -1,0 +1,1 @@
+"""How several devices, or several machines, share each batch of a run."""
