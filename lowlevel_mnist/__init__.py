@@ -1,5 +1,49 @@
 """MNIST with nothing hidden: `tf.Variable`, one-hot labels, `tf.GradientTape` and the loop itself.
 
 Read the modules in the order of the walkthrough: `data`, `preprocessing`, `model`, `cost`,
-`optimizers`, `training`, `metrics`, `plots`. Run `python -m lowlevel_mnist.train --help`.
+`optimizers`, `training`, `metrics`, `plots`; `train` tells the whole story.
+Run `python -m lowlevel_mnist.train --help`.
+
+For a script of your own, `from lowlevel_mnist import Network, Trainer` and all else in `__all__`;
+functions are in the modules above: `from lowlevel_mnist import data, metrics, preprocessing`.
 """
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for editors and type checkers
+    from lowlevel_mnist.data import Dataset
+    from lowlevel_mnist.errors import DivergedError, UserError
+    from lowlevel_mnist.metrics import Evaluation
+    from lowlevel_mnist.model import Network
+    from lowlevel_mnist.optimizers import SGD, Adam, Optimizer, RMSprop
+    from lowlevel_mnist.runs.checkpoints import CheckpointManager, TrainingState
+    from lowlevel_mnist.training import Progress, Trainer, train_step
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "CheckpointManager",
+    "Dataset",
+    "DivergedError",
+    "Evaluation",
+    "Network",
+    "Optimizer",
+    "Progress",
+    "RMSprop",
+    "Trainer",
+    "TrainingState",
+    "UserError",
+    "train_step",
+]
+# Where they are; those that need no TensorFlow, which takes seconds to import, come first.
+_MODULES = ("errors", "data", "model", "optimizers", "metrics", "training", "runs.checkpoints")
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name when it is first asked for."""
+    for module in _MODULES if name in __all__ else ():
+        content = vars(importlib.import_module(f"{__name__}.{module}"))
+        if name in content:
+            return content[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

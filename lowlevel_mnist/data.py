@@ -16,44 +16,13 @@ import numpy as np
 from lowlevel_mnist import randomness
 from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.sources import digits
+from lowlevel_mnist.sources.checks import check
 from lowlevel_mnist.sources.download import download
-from lowlevel_mnist.sources.formats import read_folder
+from lowlevel_mnist.sources.formats import Arrays, read_folder
+from lowlevel_mnist.sources.published import TITLES, class_names, identify
 
 ENVIRONMENT_VARIABLE = "LOWLEVEL_MNIST_DATA"
-PARTS = ("training images", "training labels", "test images", "test labels")
-TITLES = {
-    "mnist": "MNIST",
-    "fashion_mnist": "Fashion-MNIST",
-    "digits": "built-in digits",
-    "custom": "custom data",
-}
-FASHION_CLASSES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
-# SHA-256 of the published pixel and label bytes, headers left out, in the order of PARTS.
-PUBLISHED_SUMS = {
-    "mnist": (
-        "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
-        "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
-        "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
-        "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
-    ),
-    "fashion_mnist": (
-        "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
-        "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
-        "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
-        "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
-    ),
-}
+Images = tuple[np.ndarray, np.ndarray]  # `uint8` [n, height, width], and their labels [n]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,42 +47,35 @@ class Dataset:
     fallback_reason: str | None = None
 
     @property
-    def title(self):
+    def title(self) -> str:
         return TITLES[self.name]
 
     @property
-    def classes(self):
+    def classes(self) -> int:
         return int(self.train_labels.max()) + 1
 
     @property
-    def class_names(self):
+    def class_names(self) -> list[str]:
         return class_names(self.name, self.classes)
 
     @property
-    def sha256(self):
+    def sha256(self) -> str:
         """The SHA-256 of all shapes and bytes, in hexadecimal: equal for equal data alone."""
         arrays = (self.train_images, self.train_labels, self.test_images, self.test_labels)
         total = hashlib.sha256(repr([array.shape for array in arrays]).encode())
         for array in arrays:
-            total.update(np.ascontiguousarray(array))
+            total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
     @property
-    def provenance(self):
+    def provenance(self) -> str:
         """What can be said of the data's origin, in a word or two."""
         if self.source == "built-in":
             return "not MNIST"
         return "verified" if self.verified else "not verified"
 
 
-def class_names(name, classes):
-    """Returns a list of strings, one for each class of the data set `name`."""
-    if name == "fashion_mnist" and classes == len(FASHION_CLASSES):
-        return list(FASHION_CLASSES)
-    return [str(label) for label in range(classes)]
-
-
-def load(name, data_dir=None):
+def load(name: str, data_dir: pathlib.Path | str | None = None) -> Dataset:
     """Loads a data set.
 
     name: "mnist", "fashion_mnist" or "digits"; or "auto", for whatever `data_dir` holds, and
@@ -132,39 +94,43 @@ def load(name, data_dir=None):
         except UnreachableError as error:
             return dataclasses.replace(load("digits"), fallback_reason=str(error))
     arrays, where, source = _read(name, data_dir)
-    arrays = _check(arrays, where)
-    name, verified = _identify(arrays, name, where)
+    arrays = check(arrays, where)
+    name, verified = identify(arrays, name, where)
     return Dataset(*arrays, name=name, source=source, verified=verified)
 
 
-def split(images, labels, fraction, seed):
-    """Sets a random part of the training images aside for validation.
+def split(
+    images: np.ndarray, labels: np.ndarray, fraction: float, seed: int
+) -> tuple[Images, Images | None]:
+    """Sets a random fraction of the training images aside for validation.
 
     images: `uint8` [n, height, width]; labels: `uint8` [n].
-    fraction: size of that part, in (0, 1); the rest is rounded down, as Keras does.
+    fraction: in [0, 1); with 0, nothing is set aside. What is left is rounded down, as Keras does.
     seed: whole number; the same one gives the same split.
-    Returns (images, labels) for training and (images, labels) for validation.
+    Returns (images, labels) for training, and (images, labels) for validation or None.
     Raises `UserError` where either would be empty.
     """
+    if fraction == 0:
+        return (images, labels), None
     kept = int(len(labels) * (1 - fraction))
     if not 0 < kept < len(labels):
         raise UserError(
             f"A validation split of {fraction:g} leaves {kept:,} of {len(labels):,} training "
-            "images for training; both parts need at least one."
+            "images for training; both sides need at least one."
         )
     order = randomness.generator(seed, randomness.VALIDATION_SPLIT).permutation(len(labels))
     training, validation = order[:kept], order[kept:]
     return (images[training], labels[training]), (images[validation], labels[validation])
 
 
-def _draw_digits(data_dir):
+def _draw_digits(data_dir) -> Arrays:
     if data_dir is not None:
         raise UserError("The data set digits is built in: it can't be read from --data-dir.")
     (train_images, train_labels), (test_images, test_labels) = digits.load()
     return train_images, train_labels, test_images, test_labels
 
 
-def _read(name, data_dir):
+def _read(name, data_dir) -> tuple[Arrays, str | pathlib.Path, str]:
     """Returns the four arrays, where they are, and the source."""
     if data_dir is not None:
         return read_folder(data_dir), data_dir, "data-dir"
@@ -179,75 +145,3 @@ def _read(name, data_dir):
         if root:
             raise UnreachableError(f"{root} has no folder {name}. {error}") from error
         raise
-
-
-def _check(arrays, where):
-    """Returns the four arrays as images and labels in `uint8`, or raises `UserError`."""
-    for part, array in zip(PARTS, arrays, strict=True):
-        dimensions, kind = (3, "[n, height, width]") if "images" in part else (1, "[n]")
-        if array.ndim != dimensions or array.size == 0:
-            raise UserError(
-                f"The {part} of {where} have the shape {list(array.shape)}; they must be a "
-                f"{kind} array with something in it."
-            )
-    train_images, train_labels, test_images, test_labels = arrays
-    for part, images in (("training images", train_images), ("test images", test_images)):
-        if images.dtype != np.uint8:
-            raise UserError(
-                f"The {part} of {where} are {images.dtype}; they must be uint8, 0 to 255."
-            )
-    for part, images, labels in (
-        ("training", train_images, train_labels),
-        ("test", test_images, test_labels),
-    ):
-        if len(images) != len(labels):
-            raise UserError(
-                f"{where} has {len(images):,} {part} images but {len(labels):,} {part} labels; "
-                "each image needs one label."
-            )
-        if labels.dtype.kind not in "iu":
-            raise UserError(
-                f"The {part} labels of {where} are {labels.dtype}; they must be whole numbers."
-            )
-        if labels.min() < 0 or labels.max() > 255:
-            raise UserError(
-                f"The {part} labels of {where} go from {labels.min()} to {labels.max()}; they "
-                "must lie between 0 and 255."
-            )
-    if train_images.shape[1:] != test_images.shape[1:]:
-        raise UserError(
-            f"The training images of {where} are {_size(train_images)} pixels but the test "
-            f"images {_size(test_images)}; they must have one size."
-        )
-    unknown = sorted(set(test_labels.tolist()) - set(train_labels.tolist()))
-    if unknown:
-        raise UserError(
-            f"The test labels of {where} have classes that the training labels lack: "
-            f"{', '.join(map(str, unknown))}. A network can't learn what it is never shown."
-        )
-    return train_images, train_labels.astype(np.uint8), test_images, test_labels.astype(np.uint8)
-
-
-def _size(images):
-    return f"{images.shape[1]}x{images.shape[2]}"
-
-
-def _identify(arrays, name, where):
-    """Returns the data set's name and whether its bytes are the published ones.
-
-    Raises `UserError` where a data set was asked for by name and some part of it is another.
-    """
-    sums = tuple(hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for array in arrays)
-    if name == "auto":
-        published = {known_sums: known for known, known_sums in PUBLISHED_SUMS.items()}
-        name = published.get(sums, "custom")
-        return name, name != "custom"
-    pairs = zip(PARTS, sums, PUBLISHED_SUMS[name], strict=True)
-    wrong = [part for part, found, published in pairs if found != published]
-    if wrong:
-        raise UserError(
-            f"The {' and '.join(wrong)} of {where} are not the published {TITLES[name]} (their "
-            "SHA-256 differs); get the files again. For data of your own, give --data-dir "
-            "without --dataset."
-        )
-    return name, True

@@ -1,7 +1,9 @@
 """The ways in which a command ends early without being at fault itself."""
 
+import math
 
-class UserError(Exception):
+
+class UserError(ValueError):
     """Something the user can mend; its text says what is wrong, where, and what to do."""
 
 
@@ -17,6 +19,12 @@ class DivergedError(Exception):
     """The cost is no longer a finite number, so going on with the training is pointless."""
 
 
+def check_finite(loss: float, where: str) -> None:
+    """Raises `DivergedError` where a cost is not a finite number; where: "at step 3", say."""
+    if not math.isfinite(loss):
+        raise DivergedError(f"The cost became {loss} {where}: the training diverged.")
+
+
 class Interrupted(BaseException):
     """Ctrl-C, or another signal that asks the process to end.
 
@@ -25,6 +33,6 @@ class Interrupted(BaseException):
     signal: the signal's number.
     """
 
-    def __init__(self, signal, message="Interrupted."):
+    def __init__(self, signal: int, message: str = "Interrupted."):
         super().__init__(message)
         self.signal = signal

@@ -3,7 +3,7 @@
 import pathlib
 
 from lowlevel_mnist import startup
-from lowlevel_mnist.console import cli
+from lowlevel_mnist.console import ending, flags
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 
@@ -11,8 +11,8 @@ CONFUSED_PAIRS = 5
 
 
 def parse():
-    parser = cli.Parser("evaluate", "Tests a run's network on test images, class by class.")
-    cli.add_run_flag(parser)
+    parser = flags.Parser("evaluate", "Tests a run's network on test images, class by class.")
+    flags.add_run_flag(parser)
     parser.add_argument(
         "--data-dir",
         type=pathlib.Path,
@@ -32,6 +32,7 @@ def main():
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import metrics, plots
+    from lowlevel_mnist.console import drawing
     from lowlevel_mnist.runs import checkpoints
 
     test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
@@ -49,13 +50,12 @@ def main():
     print_confused(metrics.most_confused(matrix, CONFUSED_PAIRS), names)
     own = arguments.data_dir is None
     picture = run.folder / f"confusion_matrix{'' if own else f'-{dataset.name}'}.png"
-    title = f"{dataset.title}: {test.accuracy:.2%} of the test images classified correctly"
-    cli.save_picture(picture, plots.confusion_matrix, matrix, names, title)
+    drawing.save_picture(picture, plots.confusion_matrix, matrix, names, dataset.title)
     print(f"\nSaved in {picture}")
 
 
 def write_json(path, run, dataset, test):
-    if path.resolve() == (run.folder / "metrics.json").resolve():
+    if path.resolve() == (run.folder / folders.METRICS).resolve():
         raise UserError(f"The results can't be written to {path}; choose a file of their own.")
     results = {
         "dataset": dataset.name,
@@ -93,4 +93,4 @@ def print_confused(pairs, names):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    ending.run(main)

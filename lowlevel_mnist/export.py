@@ -7,17 +7,17 @@ import shlex
 import shutil
 
 from lowlevel_mnist import startup
-from lowlevel_mnist.console import cli
+from lowlevel_mnist.console import ending, flags
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.runs import folders
-from lowlevel_mnist.runs.settings import FITS
+from lowlevel_mnist.runs import files, folders
+from lowlevel_mnist.runs.settings import fits
 
 
 def parse():
-    parser = cli.Parser(
+    parser = flags.Parser(
         "export", "Saves a run's network, preprocessing included, as a TensorFlow SavedModel."
     )
-    cli.add_run_flag(parser)
+    flags.add_run_flag(parser)
     parser.add_argument(
         "--to",
         type=pathlib.Path,
@@ -56,7 +56,7 @@ def main():
 def image_size(run):
     """Returns height and width of the images that the run's network reads."""
     size = run.metrics.get("image_size", [28, 28])  # older runs do not say it
-    if not FITS["image_size"](size) or math.prod(size) != run.metrics["layer_sizes"][0]:
+    if not fits("image_size", size) or math.prod(size) != run.metrics["layer_sizes"][0]:
         raise UserError(
             f"The run {run.folder} does not say what size its images have: its image_size is "
             "missing or wrong."
@@ -82,7 +82,7 @@ def unfinished_place(folder):
     Beside a folder that is still to be made, inside one that is there: that one stays, for it may
     be a mount, or where the user's shell is.
     """
-    return (folder if folder.is_dir() else folder.parent) / f"unfinished-{folder.name}"
+    return (folder if folder.is_dir() else folder.parent) / f"{files.UNFINISHED}{folder.name}"
 
 
 def serving_module(tf, model, height, width):
@@ -131,4 +131,4 @@ def save(tf, module, folder):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    ending.run(main)

@@ -16,7 +16,7 @@ class Evaluation:
     """What a network makes of images whose labels are known.
 
     loss: mean cost of an image.
-    accuracy: part of the images that are classified correctly, 0..1.
+    accuracy: fraction of the images that are classified correctly, 0..1.
     confusion_matrix: `int64` [classes, classes]; row: true class, column: predicted class.
     probabilities: float [n, classes], the softmax of each image's logits.
     """
@@ -27,12 +27,12 @@ class Evaluation:
     probabilities: np.ndarray
 
     @property
-    def predictions(self):
+    def predictions(self) -> np.ndarray:
         """The most probable class of each image, [n]."""
         return self.probabilities.argmax(axis=1)
 
 
-def count_correct(logits, one_hot):
+def count_correct(logits: tf.Tensor, one_hot: tf.Tensor) -> tf.Tensor:
     """Counts the images whose largest logit is that of their true class.
 
     logits, one_hot: [..., classes]. Returns a scalar `int64` tensor.
@@ -40,12 +40,13 @@ def count_correct(logits, one_hot):
     return tf.math.count_nonzero(tf.argmax(logits, axis=-1) == tf.argmax(one_hot, axis=-1))
 
 
-def evaluate(model, images, labels):
+def evaluate(model: tf.Module, images: np.ndarray, labels: np.ndarray) -> Evaluation:
     """Classifies images and compares with their labels.
 
-    model: a `model.Network`.
+    model: a callable `tf.Module` that maps scaled images [n, pixels] to logits, such as a
+        `model.Network`.
     images: `uint8` array [n, height, width]; labels: `uint8` array [n].
-    Returns an `Evaluation`.
+    Raises `ValueError` where they are not.
     """
     logits = compute_logits(model, images)
     one_hot = preprocessing.one_hot(labels, logits.shape[1], logits.dtype)
@@ -60,24 +61,32 @@ def evaluate(model, images, labels):
     )
 
 
-def predict(model, images):
+def predict(model: tf.Module, images: np.ndarray) -> np.ndarray:
     """Returns the probabilities of each class, a float array [n, classes].
 
-    model: a `model.Network`; images: `uint8` array [n, height, width].
+    model, images: as for `evaluate`.
     """
     return probabilities(compute_logits(model, images)).numpy()
 
 
-def compute_logits(model, images):
-    """Returns the logits of `uint8` images [n, height, width], a tensor [n, classes]."""
+def compute_logits(model: tf.Module, images: np.ndarray) -> tf.Tensor:
+    """Returns the logits of images, a tensor [n, classes].
+
+    model, images: as for `evaluate`.
+    """
+    if images.dtype != np.uint8 or images.ndim != 3 or not len(images):
+        raise ValueError(
+            f"images are {images.dtype} {list(images.shape)}; they must be uint8 "
+            "[n, height, width], 0 to 255: they are scaled here."
+        )
     pixels = preprocessing.flatten(images)
     starts = range(0, len(images), EVALUATION_BATCH)
     batches = (pixels[start : start + EVALUATION_BATCH] for start in starts)
-    dtype = model.weights[0].dtype
+    dtype = model.trainable_variables[0].dtype
     return tf.concat([model(preprocessing.scale(batch, dtype)) for batch in batches], axis=0)
 
 
-def confusion_matrix(labels, predictions, classes):
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
     """Counts how often each true class (row) was taken for each class (column).
 
     labels, predictions: whole numbers [n]. Returns an `int64` array [classes, classes].
@@ -87,14 +96,14 @@ def confusion_matrix(labels, predictions, classes):
     return matrix
 
 
-def per_class(matrix):
+def per_class(matrix: np.ndarray) -> list[dict[str, float]]:
     """Returns a dictionary for each class of a confusion matrix.
 
-    precision: part of the images taken for this class that are of it.
-    recall: part of the images of this class that were taken for it.
+    precision: fraction of the images taken for this class that are of it.
+    recall: fraction of the images of this class that were taken for it.
     f1: the harmonic mean of the two, 2 * precision * recall / (precision + recall).
     support: number of images of this class.
-    A part of nothing counts as 0.
+    A fraction of nothing counts as 0.
     """
     rows = []
     for label, right in enumerate(matrix.diagonal()):
@@ -110,7 +119,7 @@ def per_class(matrix):
     return rows
 
 
-def most_confused(matrix, count):
+def most_confused(matrix: np.ndarray, count: int) -> list[tuple[int, int, int]]:
     """Returns up to `count` tuples (true class, predicted class, times), most frequent first."""
     mistakes = matrix - np.diag(matrix.diagonal())
     order = np.argsort(-mistakes, axis=None, kind="stable")[:count]

@@ -6,33 +6,60 @@ is one kernel a variable, because written out in six or eight operations a step 
 takes three times as long.
 """
 
+from collections.abc import Iterable, Sequence
+
 import tensorflow as tf
 
 
-class SGD(tf.Module):
+class Optimizer(tf.Module):
+    """What all rules have.
+
+    parameters: the `tf.Variable`s w that are updated, at least one, all of one dtype.
+    learning_rate: float above 0.
+    Raises `ValueError` where they are not.
+    """
+
+    def __init__(self, parameters: Iterable[tf.Variable], learning_rate: float):
+        super().__init__()
+        self.parameters = list(parameters)
+        if not all(isinstance(w, tf.Variable) for w in self.parameters):
+            raise ValueError(f"parameters must be tf.Variables; they are {self.parameters!r:.200}.")
+        dtypes = sorted({w.dtype.name for w in self.parameters})
+        if len(dtypes) != 1:
+            given = f"they are {', '.join(dtypes)}" if dtypes else "there are none"
+            raise ValueError(f"parameters must be tf.Variables of one dtype; {given}.")
+        if not learning_rate > 0:
+            raise ValueError(f"learning_rate is {learning_rate!r}; it must be above 0.")
+        self.learning_rate = self.constant(learning_rate)
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """Updates each variable by its gradient, in the order of `parameters`."""
+        raise TypeError(f"{type(self).__name__} has no rule: it must define apply.")
+
+    def constant(self, value: float) -> tf.Tensor:
+        """Returns a number as a tensor of the variables' dtype."""
+        return tf.constant(value, self.parameters[0].dtype)
+
+    def slots(self) -> list[tf.Variable]:
+        """Returns a new variable of zeros beside each of the parameters."""
+        return [tf.Variable(tf.zeros_like(w), trainable=False) for w in self.parameters]
+
+
+class SGD(Optimizer):
     """Gradient descent.
 
         w <- w - learning_rate * g
 
     "Stochastic", because the gradient g is that of one batch and not of all images
     (H. Robbins and S. Monro, "A stochastic approximation method", 1951).
-
-    parameters: sequence of the `tf.Variable`s w, of one dtype.
-    learning_rate: float above 0.
     """
 
-    def __init__(self, parameters, learning_rate):
-        super().__init__()
-        self.parameters = list(parameters)
-        self.learning_rate = _constant(learning_rate, parameters)
-
-    def apply(self, gradients):
-        """Updates each variable by its gradient, in the order of `parameters`."""
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         for w, g in zip(self.parameters, gradients, strict=True):
             tf.raw_ops.ResourceApplyGradientDescent(var=w.handle, alpha=self.learning_rate, delta=g)
 
 
-class RMSprop(tf.Module):
+class RMSprop(Optimizer):
     """Gradient descent with a step size for each weight: small where gradients were large.
 
         v <- rho * v + (1 - rho) * g^2
@@ -41,24 +68,26 @@ class RMSprop(tf.Module):
     T. Tieleman and G. Hinton, "Lecture 6.5 - RMSprop", Coursera, 2012. As in Keras, epsilon
     stands inside the root.
 
-    parameters: sequence of the `tf.Variable`s w, of one dtype.
-    learning_rate, rho, epsilon: floats; rho in [0, 1).
+    rho, epsilon: floats; rho in [0, 1).
     velocities: the slots v, zero at the start.
     """
 
-    def __init__(self, parameters, learning_rate, rho=0.9, epsilon=1e-7):
-        super().__init__()
-        self.parameters = list(parameters)
-        self.velocities = _slots(parameters)
+    def __init__(
+        self,
+        parameters: Iterable[tf.Variable],
+        learning_rate: float,
+        rho: float = 0.9,
+        epsilon: float = 1e-7,
+    ):
+        super().__init__(parameters, learning_rate)
+        self.velocities = self.slots()
         # The kernel writes its steps here, for a momentum that this rule does not have.
-        self.steps = _slots(parameters)
-        self.learning_rate = _constant(learning_rate, parameters)
-        self.rho = _constant(rho, parameters)
-        self.momentum = _constant(0, parameters)
-        self.epsilon = _constant(epsilon, parameters)
+        self.steps = self.slots()
+        self.rho = self.constant(rho)
+        self.momentum = self.constant(0)
+        self.epsilon = self.constant(epsilon)
 
-    def apply(self, gradients):
-        """Updates each variable by its gradient, in the order of `parameters`."""
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         for w, v, step, g in zip(
             self.parameters, self.velocities, self.steps, gradients, strict=True
         ):
@@ -74,7 +103,7 @@ class RMSprop(tf.Module):
             )
 
 
-class Adam(tf.Module):
+class Adam(Optimizer):
     """Running means of the gradient and of its square, both corrected for their start at zero.
 
         t <- t + 1
@@ -86,26 +115,29 @@ class Adam(tf.Module):
     D. Kingma and J. Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1 in the
     faster order at the end of its section 2.
 
-    parameters: sequence of the `tf.Variable`s w, of one dtype.
-    learning_rate, beta_1, beta_2, epsilon: floats; the betas in [0, 1).
+    beta_1, beta_2, epsilon: floats; the betas in [0, 1).
     step: t, an `int64` variable, zero at the start.
     momentums, velocities: the slots m and v, zero at the start.
     """
 
-    def __init__(self, parameters, learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-7):
-        super().__init__()
-        self.parameters = list(parameters)
+    def __init__(
+        self,
+        parameters: Iterable[tf.Variable],
+        learning_rate: float,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+    ):
+        super().__init__(parameters, learning_rate)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.one = tf.constant(1, tf.int64)
-        self.momentums = _slots(parameters)
-        self.velocities = _slots(parameters)
-        self.learning_rate = _constant(learning_rate, parameters)
-        self.beta_1 = _constant(beta_1, parameters)
-        self.beta_2 = _constant(beta_2, parameters)
-        self.epsilon = _constant(epsilon, parameters)
+        self.momentums = self.slots()
+        self.velocities = self.slots()
+        self.beta_1 = self.constant(beta_1)
+        self.beta_2 = self.constant(beta_2)
+        self.epsilon = self.constant(epsilon)
 
-    def apply(self, gradients):
-        """Updates each variable by its gradient, in the order of `parameters`."""
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         # t, and the powers of the betas by their kernels: 23 microseconds a step, not 52.
         tf.raw_ops.AssignAddVariableOp(resource=self.step.handle, value=self.one)
         t = tf.raw_ops.Cast(x=self.step, DstT=self.beta_1.dtype)
@@ -129,11 +161,3 @@ class Adam(tf.Module):
 
 
 OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}
-
-
-def _constant(value, parameters):
-    return tf.constant(value, parameters[0].dtype)
-
-
-def _slots(parameters):
-    return [tf.Variable(tf.zeros_like(w), trainable=False) for w in parameters]

@@ -5,6 +5,9 @@ file (`save`) or into a window.
 """
 
 import math
+import os
+from collections.abc import Callable, Sequence
+from typing import IO, Any
 
 import numpy as np
 from matplotlib.colors import PowerNorm
@@ -23,7 +26,9 @@ BLUE, ORANGE, GREEN = (
 MOST_NUMBERED_CLASSES = 20  # more numbers or names could not be read
 
 
-def save(file, form, draw, *arguments):
+def save(
+    file: str | os.PathLike | IO[bytes], form: str, draw: Callable[..., None], *arguments: Any
+) -> None:
     """Calls `draw` with a new figure and the other arguments, and saves the figure.
 
     file: a path or an open file; form: the format, such as "png".
@@ -33,7 +38,7 @@ def save(file, form, draw, *arguments):
     figure.savefig(file, format=form, dpi=DPI)
 
 
-def show(draw, *arguments):
+def show(draw: Callable[..., None], *arguments: Any) -> bool:
     """Calls `draw` with the figure of a new window and waits until the window is closed.
 
     Returns whether that was possible; without a display it is not.
@@ -48,10 +53,12 @@ def show(draw, *arguments):
     return True
 
 
-def samples(figure, images, labels, class_names, title):
+def samples(
+    figure: Figure, images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], title: str
+) -> None:
     """Draws the first images in greyscale, each with its label.
 
-    images: `uint8` [n, height, width]; labels: whole numbers [n]; class_names: list of strings.
+    images: `uint8` [n, height, width]; labels: whole numbers [n]; title: that of the data set.
     """
     shown = images[:32]
     title = f"The first {len(shown)} training images of {title}"
@@ -60,11 +67,14 @@ def samples(figure, images, labels, class_names, title):
         axis.text(x + width / 2, y + height + 0.05, class_names[label], fontsize=11, ha="center")
 
 
-def curves(figure, history, test_loss, test_accuracy, title):
+def curves(
+    figure: Figure, history: Sequence[dict], test_loss: float, test_accuracy: float, title: str
+) -> None:
     """Draws loss and accuracy over the epochs, and the values on the test images.
 
     history: a dictionary with "epoch", "loss", "accuracy", "val_loss" and "val_accuracy" (None
         without validation) for each epoch.
+    title: that of the data set.
     """
     figure.set_size_inches(9, 3.8)
     epochs = [row["epoch"] for row in history]
@@ -87,42 +97,53 @@ def curves(figure, history, test_loss, test_accuracy, title):
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend()
-    figure.suptitle(title, fontsize=13)
+    figure.suptitle(_result(title, test_accuracy), fontsize=13)
 
 
-def confusion_matrix(figure, matrix, class_names, title):
+def confusion_matrix(
+    figure: Figure, matrix: np.ndarray, class_names: Sequence[str], title: str
+) -> None:
     """Draws how often each class (row) was taken for each class (column).
 
-    matrix: whole numbers [classes, classes]. Colour is the part of the row, the number the count.
+    matrix: whole numbers [classes, classes]. Colour shows the fraction of the row, the number the
+        count.
+    title: that of the data set.
     """
     side = 2.5 + 0.5 * min(len(matrix), MOST_NUMBERED_CLASSES)
     figure.set_size_inches(side + 0.8, side)
     axis = figure.subplots()
-    parts = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    # The root of the part sets the colour, or else the mistakes would all look white.
-    picture = axis.imshow(parts, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
+    fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    # The root of the fraction sets the colour, or else the mistakes would all look white.
+    picture = axis.imshow(fractions, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     if len(matrix) <= MOST_NUMBERED_CLASSES:
         axis.set_xticks(range(len(matrix)), class_names, rotation=_tilt(class_names))
         axis.set_yticks(range(len(matrix)), class_names)
         for (row, column), count in np.ndenumerate(matrix):
-            color = "white" if parts[row, column] > 0.3 else "black"
+            color = "white" if fractions[row, column] > 0.3 else "black"
             axis.text(column, row, count, ha="center", va="center", color=color, fontsize=9)
     axis.set_xlabel("predicted class")
     axis.set_ylabel("true class")
-    axis.set_title(title, fontsize=13)
-    figure.colorbar(picture, ax=axis, label="part of the true class", shrink=0.8)
+    axis.set_title(_result(title, matrix.trace() / matrix.sum()), fontsize=13)
+    figure.colorbar(picture, ax=axis, label="fraction of the true class", shrink=0.8)
 
 
-def weights(figure, weights, image_shape, class_names, title, label="weight"):
-    """Draws each class's weights as an image: which pixels speak for it and which against.
+def weights(
+    figure: Figure,
+    weights: np.ndarray,
+    image_shape: Sequence[int],
+    names: Sequence[str],
+    title: str,
+    label: str = "weight",
+) -> None:
+    """Draws the weights of each class, or hidden unit, as an image.
 
-    weights: float [pixels, classes], or what else there is of each weight, such as its gradient.
-    image_shape: (height, width); label: what the colours mean.
+    weights: float [pixels, classes], or another number for each weight, such as its gradient.
+    image_shape: (height, width); names: of the classes; label: what the colours mean.
     """
-    columns = max(5, math.ceil(math.sqrt(len(class_names))))
-    axes = _grid(figure, len(class_names), columns, panel=(1.7, 1.9))
+    columns = max(5, math.ceil(math.sqrt(len(names))))
+    axes = _grid(figure, len(names), columns, panel=(1.7, 1.9))
     strongest = np.abs(weights).max()
-    for axis, column, name in zip(axes, weights.T, class_names, strict=True):
+    for axis, column, name in zip(axes, weights.T, names, strict=True):
         picture = axis.imshow(
             column.reshape(image_shape), cmap="RdBu_r", vmin=-strongest, vmax=strongest
         )
@@ -131,7 +152,9 @@ def weights(figure, weights, image_shape, class_names, title, label="weight"):
     figure.suptitle(title, fontsize=13)
 
 
-def choose_images(labels, predictions, count, seed, mistakes=False):
+def choose_images(
+    labels: np.ndarray, predictions: np.ndarray, count: int, seed: int, mistakes: bool = False
+) -> np.ndarray:
     """Chooses images at random.
 
     labels, predictions: whole numbers [n].
@@ -145,7 +168,14 @@ def choose_images(labels, predictions, count, seed, mistakes=False):
     return generator.permutation(candidates)[:count]
 
 
-def random_predictions(figure, images, labels, probabilities, class_names, title):
+def random_predictions(
+    figure: Figure,
+    images: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    title: str,
+) -> None:
     """Draws images with what the network said: prediction, probability and true label.
 
     A wrong prediction has a thick frame and a cross, a right one a tick. Below each image are
@@ -156,7 +186,8 @@ def random_predictions(figure, images, labels, probabilities, class_names, title
     """
     columns = max(8, math.ceil(math.sqrt(len(images))))
     title = f"{title}; bars: the probability of each class"
-    axis, boxes = _sheet(figure, images, columns, *_panel_with_bars(class_names), title)
+    panel, below = _panel_with_bars(class_names)
+    axis, boxes = _sheet(figure, images, columns, panel, below, title)
     for box, label, chances in zip(boxes, labels, probabilities, strict=True):
         said = chances.argmax()
         right = said == label
@@ -170,12 +201,20 @@ def random_predictions(figure, images, labels, probabilities, class_names, title
         )
         if not right:
             x, y, width, height = box
-            frame = {"fill": False, "edgecolor": ORANGE, "linewidth": 3}
-            axis.add_patch(Rectangle((x, y), width, height, **frame))
+            axis.add_patch(
+                Rectangle((x, y), width, height, fill=False, edgecolor=ORANGE, linewidth=3)
+            )
         _bars_below(axis, box, chances, class_names)
 
 
-def predictions(figure, images, probabilities, class_names, titles, learnt_on):
+def predictions(
+    figure: Figure,
+    images: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    titles: Sequence[str],
+    learnt_on: str,
+) -> None:
     """Draws images with the probabilities of all classes.
 
     images: `uint8` [n, height, width]; probabilities: float [n, classes]; titles: list of strings;
@@ -185,7 +224,8 @@ def predictions(figure, images, probabilities, class_names, titles, learnt_on):
         f"As understood by a network that learnt on {learnt_on}\n"
         "bars: the probability of each class"
     )
-    axis, boxes = _sheet(figure, images, 6, *_panel_with_bars(class_names), title)
+    panel, below = _panel_with_bars(class_names)
+    axis, boxes = _sheet(figure, images, 6, panel, below, title)
     for box, chances, name in zip(boxes, probabilities, titles, strict=True):
         said = chances.argmax()
         short = name if len(name) <= 16 else f"{name[:7]}...{name[-6:]}"
@@ -194,34 +234,8 @@ def predictions(figure, images, probabilities, class_names, titles, learnt_on):
         _bars_below(axis, box, chances, class_names)
 
 
-def benchmark(figure, panels, reference, ours):
-    """Draws seconds an epoch as bars, a panel for each recipe.
-
-    panels: dictionary of title -> (dictionary of contender -> seconds, seconds of the floor).
-    reference: the contender whose seconds are divided by those of each; ours: names of those that
-    are drawn in the darker colour.
-    """
-    figure.set_size_inches(9, 0.7 + sum(0.5 + 0.3 * len(bars) for bars, _ in panels.values()))
-    heights = [2 + len(bars) for bars, _ in panels.values()]
-    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).flatten()
-    for axis, (title, (seconds, floor)) in zip(axes, panels.items(), strict=True):
-        colors = [BLUE if name in ours else "#9fc5de" for name in seconds]
-        bars = axis.barh(list(seconds), list(seconds.values()), color=colors)
-        labels = [f"{value:.3f} s" for value in seconds.values()]
-        if reference in seconds:
-            labels = [
-                f"{label}, {seconds[reference] / value:.2f}x"
-                for label, value in zip(labels, seconds.values(), strict=True)
-            ]
-        axis.bar_label(bars, labels, padding=4, fontsize=9)
-        axis.axvline(floor, color=ORANGE, linestyle="--", linewidth=1.5)
-        axis.set_xlim(0, 1.2 * max(seconds.values()))
-        axis.set_title(title, fontsize=10, loc="left")
-        axis.invert_yaxis()
-        axis.tick_params(axis="y", length=0)
-        axis.spines[["top", "right", "left"]].set_visible(False)
-    axes[-1].set_xlabel("seconds an epoch; dashed: the matrix products alone")
-    figure.suptitle("Dark: this package. Light: Keras. 2x: twice as fast as fit.", fontsize=11)
+def _result(title, accuracy):
+    return f"{title}: {accuracy:.2%} of the test images classified correctly"
 
 
 def _sheet(figure, images, columns, panel, below, title):

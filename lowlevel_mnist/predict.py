@@ -2,18 +2,21 @@
 
 import pathlib
 
+import numpy as np
+
 from lowlevel_mnist import data, startup
-from lowlevel_mnist.console import cli
+from lowlevel_mnist.console import ending, flags
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import folders
+from lowlevel_mnist.sources import pictures
 
 MOST_PICTURES = 400
 SHADES = " .:-=+*#%@"  # from paper to ink, for the terminal
 
 
 def parse():
-    parser = cli.Parser("predict", "Reads pictures of digits: PNG, JPEG, GIF or BMP of any size.")
-    cli.add_run_flag(parser)
+    parser = flags.Parser("predict", "Reads pictures of digits: PNG, JPEG, GIF or BMP of any size.")
+    flags.add_run_flag(parser)
     parser.add_argument("images", type=pathlib.Path, nargs="+", metavar="IMAGE", help="a picture")
     return parser.parse_args()
 
@@ -28,14 +31,11 @@ def main():
             f"{len(arguments.images)} pictures are more than the {MOST_PICTURES} at a "
             "time that fit on one sheet."
         )
-    import numpy as np
-
-    from lowlevel_mnist.sources import pictures
-
     images = np.stack([pictures.read(path) for path in arguments.images])
     # TensorFlow takes seconds to import: not before the run and the pictures are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import metrics, plots
+    from lowlevel_mnist.console import drawing
     from lowlevel_mnist.runs import checkpoints
 
     probabilities = metrics.predict(checkpoints.load_model(run), images)
@@ -48,7 +48,7 @@ def main():
         print_prediction(file, image, chances, names)
     picture = run.folder / "predictions.png"
     titles = [pathlib.PurePath(file).name for file in files]
-    cli.save_picture(
+    drawing.save_picture(
         picture, plots.predictions, images, probabilities, names, titles, data.TITLES[learnt_on]
     )
     print(f"Saved in {picture}")
@@ -66,4 +66,4 @@ def print_prediction(file, image, chances, names):
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    ending.run(main)

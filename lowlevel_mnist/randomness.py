@@ -13,7 +13,7 @@ VALIDATION_SPLIT = 4
 DROPOUT = 5
 
 
-def generator(seed, purpose, *which):
+def generator(seed: int, purpose: int, *which: int) -> np.random.Generator:
     """Returns the `np.random.Generator` of a key.
 
     seed: whole number of 0 or more, chosen by the user.

@@ -3,7 +3,7 @@
 import dataclasses
 
 # The learning rate that Keras gives each optimizer.
-OPTIMIZERS = {"sgd": 0.01, "rmsprop": 0.001, "adam": 0.001}
+DEFAULT_LEARNING_RATES = {"sgd": 0.01, "rmsprop": 0.001, "adam": 0.001}
 
 # How the operations of a step are executed: each at once; as a compiled graph; by XLA.
 EXECUTIONS = ("eager", "graph", "xla")
@@ -18,8 +18,8 @@ class Recipe:
 
     dataset: a name of `data.load`, or "auto", for MNIST or else the built-in digits.
     hidden_units: units of each hidden layer; none for softmax regression.
-    dropout: part of the hidden outputs that a training step drops.
-    validation_split: part of the training images that is kept for validation.
+    dropout: fraction of the hidden outputs that a training step drops.
+    validation_split: fraction of the training images that is set aside for validation.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Recipe:
 
 
 RECIPES = {
-    name: Recipe(name, *values)
-    for name, *values in [
-        # dataset, hidden units, dropout, optimizer, learning rate, batch, epochs, validation
-        ("softmax", "auto", (), 0.0, "sgd", 0.5, 128, 5, 0.0),
-        ("mlp-512", "auto", (512,), 0.0, "rmsprop", 0.001, 128, 5, 0.0),
-        ("mlp-512-dropout", "auto", (512,), 0.2, "adam", 0.001, 32, 5, 0.0),
-        ("mlp-128-dropout", "auto", (128,), 0.2, "adam", 0.001, 32, 5, 0.0),
-        ("fashion-softmax", "fashion_mnist", (), 0.0, "rmsprop", 0.001, 32, 5, 0.2),
+    recipe.name: recipe
+    for recipe in [
+        # name, dataset, hidden units, dropout, optimizer, learning rate, batch, epochs, validation
+        Recipe("softmax", "auto", (), 0.0, "sgd", 0.5, 128, 5, 0.0),
+        Recipe("mlp-512", "auto", (512,), 0.0, "rmsprop", 0.001, 128, 5, 0.0),
+        Recipe("mlp-512-dropout", "auto", (512,), 0.2, "adam", 0.001, 32, 5, 0.0),
+        Recipe("mlp-128-dropout", "auto", (128,), 0.2, "adam", 0.001, 32, 5, 0.0),
+        Recipe("fashion-softmax", "fashion_mnist", (), 0.0, "rmsprop", 0.001, 32, 5, 0.2),
     ]
 }

@@ -4,25 +4,25 @@ import pathlib
 import secrets
 
 from lowlevel_mnist import startup
-from lowlevel_mnist.console import cli
+from lowlevel_mnist.console import ending, flags
 from lowlevel_mnist.runs import folders
 
 MOST_IMAGES = 400  # more panels make a picture that no screen shows
 
 
 def parse():
-    parser = cli.Parser("show_random", "Shows random test images with what the network says.")
-    cli.add_run_flag(parser)
+    parser = flags.Parser("show_random", "Shows random test images with what the network says.")
+    flags.add_run_flag(parser)
     parser.add_argument(
         "--count",
-        type=cli.whole_number(1, MOST_IMAGES),
+        type=flags.whole_number(1, MOST_IMAGES),
         default=24,
         metavar="N",
         help="how many images (default: %(default)s)",
     )
     parser.add_argument(
         "--seed",
-        type=cli.whole_number(0),
+        type=flags.whole_number(0),
         metavar="N",
         help="same seed, same images (default: others each time)",
     )
@@ -39,28 +39,31 @@ def parse():
 def main():
     arguments = parse()
     if arguments.save:
-        cli.check_picture_name(arguments.save)
+        flags.check_picture_name(arguments.save)
     run = folders.find(arguments.run)
     dataset = folders.load_data(run.metrics)
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import metrics, plots
+    from lowlevel_mnist.console import drawing
     from lowlevel_mnist.runs import checkpoints
 
     model = checkpoints.load_model(run)
     test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
-    shown = plots.choose_images(
-        dataset.test_labels, test.predictions, arguments.count, seed, arguments.mistakes
+    shown, title, content = drawing.random_images(
+        dataset, test, arguments.count, seed, arguments.mistakes
     )
-    kind = "mistakes among the test images" if arguments.mistakes else "random test images"
-    title = f"{len(shown)} {kind} of {dataset.title}"
     print(f"{title}, chosen with --seed {seed}")
     if len(shown) == 0:
         print("The network gets every test image right.")
         return
     print_table(dataset, test, shown)
-    show_picture(arguments.save, run, dataset, test, shown, title)
+    # Without a display, no window opens, and the picture goes into the run's folder.
+    if arguments.save or not plots.show(plots.random_predictions, *content):
+        file = arguments.save or run.folder / "random_predictions.png"
+        drawing.save_picture(file, plots.random_predictions, *content)
+        print(f"Saved in {file}")
 
 
 def print_table(dataset, test, shown):
@@ -75,24 +78,5 @@ def print_table(dataset, test, shown):
         )
 
 
-def show_picture(file, run, dataset, test, shown, title):
-    """Saves the picture in `file`, or opens a window, or without a display saves it in the run."""
-    from lowlevel_mnist import plots
-
-    content = (
-        plots.random_predictions,
-        dataset.test_images[shown],
-        dataset.test_labels[shown],
-        test.probabilities[shown],
-        dataset.class_names,
-        title,
-    )
-    if file is None and plots.show(*content):
-        return
-    file = file or run.folder / "random_predictions.png"
-    cli.save_picture(file, *content)
-    print(f"Saved in {file}")
-
-
 if __name__ == "__main__":
-    cli.run(main)
+    ending.run(main)

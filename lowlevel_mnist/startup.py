@@ -4,11 +4,12 @@ import contextlib
 import os
 import sys
 import tempfile
+from types import ModuleType
 
 from lowlevel_mnist.errors import UserError
 
 
-def import_tensorflow(xla=False, distributed=False):
+def import_tensorflow(xla: bool = False, distributed: bool = False) -> ModuleType:
     """Imports TensorFlow without its start-up lines and returns it.
 
     xla: whether XLA will be used, which has start-up lines of its own.
@@ -40,7 +41,7 @@ def import_tensorflow(xla=False, distributed=False):
     return tensorflow
 
 
-def quietly():
+def quietly() -> contextlib.AbstractContextManager:
     """Returns a context in which TensorFlow does not report what it starts."""
     return _stderr_aside() if _shall_be_quiet() else contextlib.nullcontext()
 
@@ -53,8 +54,8 @@ def _shall_be_quiet():
 def _stderr_aside():
     """File descriptor 2 leads to a file.
 
-    Some lines are written by C++ code that does not heed TF_CPP_MIN_LOG_LEVEL. They come to
-    light again where what is inside fails.
+    Some lines are written by C++ code that does not heed TF_CPP_MIN_LOG_LEVEL. They are shown
+    after all where what is inside fails.
     """
     sys.stderr.flush()
     stderr = os.dup(2)

@@ -212,19 +212,22 @@ def test_an_output_folder_that_is_a_file(tmp_path, small_folder):
     assert (tmp_path / "run").read_text() == "a file"
 
 
-def test_an_empty_output_folder_comes_back_empty(tmp_path, small_folder):
-    """Also as the current folder and through a link, whose own life is not the run's business."""
+def test_an_early_end_keeps_the_folder(tmp_path, small_folder):
+    """As a kill does: the current folder and what a link leads to as well as any other."""
     (tmp_path / "run").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to("run")
     flags = ["--data-dir", small_folder, "--learning-rate", "1e38", "--no-plots"]
     for folder, cwd in [("run", tmp_path), ("link", tmp_path), (".", tmp_path / "run")]:
         done = run("train", *flags, "--output-dir", folder, cwd=cwd)
         assert done.returncode == 3, done.stderr
+        (tmp_path / "run" / "settings.json").unlink()
         assert list((tmp_path / "run").iterdir()) == []
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "link").is_symlink()
     assert run("train", *flags, "--output-dir", "a/b/c", cwd=tmp_path).returncode == 3
-    assert not (tmp_path / "a").exists()
+    assert [path.name for path in (tmp_path / "a" / "b" / "c").iterdir()] == ["settings.json"]
+    again = run("train", *flags, "--output-dir", "a/b/c", cwd=tmp_path)
+    assert_refused(again, "a/b/c is not empty; choose another one, or go on with its run")
 
 
 def test_show_random_without_any_run(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from conftest import PROJECT, environment, run
 from PIL import Image
 
-from lowlevel_mnist import benchmark
+from lowlevel_mnist.benchmarking import results
 
 # Nothing listens there: MNIST can't be had, and the built-in digits are measured.
 UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
@@ -121,9 +121,9 @@ def test_no_room_for_the_json(tmp_path):
 
 
 def test_medians_leave_the_first_epoch_out():
-    result = benchmark.Result("softmax", "xla", [[9, 1, 3], [8, 2, 7]], [20, 21], 60_000, 700, 0.92)
+    result = results.Result("softmax", "xla", [[9, 1, 3], [8, 2, 7]], [20, 21], 60_000, 700, 0.92)
     assert result.seconds == 2.5
-    assert benchmark.ratios([result]) == {}
+    assert results.ratios([result]) == {}
 
 
 def test_the_json_and_the_chart_are_two_files(tmp_path):

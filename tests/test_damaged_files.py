@@ -278,7 +278,7 @@ def test_damaged_npz(tmp_path, large, method, edits):
 def test_npz_that_numpy_did_not_compress(tmp_path, method):
     path = tmp_path / "d.npz"
     path.write_bytes(honest_npz(False, method))
-    with pytest.raises(UserError, match=f"{path}: x_train is compressed .* np.savez_compressed"):
+    with pytest.raises(UserError, match=f"{path} has x_train compressed .* np.savez_compressed"):
         formats.read_npz(path)
 
 

@@ -1,5 +1,6 @@
 """Run folders that are damaged or come from a stranger: the right content or one clear error."""
 
+import dataclasses
 import json
 import random
 import tracemalloc
@@ -14,6 +15,7 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import Adam
 from lowlevel_mnist.runs import checkpoints, folders
+from lowlevel_mnist.training import Progress
 
 tf.get_logger().setLevel("ERROR")  # as commands do: it has a line for each value not restored
 SIZES = (48, 33, 4)
@@ -27,7 +29,11 @@ METRICS = {
         {"epoch": n, "loss": 1 / n, "accuracy": 0.5, "seconds": 0.1} for n in range(1, 100)
     ],
 }
-ROW = {**dict.fromkeys(folders.HISTORY_FIELDS, 0.5), "epoch": 1, "val_loss": None}
+ROW = {
+    **{field.name: 0.5 for field in dataclasses.fields(checkpoints.Epoch)},
+    "epoch": 1,
+    "val_loss": None,
+}
 SETTINGS = settings(
     deadline=None,
     derandomize=True,
@@ -74,14 +80,14 @@ def saved(tmp_path_factory):
     """(run folder, the bytes of its files, weights of its older and of its newer checkpoint)."""
     folder = tmp_path_factory.mktemp("run")
     model, optimizer = make_training()
-    keeper = checkpoints.Keeper(folder, model, optimizer, resume=False)
+    manager = checkpoints.CheckpointManager(folder, model, optimizer, resume=False)
     weights = []
     for epoch in (1, 2):
-        keeper.position.history.append({**ROW, "epoch": epoch})
+        manager.state.history.append({**ROW, "epoch": epoch})
         model.weights[0].assign_add(np.full((48, 33), 0.25, np.float32))
-        keeper.save(5 * epoch)
+        manager.save(5 * epoch)
         weights.append(values(model))
-    return folder, {path: path.read_bytes() for path in keeper.folder.iterdir()}, *weights
+    return folder, {path: path.read_bytes() for path in manager.folder.iterdir()}, *weights
 
 
 def attempt(function, *arguments):
@@ -109,7 +115,7 @@ def test_a_damaged_checkpoint_is_never_taken_for_a_good_one(saved, file, how):
     suffix = {"checkpoint": "checkpoint", "index": "-10.index", "data": "-10.data-00000-of-00001"}
     (path,) = (path for path in files if path.name.endswith(suffix[file]))
     put({**files, path: damage(files[path], *how)})
-    run = folders.Run(folder, METRICS)
+    run = folders.FinishedRun(folder, METRICS)
     model, error = attempt(checkpoints.load_model, run)
     if error:
         assert str(error) == (
@@ -120,14 +126,20 @@ def test_a_damaged_checkpoint_is_never_taken_for_a_good_one(saved, file, how):
     else:
         assert values(model) == newer
     model, optimizer = make_training(seed=1)
-    keeper = checkpoints.Keeper(folder, model, optimizer, resume=True)
-    epochs = len(keeper.position.history)
-    assert (values(model), epochs) == ((older, 1) if keeper.damaged else (newer, 2))
+    manager = checkpoints.CheckpointManager(folder, model, optimizer, resume=True)
+    epochs = len(manager.state.history)
+    assert (values(model), epochs) == ((older, 1) if manager.damaged else (newer, 2))
     put(files)
 
 
+def with_progress(**changes):
+    """A training state in the middle of an epoch, with some fields changed."""
+    progress = {**dataclasses.asdict(Progress(step=1, steps=2, images=8)), **changes}
+    return json.dumps({"history": [], "progress": progress})
+
+
 @pytest.mark.parametrize(
-    "position",
+    "state",
     [
         "",
         "{",
@@ -137,24 +149,26 @@ def test_a_damaged_checkpoint_is_never_taken_for_a_good_one(saved, file, how):
         '{"history": 5, "progress": null}',
         '{"history": [{"epoch": 1}], "progress": null}',
         '{"history": [5], "progress": null}',
-        '{"history": [], "progress": {"step": "1"}}',
-        '{"history": [], "progress": {"steps": 1.5}}',
-        '{"history": [], "progress": {"os": "system"}}',
-        '{"history": [], "progress": {"step": -1}}',
-        '{"history": [], "progress": {"loss_sum": Infinity}}',
+        with_progress(step="1"),
+        with_progress(steps=1.5),
+        with_progress(os="system"),
+        with_progress(step=-1),
+        with_progress(loss_sum=float("inf")),
+        '{"history": [], "progress": {"step": 1}}',
         json.dumps({"history": [{**ROW, "loss": 10**400}], "progress": None}),
         json.dumps({"history": [{**ROW, "loss": float("nan")}], "progress": None}),
         json.dumps({"history": [ROW, ROW], "progress": None}),
+        json.dumps({"history": [{**ROW, "loss": None}], "progress": None}),
     ],
 )
-def test_a_position_that_is_none(tmp_path, position):
+def test_a_state_that_is_none(tmp_path, state):
     """Its bytes are whole, with TensorFlow's checksum, but nothing that we have written."""
     model, optimizer = make_training()
-    keeper = checkpoints.Keeper(tmp_path, model, optimizer, resume=False)
-    keeper.position.serialize = lambda: position
-    keeper.save(1)
+    manager = checkpoints.CheckpointManager(tmp_path, model, optimizer, resume=False)
+    manager.state.serialize = lambda: state
+    manager.save(1)
     with pytest.raises(UserError, match="None of the checkpoints"):
-        checkpoints.Keeper(tmp_path, model, optimizer, resume=True)
+        checkpoints.CheckpointManager(tmp_path, model, optimizer, resume=True)
 
 
 def test_metrics_that_are_no_file(tmp_path):
@@ -167,9 +181,9 @@ def test_metrics_that_are_no_file(tmp_path):
 def test_weights_that_are_no_numbers(tmp_path):
     model, optimizer = make_training()
     model.biases[0].assign([np.nan] * 33)
-    checkpoints.Keeper(tmp_path, model, optimizer, resume=False).save(1)
+    checkpoints.CheckpointManager(tmp_path, model, optimizer, resume=False).save(1)
     with pytest.raises(UserError, match="None of the checkpoints"):
-        checkpoints.Keeper(tmp_path, *make_training(), resume=True)
+        checkpoints.CheckpointManager(tmp_path, *make_training(), resume=True)
 
 
 @given(how=DAMAGES)

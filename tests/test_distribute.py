@@ -372,7 +372,12 @@ def test_a_worker_that_can_not_follow_ends_all(long_folder, flags, expected, tmp
     assert [process.returncode for process in processes] == [2, 2]
     assert expected in other
     assert chief.startswith(f"Worker 1 (127.0.0.1:{ports[1]}) has ended before the training")
-    assert not list((tmp_path / "home-0").glob("runs/*"))
+    (folder,) = (tmp_path / "home-0").glob("runs/*")
+    assert [path.name for path in folder.iterdir()] == ["settings.json"]
+    assert (
+        f"Go on with: python -m lowlevel_mnist.train --resume --output-dir runs/{folder.name}"
+        in chief
+    )
 
 
 def test_other_data_is_refused(folder, long_folder, tmp_path):

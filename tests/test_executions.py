@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from lowlevel_mnist import preprocessing, training
 from lowlevel_mnist.errors import DivergedError, UserError
+from lowlevel_mnist.execution import blocks
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import OPTIMIZERS
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
@@ -43,7 +44,7 @@ def train_epochs(trainer, pixels, one_hot, epochs):
     """Returns the weights, biases and slots after some epochs, and each `Progress`."""
     progress = []
     for epoch in range(1, epochs + 1):
-        progress += trainer.train_epoch(pixels, one_hot, epoch)
+        progress += trainer.train_blocks(pixels, one_hot, epoch)
     return [variable.numpy() for variable in trainer.optimizer.variables], progress
 
 
@@ -59,7 +60,7 @@ def test_an_epoch_in_float64(name, execution):
     recipe = RECIPES[name]
     batch = recipe.batch_size
     samples = 131 * batch + batch // 2
-    assert training.block_shapes(samples, batch, 1) == [
+    assert blocks.block_shapes(samples, batch, 1) == [
         (64, batch),
         (64, batch),
         (3, batch),
@@ -116,7 +117,7 @@ def test_each_shape_of_a_block_is_traced_once(samples, batch_size, traces, execu
     recipe = dataclasses.replace(SMALL, batch_size=batch_size)
     trainer, *data = make_trainer(recipe, pattern_arrays(train=samples)[:2], execution)
     for epoch in (1, 2, 3):
-        list(trainer.train_epoch(*data, epoch))
+        trainer.train_epoch(*data, epoch)
         assert trainer.execute.experimental_get_tracing_count() == traces
 
 
@@ -124,11 +125,11 @@ def test_each_shape_of_a_block_is_traced_once(samples, batch_size, traces, execu
 @settings(deadline=None, derandomize=True, max_examples=500)
 def test_blocks_are_an_epoch_in_at_most_three_shapes(samples, data):
     batch_size = data.draw(st.integers(1, samples))
-    shapes = training.block_shapes(samples, batch_size, 1)
+    shapes = blocks.block_shapes(samples, batch_size, 1)
     assert sum(steps * batch for steps, batch in shapes) == samples
     assert sum(steps for steps, _ in shapes) == -(-samples // batch_size)
     assert len(set(shapes)) <= 3
-    assert all(1 <= steps <= training.MOST_BLOCK_STEPS for steps, _ in shapes)
+    assert all(1 <= steps <= blocks.MOST_BLOCK_STEPS for steps, _ in shapes)
     assert all(batch == batch_size for _, batch in shapes[:-1])
     assert 1 <= shapes[-1][1] <= batch_size
 
@@ -136,11 +137,11 @@ def test_blocks_are_an_epoch_in_at_most_three_shapes(samples, data):
 def test_a_run_does_not_depend_on_how_an_epoch_is_cut_into_blocks(monkeypatch):
     recipe = dataclasses.replace(SMALL, batch_size=10)
     arrays = pattern_arrays(train=1312)[:2]
-    blocks, reported = train_epochs(*make_trainer(recipe, arrays, "eager"), 2)
-    monkeypatch.setattr(training, "block_shapes", lambda *_: [(1, 10)] * 131 + [(1, 2)])
+    usual, reported = train_epochs(*make_trainer(recipe, arrays, "eager"), 2)
+    monkeypatch.setattr(blocks, "block_shapes", lambda *_: [(1, 10)] * 131 + [(1, 2)])
     steps, reported_steps = train_epochs(*make_trainer(recipe, arrays, "eager"), 2)
     assert (len(reported), len(reported_steps)) == (8, 264)
-    assert difference(steps, blocks) == 0
+    assert difference(steps, usual) == 0
     assert reported_steps[-1].accuracy == reported[-1].accuracy
     assert reported_steps[-1].loss == pytest.approx(reported[-1].loss, rel=1e-14)
 
@@ -152,14 +153,14 @@ def test_an_epoch_goes_on_where_it_stood(execution):
     arrays = pattern_arrays(train=1312)[:2]
     trainer, *data = make_trainer(recipe, arrays, execution, tf.float32)
     stands = []
-    for progress in trainer.train_epoch(*data, 2):
+    for progress in trainer.train_blocks(*data, 2):
         stands.append((progress, [variable.numpy() for variable in trainer.optimizer.variables]))
     assert [progress.step for progress, _ in stands] == [64, 128, 131, 132]
     for since, values in stands[:-1]:
         trainer, *data = make_trainer(recipe, arrays, execution, tf.float32, seed=0)
         for variable, value in zip(trainer.optimizer.variables, values, strict=True):
             variable.assign(value)
-        for progress in [since, *trainer.train_epoch(*data, 2, since)]:
+        for progress in [since, *trainer.train_blocks(*data, 2, since)]:
             assert progress.seconds >= since.seconds
         assert dataclasses.replace(progress, seconds=0) == dataclasses.replace(
             stands[-1][0], seconds=0
@@ -175,10 +176,10 @@ def test_an_epoch_goes_on_inside_a_block(monkeypatch):
     expected, _ = train_epochs(*make_trainer(recipe, arrays, "eager"), 1)
     trainer, *data = make_trainer(recipe, arrays, "eager")
     with monkeypatch.context() as context:
-        context.setattr(training, "block_shapes", lambda *_: [(70, 10), (61, 10), (1, 2)])
-        since = next(trainer.train_epoch(*data, 1))
+        context.setattr(blocks, "block_shapes", lambda *_: [(70, 10), (61, 10), (1, 2)])
+        since = next(trainer.train_blocks(*data, 1))
     assert (since.step, since.images) == (70, 700)
-    reported = list(trainer.train_epoch(*data, 1, since))
+    reported = list(trainer.train_blocks(*data, 1, since))
     assert [(p.step, p.images) for p in reported] == [(128, 1280), (131, 1310), (132, 1312)]
     values = [variable.numpy() for variable in trainer.optimizer.variables]
     assert difference(values, expected) == 0
@@ -193,7 +194,7 @@ def test_a_position_outside_of_the_epoch(step, images):
     trainer, *data = make_trainer(recipe, pattern_arrays(train=1312)[:2], "eager")
     since = training.Progress(step=step, steps=132, images=images)
     with pytest.raises(UserError, match=f"Step {step}, to go on after"):
-        next(trainer.train_epoch(*data, 1, since))
+        trainer.train_epoch(*data, 1, since)
 
 
 def test_the_step_at_which_the_cost_is_no_number_is_named():
@@ -204,13 +205,13 @@ def test_the_step_at_which_the_cost_is_no_number_is_named():
     labels = one_hot.numpy()
     labels[order[745]] = np.nan
     with pytest.raises(DivergedError, match="cost became nan at step 75 of epoch 1"):
-        list(trainer.train_epoch(pixels, tf.constant(labels), 1))
+        trainer.train_epoch(pixels, tf.constant(labels), 1)
 
 
 def test_large_networks_have_short_blocks():
-    assert training.block_shapes(1000, 10, 10**6) == [(100, 10)]
-    assert training.block_shapes(1000, 10, 10**8) == [(10, 10)] * 10
-    assert training.block_shapes(1000, 10, 10**10) == [(1, 10)] * 100
+    assert blocks.block_shapes(1000, 10, 10**6) == [(100, 10)]
+    assert blocks.block_shapes(1000, 10, 10**8) == [(10, 10)] * 10
+    assert blocks.block_shapes(1000, 10, 10**10) == [(1, 10)] * 100
 
 
 @pytest.fixture(scope="module", params=EXECUTIONS)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from lowlevel_mnist import cost, optimizers, training
-from lowlevel_mnist.model import Network, draw_kept, dropout_mask, glorot_uniform
+from lowlevel_mnist.model import Network, draw_keep_mask, dropout_mask, glorot_uniform
 
 PIXELS, CLASSES, IMAGES = 30, 5, 17
 
@@ -19,7 +19,7 @@ def batch():
 
 
 def draw_mask(generator, units, rate, images=IMAGES):
-    return dropout_mask(draw_kept(generator, images, units, rate), rate, tf.float64).numpy()
+    return dropout_mask(draw_keep_mask(generator, images, units, rate), rate, tf.float64).numpy()
 
 
 def softmax(logits):
@@ -131,8 +131,8 @@ def test_a_step_with_a_given_mask(batch):
 def test_dropout_drawn_in_pieces_is_dropout_drawn_at_once(units):
     """Although an odd number of units takes no whole number of 64-bit draws."""
     draw = [np.random.default_rng(0) for _ in range(2)]
-    pieces = [draw_kept(draw[0], images, units, 0.3) for images in (1, 4, 7)]
-    whole = draw_kept(draw[1], 12, units, 0.3)
+    pieces = [draw_keep_mask(draw[0], images, units, 0.3) for images in (1, 4, 7)]
+    whole = draw_keep_mask(draw[1], 12, units, 0.3)
     assert (whole.shape, whole.dtype) == ((12, units), bool)
     assert 0 < whole.mean() < 1
     np.testing.assert_array_equal(np.concatenate(pieces), whole)
@@ -142,7 +142,7 @@ def test_dropout_drawn_in_pieces_is_dropout_drawn_at_once(units):
 def test_the_part_that_is_dropped_is_the_rate(rate):
     """Of a million outputs, within five standard deviations; and no unit is dropped more often."""
     images, units = 2001, 511
-    dropped = ~draw_kept(np.random.default_rng(0), images, units, rate)
+    dropped = ~draw_keep_mask(np.random.default_rng(0), images, units, rate)
     deviation = np.sqrt(rate * (1 - rate))
     assert abs(dropped.mean() - rate) <= 5 * deviation / np.sqrt(images * units)
     if 0.2 <= rate <= 0.9:
@@ -152,7 +152,7 @@ def test_the_part_that_is_dropped_is_the_rate(rate):
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 def test_dropout_keeps_the_mean(dtype):
-    mask = dropout_mask(draw_kept(np.random.default_rng(0), 1000, 512, 0.2), 0.2, dtype)
+    mask = dropout_mask(draw_keep_mask(np.random.default_rng(0), 1000, 512, 0.2), 0.2, dtype)
     assert mask.dtype == dtype
     assert np.unique(mask) == pytest.approx([0, 1.25], rel=1e-5)
     assert np.mean(mask) == pytest.approx(1, abs=0.002)

@@ -79,6 +79,11 @@ def files_of(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def is_run_without_checkpoint(folder):
+    """Whether this is a run's folder, but nothing of a network is kept in it."""
+    return folders.is_run(folder) and not folders.find_checkpoints(folder)
+
+
 def assert_refused(done, *words):
     """Exit code 2 and one line on stderr with all the words."""
     assert done.returncode == 2, done.stderr
@@ -253,7 +258,8 @@ def test_what_others_have_put_into_the_folder_stays(copy, undisturbed, tmp_path)
         (tmp_path / "new" / "thesis.txt").write_text("two years of work")
         process.communicate()
     assert process.returncode == 3
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["thesis.txt"]
+    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert names == ["settings.json", "thesis.txt"]
 
 
 @pytest.mark.parametrize(
@@ -375,7 +381,7 @@ def test_a_validation_that_diverges(tmp_path):
     done = run("train", "--data-dir", data, *flags, "--learning-rate", 1.7e38, cwd=tmp_path)
     assert done.returncode == 3
     assert "The cost became inf after epoch 1" in done.stderr
-    assert not (tmp_path / "run").exists()
+    assert is_run_without_checkpoint(tmp_path / "run")
 
 
 def test_a_reader_that_leaves_early_is_told_how_to_go_on(undisturbed, tmp_path):
@@ -395,12 +401,12 @@ def test_a_run_whose_last_step_diverges_has_no_checkpoint_of_it(tmp_path):
     done = run("train", "--data-dir", data, *flags, cwd=tmp_path)
     assert done.returncode == 3
     assert "after epoch 1" in done.stderr
-    assert not (tmp_path / "run").exists()
+    assert is_run_without_checkpoint(tmp_path / "run")
 
 
 HELD = """
 import os, signal, sys, time
-from lowlevel_mnist.console import cli, interruption
+from lowlevel_mnist.console import ending, interruption
 def main():
     with interruption.held_back() as request:
         print("held", flush=True)
@@ -408,7 +414,7 @@ def main():
             time.sleep(0.01)
         time.sleep({seconds})
         print("finished", flush=True)
-cli.run(main)
+ending.run(main)
 """
 
 

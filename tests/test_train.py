@@ -260,7 +260,7 @@ def test_a_run_that_diverges_says_so(small_run, tmp_path):
     assert "diverged" in done.stderr
     assert "epoch 1" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "run").exists()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["settings.json"]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -9,13 +9,16 @@ import contextlib
 import io
 import itertools
 import json
+import pathlib
+import runpy
 import sys
+import tempfile
 import time
 
 import numpy as np
 
 from lowlevel_mnist import data, startup
-from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
+from lowlevel_mnist.recipes import EXECUTIONS, RECIPES, Recipe
 
 # What is handed to Keras's `compile` beyond the usual.
 FIT = {
@@ -30,45 +33,41 @@ TUNED_FIT = ("fit-steps", "fit-steps-xla")
 FLOOR_SECONDS = 0.5
 
 
-def main():
+def main() -> None:
     recipe_name, contender, dataset_name, epochs = sys.argv[1:]
     recipe = RECIPES[recipe_name]
-    tf = startup.import_tensorflow(xla=contender in ("xla", "fit-steps-xla"))
-    dataset = data.load(dataset_name)
-    train = (dataset.train_images, dataset.train_labels)
-    if recipe.validation_split:
-        train, _ = data.split(*train, recipe.validation_split, seed=0)
-    test = (dataset.test_images, dataset.test_labels)
-    if contender == FLOOR:
-        result = {"seconds": time_products(tf, recipe, dataset, len(train[1]))}
+    if contender in EXECUTIONS:
+        result = run_train(contender, recipe_name, dataset_name, epochs)
+    elif contender in FIT:
+        result = measure_fit(contender, recipe, data.load(dataset_name), int(epochs))
     else:
-        measure = measure_fit if contender in FIT else measure_trainer
-        result = measure(contender, recipe, train, test, dataset.classes, int(epochs))
-    print(json.dumps({**result, "samples": len(train[1]), "peak_mib": peak_mib()}))
+        result = {"seconds": time_products(recipe, data.load(dataset_name))}
+    print(json.dumps({**result, "peak_mib": peak_mib()}))
 
 
-def measure_trainer(execution, recipe, train, test, classes, epochs):
-    """Trains with this package; returns the seconds of each epoch and the test accuracy."""
-    from lowlevel_mnist import metrics, preprocessing
-    from lowlevel_mnist.model import Network
-    from lowlevel_mnist.optimizers import OPTIMIZERS
-    from lowlevel_mnist.training import Trainer
+def run_train(execution: str, recipe: str, dataset: str, epochs: str) -> dict:
+    """Runs the command `train` itself; returns the seconds of each epoch and the test accuracy."""
+    with tempfile.TemporaryDirectory() as base:
+        folder = pathlib.Path(base) / "run"
+        flags: dict[str, object] = {
+            "recipe": recipe,
+            "execution": execution,
+            "dataset": dataset,
+            "epochs": epochs,
+        }
+        flags |= {"seed": 0, "output-dir": folder}
+        sys.argv[1:] = [f"--{name}={value}" for name, value in flags.items()] + ["--no-plots"]
+        runpy.run_module("lowlevel_mnist.train", run_name="__main__")
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return {
+        "seconds": [row["seconds"] for row in metrics["history"]],
+        "test_accuracy": metrics["test_accuracy"],
+    }
 
-    images, labels = train
-    pixels = preprocessing.flatten(images)
-    model = Network([pixels.shape[1], *recipe.hidden_units, classes])
-    one_hot = preprocessing.one_hot(labels, classes, model.weights[0].dtype)
-    optimizer = OPTIMIZERS[recipe.optimizer](model.trainable_variables, recipe.learning_rate)
-    trainer = Trainer(model, optimizer, recipe.batch_size, recipe.dropout, execution=execution)
-    seconds = []
-    for epoch in range(1, epochs + 1):
-        *_, last = trainer.train_epoch(pixels, one_hot, epoch)
-        seconds.append(last.seconds)
-    return {"seconds": seconds, "test_accuracy": metrics.evaluate(model, *test).accuracy}
 
-
-def measure_fit(contender, recipe, train, test, classes, epochs):
+def measure_fit(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: int) -> dict:
     """Trains with Keras's `fit`; returns the seconds of each epoch and the test accuracy."""
+    startup.import_tensorflow(xla=contender == "fit-steps-xla")
     import keras
 
     class Clock(keras.callbacks.Callback):
@@ -82,12 +81,13 @@ def measure_fit(contender, recipe, train, test, classes, epochs):
         def on_epoch_end(self, epoch, logs=None):
             self.seconds.append(time.perf_counter() - self.start)
 
+    train = split(recipe, dataset)
     layers = [keras.Input((train[0][0].size,))]
     for units in recipe.hidden_units:
         layers.append(keras.layers.Dense(units, activation="relu"))
         if recipe.dropout:
             layers.append(keras.layers.Dropout(recipe.dropout))
-    model = keras.Sequential([*layers, keras.layers.Dense(classes, activation="softmax")])
+    model = keras.Sequential([*layers, keras.layers.Dense(dataset.classes, activation="softmax")])
     rules = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
     model.compile(
         optimizer=getattr(keras.optimizers, rules[recipe.optimizer])(recipe.learning_rate),
@@ -98,17 +98,17 @@ def measure_fit(contender, recipe, train, test, classes, epochs):
 
     def prepare(images, labels):
         flat = images.reshape(len(images), -1).astype("float32") / 255
-        return flat, keras.utils.to_categorical(labels, classes)
+        return flat, keras.utils.to_categorical(labels, dataset.classes)
 
     clock = Clock()
     # Its progress bar is made, as for everybody, but not shown.
     with contextlib.redirect_stdout(io.StringIO()):
         model.fit(*prepare(*train), batch_size=recipe.batch_size, epochs=epochs, callbacks=[clock])
-        _, accuracy = model.evaluate(*prepare(*test))
+        _, accuracy = model.evaluate(*prepare(dataset.test_images, dataset.test_labels))
     return {"seconds": clock.seconds, "test_accuracy": accuracy}
 
 
-def time_products(tf, recipe, dataset, samples):
+def time_products(recipe: Recipe, dataset: data.Dataset) -> list[float]:
     """Times the matrix products of an epoch's steps, one after the other, and nothing else.
 
     Forwards x W; backwards x^T d for W and, but for the first layer, d W^T for x. Each is done by
@@ -116,6 +116,7 @@ def time_products(tf, recipe, dataset, samples):
 
     Returns seconds, in a list as of one epoch.
     """
+    tf = startup.import_tensorflow()
     generator = np.random.default_rng(0)
     sizes = [dataset.train_images[0].size, *recipe.hidden_units, dataset.classes]
     step = 0.0
@@ -126,7 +127,14 @@ def time_products(tf, recipe, dataset, samples):
         step += fastest(tf, x, d, transpose_a=True)
         if layer > 0:
             step += fastest(tf, d, w, transpose_b=True)
-    return [step * samples / recipe.batch_size]
+    return [step * len(split(recipe, dataset)[1]) / recipe.batch_size]
+
+
+def split(recipe: Recipe, dataset: data.Dataset) -> data.Images:
+    """Returns the images that `train` trains on, and their labels."""
+    images, labels = dataset.train_images, dataset.train_labels
+    training, _ = data.split(images, labels, recipe.validation_split, seed=0)
+    return training
 
 
 def fastest(tf, a, b, transpose_a=False, transpose_b=False):
@@ -141,9 +149,9 @@ def fastest(tf, a, b, transpose_a=False, transpose_b=False):
     )
 
 
-def seconds_of(call):
+def seconds_of(call) -> float:
     """Returns the median seconds of a call, over FLOOR_SECONDS or at least 20 calls."""
-    times = []
+    times: list[float] = []
     start = time.perf_counter()
     while len(times) < 20 or time.perf_counter() - start < FLOOR_SECONDS:
         before = time.perf_counter()
@@ -152,7 +160,7 @@ def seconds_of(call):
     return float(np.median(times))
 
 
-def peak_mib():
+def peak_mib() -> float | None:
     """Returns the largest memory that this process has had, in MiB, or None on Windows."""
     try:
         import resource

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 from lowlevel_mnist.errors import Interrupted
 
@@ -11,12 +12,12 @@ EXIT_BASE = 128  # a process that a signal ends has this exit code plus the sign
 PATIENCE = 1.0  # seconds; `timeout`, for one, sends its signal twice at once
 
 
-def raise_at_once():
+def raise_at_once() -> None:
     """From now on, a signal raises `Interrupted` wherever the program is."""
     _handle(_raise)
 
 
-def ignore():
+def ignore() -> None:
     """From now on, a signal has no effect: the work is done, and the process about to end."""
     _handle(signal.SIG_IGN)
 
@@ -27,9 +28,9 @@ class Request:
     signal: the number of the first signal; None as long as there was none.
     """
 
-    def __init__(self):
-        self.signal = None
-        self._since = None
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._since = 0.0
 
     def remember(self, number, _frame):
         now = time.monotonic()
@@ -41,7 +42,7 @@ class Request:
 
 
 @contextlib.contextmanager
-def held_back():
+def held_back() -> Iterator[Request]:
     """Signals only leave a note in the `Request` that is yielded; at the end they are heeded.
 
     A second one, after a second, ends the process on the spot.

@@ -1,26 +1,32 @@
-"""A run's state on disk, as `tf.train.Checkpoint` writes it: weights, slots and position."""
+"""A run's state on disk, as `tf.train.Checkpoint` writes it: weights, slots and training state."""
 
 import contextlib
 import dataclasses
 import itertools
 import json
 import math
+import pathlib
 import re
 import shutil
+import typing
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from lowlevel_mnist.runs import folders
-from lowlevel_mnist.errors import UserError
+from lowlevel_mnist import metrics
+from lowlevel_mnist.errors import UserError, check_finite
 from lowlevel_mnist.model import Network
+from lowlevel_mnist.optimizers import Optimizer
+from lowlevel_mnist.runs import folders
+from lowlevel_mnist.runs.folders import CHECKPOINT, CHECKPOINTS
 from lowlevel_mnist.training import Progress
 
 KEPT = 2
 # What TensorFlow calls its files, and its list of them, for which there is no number.
-OURS = re.compile(rf"({folders.CHECKPOINT}-\d+)(?:_temp|\.index|\.data-).*|{folders.CHECKPOINT}")
+OURS = re.compile(rf"({CHECKPOINT}-\d+)(?:_temp|\.index|\.data-).*|{CHECKPOINT}")
 # What TensorFlow makes of a checkpoint that is damaged or of another network, an IndexError of a
-# data file that is too short; and what Python makes of a position that we have not written.
+# data file that is too short; and what Python makes of a state that we have not written.
 DAMAGE = (
     tf.errors.OpError,
     IndexError,
@@ -33,65 +39,114 @@ DAMAGE = (
 )
 
 
-class Position(tf.train.experimental.PythonState):
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """A row of the history: a finished epoch, as in `metrics.json` and `history.csv`."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    seconds: float
+
+
+class TrainingState(tf.train.experimental.PythonState):
     """Where a training stands.
 
-    history: a dictionary for each finished epoch, as in `metrics.json`.
+    history: a dictionary for each finished epoch, with the fields of `Epoch`.
     progress: the `training.Progress` of the epoch after these; None at its beginning.
     """
 
-    def __init__(self):
-        self.history = []
+    def __init__(self) -> None:
+        self.history: list[dict] = []
+        self.progress: Progress | None = None
+
+    @property
+    def where(self) -> str:
+        """After which step this is, in words."""
+        epochs = len(self.history)
+        if self.progress:
+            return f"step {self.progress.step} of epoch {epochs + 1}"
+        return f"epoch {epochs}"
+
+    def finish_epoch(self, progress: Progress, validation: metrics.Evaluation | None) -> None:
+        """Adds an epoch, whose last `Progress` this is, to the history."""
+        row = Epoch(
+            epoch=len(self.history) + 1,
+            loss=progress.loss,
+            accuracy=progress.accuracy,
+            val_loss=validation.loss if validation else None,
+            val_accuracy=validation.accuracy if validation else None,
+            seconds=progress.seconds,
+        )
+        self.history.append(dataclasses.asdict(row))
         self.progress = None
 
-    def serialize(self):
+    def serialize(self) -> str:
         progress = self.progress and dataclasses.asdict(self.progress)
         return json.dumps({"history": self.history, "progress": progress}, allow_nan=False)
 
-    def deserialize(self, string_value):
+    def deserialize(self, string_value: str | bytes) -> None:
         """Takes over what `serialize` gave. Raises one of DAMAGE for anything else."""
         said = json.loads(string_value)
-        progress = said["progress"] and Progress(**said["progress"])
-        for field in dataclasses.fields(Progress) if progress else ():
-            if not _is_measured(getattr(progress, field.name), field.type):
-                raise ValueError(f"the position's {field.name} is wrong")
-        for epoch, row in enumerate(said["history"], 1):
-            measured = [value for value in list(row.values())[1:] if value is not None]
-            if tuple(row) != folders.HISTORY_FIELDS or row["epoch"] != epoch:
-                raise ValueError(f"row {epoch} of the history is another's")
-            if not all(_is_measured(value, float) for value in measured):
-                raise ValueError(f"row {epoch} of the history is wrong")
+        progress = said["progress"] and _read_numbers(Progress, said["progress"])
+        rows = [_read_numbers(Epoch, row) for row in said["history"]]
+        if [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
+            raise ValueError("the history is another's")
         self.history, self.progress = said["history"], progress
 
 
-def _is_measured(value, kind):
-    return type(value) is kind and 0 <= value < math.inf
+def _read_numbers(kind, said):
+    """Returns the dataclass of which this dictionary was made, or raises one of DAMAGE."""
+    types = typing.get_type_hints(kind)
+    if list(said) != list(types):
+        raise ValueError(f"this is no {kind.__name__}")
+    for name, value in said.items():
+        if value is None and types[name] == float | None:
+            continue
+        number = float if types[name] == float | None else types[name]
+        if type(value) is not number or not 0 <= value < math.inf:
+            raise ValueError(f"its {name} is wrong")
+    return kind(**said)
 
 
-class Keeper:
+class CheckpointManager:
     """Keeps a training's state in the run's folder, and brings it back.
 
     folder: the run's; model, optimizer: what is trained.
     resume: whether to bring back the newest usable checkpoint; where there is none at all, as after
         a kill in the first epoch, the training begins anew.
+    state: the `TrainingState`, for its owner to set before each `save`.
     damaged: the paths of the checkpoints that were passed over, newest first.
-    position: the `Position` of the training, for its owner to set before each `save`.
     Raises `UserError` where there are checkpoints but none is usable.
     """
 
-    def __init__(self, folder, model, optimizer, resume):
-        self.folder = folder / folders.CHECKPOINTS
+    def __init__(self, folder: pathlib.Path, model: tf.Module, optimizer: Optimizer, resume: bool):
+        self.folder = folder / CHECKPOINTS
         self.model = model
-        self.position = Position()
-        self.checkpoint = tf.train.Checkpoint(
-            model=model, optimizer=optimizer, position=self.position
-        )
+        self.state = TrainingState()
+        # "position": what the files have called it from the first version on.
+        self.checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, position=self.state)
         self.damaged = self._restore(folders.find_checkpoints(folder)) if resume else []
         self.manager = tf.train.CheckpointManager(
-            self.checkpoint, self.folder, KEPT, checkpoint_name=folders.CHECKPOINT
+            self.checkpoint, self.folder, KEPT, checkpoint_name=CHECKPOINT
         )
 
-    def save(self, step):
+    def check(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Raises `DivergedError` where the network has diverged in the very last step.
+
+        images, labels: some to calculate the cost of, as for `metrics.evaluate`.
+        """
+        where = f"after {self.state.where}"
+        if self.state.progress is None:
+            check_finite(self.state.history[-1]["val_loss"] or 0.0, where)
+        healthy = is_finite(self.model)
+        check_finite(
+            metrics.evaluate(self.model, images, labels).loss if healthy else math.nan, where
+        )
+
+    def save(self, step: int) -> None:
         """Writes a checkpoint, and then removes the oldest of more than KEPT.
 
         step: steps since the beginning of the run, by which it is numbered.
@@ -101,7 +156,7 @@ class Keeper:
             try:
                 self.manager.save(checkpoint_number=step)
             except (tf.errors.OpError, OSError):
-                for path in self.folder.glob(f"{folders.CHECKPOINT}-{step}[._]*"):
+                for path in self.folder.glob(f"{CHECKPOINT}-{step}[._]*"):
                     _remove(path)
                 raise
 
@@ -121,7 +176,7 @@ class Keeper:
         return damaged
 
     @contextlib.contextmanager
-    def _writing(self):
+    def _writing(self) -> Iterator[None]:
         try:
             yield
         except (tf.errors.OpError, OSError) as error:
@@ -131,7 +186,7 @@ class Keeper:
             ) from error
 
     def _read(self, path):
-        """Returns whether the variables and the position now are those of this checkpoint."""
+        """Returns whether the variables and the state now are those of this checkpoint."""
         try:
             status = self.checkpoint.restore(str(path))
             status.assert_existing_objects_matched().expect_partial()  # TensorFlow's own counter
@@ -161,17 +216,17 @@ class Keeper:
             )
 
 
-def load_model(run):
-    """Returns the model of a `folders.Run` with the weights of its newest checkpoint.
+def load_model(run: folders.FinishedRun) -> Network:
+    """Returns the network of a run with the weights of its newest checkpoint.
 
     Raises `UserError` where the checkpoint is missing, damaged or of another network.
     """
     paths = folders.find_checkpoints(run.folder)
     if not paths:
-        raise UserError(f"The run {run.folder} has no checkpoint in its folder {folders.CHECKPOINTS}.")
+        raise UserError(f"The run {run.folder} has no checkpoint in its folder {CHECKPOINTS}.")
     try:
         _check_shapes(paths[-1], run.metrics["layer_sizes"])
-        model = Network(run.metrics["layer_sizes"], dtype=tf.as_dtype(run.metrics["dtype"]))
+        model = Network(run.metrics["layer_sizes"], dtype=run.metrics["dtype"])
         status = tf.train.Checkpoint(model=model).restore(str(paths[-1]))
         status.assert_existing_objects_matched().expect_partial()  # the slots are not needed
         if not is_finite(model):
@@ -188,7 +243,7 @@ def _remove(path):
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def is_finite(model):
+def is_finite(model: tf.Module) -> bool:
     """Returns whether all weights and biases are finite numbers."""
     return all(np.isfinite(variable.numpy()).all() for variable in model.trainable_variables)
 

@@ -1,16 +1,33 @@
 """Files that commands write, whole or not at all, and the lock on a folder."""
 
 import contextlib
+import errno
 import json
 import os
+import pathlib
+from collections.abc import Iterator
 
 from lowlevel_mnist.errors import UserError
 
 UNFINISHED = "unfinished-"  # how the name begins of a file that is being written
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def whole_file(path):
+def naming_a_full_disk() -> Iterator[None]:
+    """Raises `UserError` in place of an `OSError` for want of room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"There is no room for {error.filename or 'the output'} ({error.strerror})."
+        ) from error
+
+
+@contextlib.contextmanager
+def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields the path to write a file to that appears as `path` only when all of it is written.
 
     Raises `UserError` where it can't be written.
@@ -28,7 +45,7 @@ def whole_file(path):
             unfinished.unlink()
 
 
-def write_json(path, content):
+def write_json(path: pathlib.Path, content: object) -> None:
     """Writes JSON, the whole file or nothing. A link of this name is replaced, not followed.
 
     Raises `UserError` where it can't be written.
@@ -37,7 +54,7 @@ def write_json(path, content):
         unfinished.write_text(_as_json(content), encoding="utf-8")
 
 
-def write_json_to(path, content):
+def write_json_to(path: pathlib.Path, content: object) -> None:
     """Writes JSON where the user wants it: behind a link, or to a device or pipe, as well.
 
     Raises `UserError` where it can't be written.
@@ -57,7 +74,7 @@ def _as_json(content):
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def check_room(path, characters):
+def check_room(path: pathlib.Path, characters: int) -> None:
     """Raises `UserError` where a file of so many characters can't be written at `path`.
 
     For work that takes minutes before it has something to write. What is at `path` stays.
@@ -80,7 +97,7 @@ def check_room(path, characters):
 
 
 @contextlib.contextmanager
-def locked(path):
+def locked(path: pathlib.Path) -> Iterator[None]:
     """Holds the lock file `path`, of which the system lets go however the process ends.
 
     Raises `BlockingIOError` where another process holds it, `OSError` where it can't be made.

@@ -5,25 +5,24 @@ import csv
 import dataclasses
 import datetime
 import pathlib
-import shutil
+from collections.abc import Iterator, Mapping
 
 from lowlevel_mnist import data
+from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, settings
-from lowlevel_mnist.errors import DivergedError, Interrupted, LostWorkerError, UserError
 
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
-LOCK = ".lock"
-HISTORY_FIELDS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
+METRICS, HISTORY, LOCK = "metrics.json", "history.csv", ".lock"
 # What other commands need to know of a run.
 KEYS = ("recipe", "dataset", "data_dir", "dtype", "layer_sizes")
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """A run: its folder, and what its `metrics.json` says or will say.
+class FinishedRun:
+    """A run to look at: its folder, and what its `metrics.json` says.
 
-    Of an unfinished run, that is what its `settings.json` says.
+    Of one that is not finished, it is what its `settings.json` says.
     """
 
     folder: pathlib.Path
@@ -31,62 +30,35 @@ class Run:
 
 
 @contextlib.contextmanager
-def new_folder(folder, recipe_name):
-    """Makes a run's folder and locks it, so that nobody else trains in it.
+def new_folder(folder: pathlib.Path | None, recipe_name: str) -> Iterator[pathlib.Path]:
+    """Makes a run's folder, and locks it so that nobody else trains in it.
 
-    Where the run ends before it has a checkpoint, all that was made is taken back, unless that is
-    the loss of a worker: all of them shall be able to go on with --resume.
-
-    folder: `pathlib.Path`, absent or empty; None for a new runs/<UTC time>-<recipe>.
+    folder: absent or empty; None for a new runs/<UTC time>-<recipe>.
     Raises `UserError` where the folder can't be made or is not empty.
     """
     check_path(folder or RUNS)
     try:
         if folder is None:
-            folder, made = _make_default(recipe_name), 1
-        else:
-            made = sum(not parent.exists() for parent in (folder, *folder.parents))
-            folder.mkdir(parents=True, exist_ok=True)
+            folder = _make_default(recipe_name)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"The output folder {folder or RUNS} can't be made: {error.strerror}. Choose another "
             "one with --output-dir."
         ) from error
-    try:
-        with _locked(folder):
-            if any(map(_is_content, folder.iterdir())):
-                hint = " or go on with its run with --resume" if is_run(folder) else ""
-                raise UserError(
-                    f"The output folder {folder} is not empty; choose another one{hint}."
-                )
-            try:
-                yield folder
-            except BaseException as error:
-                lost = isinstance(error, LostWorkerError)
-                if not lost and not find_checkpoints(folder):
-                    _take_back(folder)
-                    if isinstance(error, (UserError, DivergedError, Interrupted)):
-                        error.args = (f"{error} Nothing of the run is kept.",)
-                raise
-    except BaseException:
-        with contextlib.suppress(OSError):  # one in which there is something
-            for path in (folder, *folder.parents)[:made]:
-                path.rmdir()
-        raise
+    with _locked(folder):
+        if any(map(_is_content, folder.iterdir())):
+            hint = ", or go on with its run with --resume" if is_run(folder) else ""
+            raise UserError(f"The output folder {folder} is not empty; choose another one{hint}.")
+        yield folder
 
 
 @contextlib.contextmanager
-def old_folder(folder):
+def old_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """Locks the folder of a run that goes on.
 
-    Raises `UserError` where it is none, or another process trains in it.
+    Raises `UserError` where another process trains in it.
     """
-    check_path(folder)
-    if not is_run(folder):
-        raise UserError(
-            f"There is no run to resume in {folder}: it has no {settings.FILE}. Check "
-            "--output-dir, or start a run without --resume."
-        )
     if (folder / CHECKPOINTS).is_symlink():
         raise UserError(
             f"{folder / CHECKPOINTS} is a link, so old checkpoints would be removed where it "
@@ -96,7 +68,17 @@ def old_folder(folder):
         yield folder
 
 
-def is_run(folder):
+def check_run(folder: pathlib.Path) -> None:
+    """Raises `UserError` where a folder has no run to go on with."""
+    check_path(folder)
+    if not is_run(folder):
+        raise UserError(
+            f"There is no run to resume in {folder}: it has no {settings.FILE}. Check "
+            "--output-dir, or start a run without --resume."
+        )
+
+
+def is_run(folder: pathlib.Path) -> bool:
     return (folder / settings.FILE).is_file()
 
 
@@ -123,14 +105,7 @@ def _is_content(path):
     return path.name != LOCK and not path.name.startswith(files.UNFINISHED)
 
 
-def _take_back(folder):
-    """Removes what a run without a checkpoint has written."""
-    (folder / settings.FILE).unlink(missing_ok=True)
-    if (folder / CHECKPOINTS).exists():
-        shutil.rmtree(folder / CHECKPOINTS)
-
-
-def check_path(folder):
+def check_path(folder: pathlib.Path) -> None:
     """Raises `UserError` where TensorFlow could not read or write checkpoints in a folder."""
     name = str(folder)
     try:
@@ -160,7 +135,7 @@ def _make_default(recipe_name):
     return folder
 
 
-def find_checkpoints(folder):
+def find_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
     """Returns the paths of a run's checkpoints, oldest first, as TensorFlow names them.
 
     By the files that there are. TensorFlow's own list of them, a file in the folder, could name
@@ -171,28 +146,28 @@ def find_checkpoints(folder):
         number = index.stem.rpartition("-")[2]
         if number.isdecimal() and index.is_file():
             numbers[index.with_suffix("")] = int(number)
-    return sorted(numbers, key=numbers.get)
+    return sorted(numbers, key=numbers.__getitem__)
 
 
-def write(run):
+def write_metrics(folder: pathlib.Path, metrics: Mapping) -> None:
     """Writes `history.csv` and then `metrics.json`: the run has finished all its epochs."""
     with (
-        files.whole_file(run.folder / "history.csv") as unfinished,
+        files.whole_file(folder / HISTORY) as unfinished,
         unfinished.open("w", newline="", encoding="utf-8") as file,
     ):
-        writer = csv.DictWriter(file, HISTORY_FIELDS, lineterminator="\n")
+        writer = csv.DictWriter(file, metrics["history"][0], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(run.metrics["history"])
-    files.write_json(run.folder / "metrics.json", run.metrics)
+        writer.writerows(metrics["history"])
+    files.write_json(folder / METRICS, metrics)
 
 
-def find(folder=None):
-    """Returns the `Run` in `folder`, or the newest finished one in RUNS.
+def find(folder: pathlib.Path | None = None) -> FinishedRun:
+    """Returns the run in `folder`, or the newest finished one in RUNS.
 
     Raises `UserError` where there is none.
     """
     if folder is None:
-        candidates = sorted(RUNS.glob("*/metrics.json"), key=lambda path: path.stat().st_mtime)
+        candidates = sorted(RUNS.glob(f"*/{METRICS}"), key=lambda path: path.stat().st_mtime)
         if not candidates:
             raise UserError(
                 f"There is no run in {RUNS.resolve()} yet that is finished; make one with "
@@ -200,24 +175,31 @@ def find(folder=None):
             )
         folder = candidates[-1].parent
     check_path(folder)
-    names = ("metrics.json", settings.FILE)
+    names = (METRICS, settings.FILE)
     path = next((folder / name for name in names if (folder / name).exists()), None)
     if path is None:
         raise UserError(f"{folder} is not the folder of a run: it has no {' and no '.join(names)}.")
-    return Run(folder, settings.read_json(path, KEYS))
+    return FinishedRun(folder, settings.read_json(path, KEYS))
 
 
-def load_data(metrics, data_dir=None):
-    """Returns the `data.Dataset` that a run was trained on, or the one in `data_dir`.
+def data_source(
+    metrics: Mapping, data_dir: pathlib.Path | None = None
+) -> tuple[str, pathlib.Path | str | None]:
+    """Returns what `data.load` is to be given for the data of a run: a name, and a folder or None.
 
-    metrics: what the run's `metrics.json` or `settings.json` says, a dictionary.
+    metrics: what the run's `metrics.json` or `settings.json` says.
+    data_dir: where the data lies now, if not where it did.
+    """
+    custom = data_dir is not None or metrics["dataset"] == "custom"
+    return ("auto" if custom else metrics["dataset"]), data_dir or metrics["data_dir"]
+
+
+def load_data(metrics: Mapping, data_dir: pathlib.Path | None = None) -> data.Dataset:
+    """Returns the data that a run was trained on, or that in `data_dir`.
+
     Raises `UserError` where it can't be had or is of another kind than the network reads.
     """
-    name = metrics["dataset"]
-    if data_dir is not None or name == "custom":
-        dataset = data.load("auto", data_dir or metrics["data_dir"])
-    else:
-        dataset = data.load(name, metrics["data_dir"])
+    dataset = data.load(*data_source(metrics, data_dir))
     height, width = dataset.test_images.shape[1:]
     sizes = metrics["layer_sizes"]
     if (sizes[0], sizes[-1]) != (height * width, dataset.classes):

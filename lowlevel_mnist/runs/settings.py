@@ -4,17 +4,29 @@ A run's folder keeps it as `settings.json` from the start, so that a run can go 
 has ended it. `metrics.json` repeats it beside the results.
 """
 
+import argparse
 import dataclasses
 import itertools
 import json
 import math
+import pathlib
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
 
 from lowlevel_mnist import data
-from lowlevel_mnist.runs import files
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.recipes import EXECUTIONS, OPTIMIZERS, Recipe
+from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES, Recipe
+from lowlevel_mnist.runs import files
 
 FILE = "settings.json"
+# What a new run has where no flag says otherwise. A resumed one has what it had.
+DEFAULTS: dict[str, typing.Any] = {
+    "recipe": "softmax",
+    "execution": "eager",
+    "dtype": "float32",
+    "seed": 0,
+}
 DTYPES = ("float32", "float64")
 MOST_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
 MOST_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
@@ -52,29 +64,55 @@ class Settings:
     dropout: float
 
     @property
-    def parameters(self):
+    def parameters(self) -> int:
         """How many weights and biases the network has."""
         return sum((a + 1) * b for a, b in itertools.pairwise(self.layer_sizes))
 
 
-def decide(recipe, dataset, arguments):
+def choose_recipe(flags: argparse.Namespace) -> Recipe:
+    """Returns the recipe of a new run, with the values of the flags that were given.
+
+    flags: those of `train`, None where they are not given.
+    Raises `UserError` where they contradict each other.
+    """
+    recipe = RECIPES[flags.recipe or DEFAULTS["recipe"]]
+    names = [field.name for field in dataclasses.fields(Recipe) if hasattr(flags, field.name)]
+    given = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
+    # A folder without a name holds what it holds; a name without a folder is looked for.
+    given.setdefault("dataset", "auto" if flags.data_dir else recipe.dataset)
+    if given.get("optimizer", recipe.optimizer) != recipe.optimizer:
+        given.setdefault("learning_rate", DEFAULT_LEARNING_RATES[given["optimizer"]])
+    recipe = dataclasses.replace(recipe, **given)
+    if recipe.dropout and not recipe.hidden_units:
+        raise UserError(
+            f"--dropout {recipe.dropout:g} has nothing to drop: {recipe.name} has no hidden "
+            "layer. Give it one with --hidden-units."
+        )
+    return recipe
+
+
+def decide(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> Settings:
     """Returns the `Settings` of a new run.
 
-    recipe: a `recipes.Recipe`, overridden by the flags; dataset: a `data.Dataset`.
-    arguments: the other flags of `train`.
+    recipe: the one of `choose_recipe`; flags: those of `train`.
+    Raises `UserError` where the network is too large.
     """
     image_size = dataset.train_images.shape[1:]
-    return Settings(
+    execution, dtype, seed = (
+        DEFAULTS[name] if getattr(flags, name) is None else getattr(flags, name)
+        for name in ("execution", "dtype", "seed")
+    )
+    settings = Settings(
         recipe=recipe.name,
         dataset=dataset.name,
         dataset_source=dataset.source,
         dataset_verified=dataset.verified,
-        data_dir=arguments.data_dir and str(arguments.data_dir.resolve()),
+        data_dir=flags.data_dir and str(flags.data_dir.resolve()),
         data_sha256=dataset.sha256,
         image_size=image_size,
-        execution=arguments.execution,
-        dtype=arguments.dtype,
-        seed=arguments.seed,
+        execution=execution,
+        dtype=dtype,
+        seed=seed,
         batch_size=recipe.batch_size,
         epochs=recipe.epochs,
         validation_split=recipe.validation_split,
@@ -83,103 +121,114 @@ def decide(recipe, dataset, arguments):
         layer_sizes=(math.prod(image_size), *recipe.hidden_units, dataset.classes),
         dropout=recipe.dropout,
     )
+    if settings.parameters > MOST_PARAMETERS:
+        raise UserError(
+            f"The network would have {settings.parameters:,} parameters; at most "
+            f"{MOST_PARAMETERS:,} are accepted. Choose fewer --hidden-units."
+        )
+    return settings
 
 
-def agree(settings, arguments, whose, growing):
+def agree(settings: Settings, flags: argparse.Namespace, whose: str, growing: bool) -> Settings:
     """Returns the settings of a run that goes on: its own, with as many epochs as asked for.
 
-    arguments: the flags of `train`, None where they are not given.
+    flags: those of `train`, None where they are not given.
     whose: whose settings these are, in words.
     growing: whether there may be more epochs than the settings say.
     Raises `UserError` where a flag contradicts them.
     """
     values = {**dataclasses.asdict(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
-    flags = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
-    for flag in ("recipe", *flags, "execution", "dtype", "seed"):
-        given, was = getattr(arguments, flag), values[flag]
-        grown = growing and flag == "epochs" and given is not None and given > was
+    names = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
+    for name in ("recipe", *names, "execution", "dtype", "seed"):
+        given, was = getattr(flags, name), values[name]
+        grown = growing and name == "epochs" and given is not None and given > was
         if given not in (None, "auto", was) and not grown:
-            name = flag.replace("_", "-")
-            may = ", which may only grow" if growing and flag == "epochs" else ""
+            flag = name.replace("_", "-")
+            may = ", which may only grow" if growing and name == "epochs" else ""
             raise UserError(
-                f"--{name} {in_words(given)} contradicts {whose}, which has --{name} "
+                f"--{flag} {in_words(given)} contradicts {whose}, which has --{flag} "
                 f"{in_words(was)}{may}. Leave the flag out, or start another run."
             )
-    return dataclasses.replace(settings, epochs=arguments.epochs or settings.epochs)
+    return dataclasses.replace(settings, epochs=flags.epochs or settings.epochs)
 
 
-def in_words(value):
+def in_words(value: object) -> str:
     """Returns a value of a flag as one writes it."""
     return (" ".join(map(str, value)) or "none") if isinstance(value, (tuple, list)) else str(value)
 
 
-def _is_size(value):
-    return type(value) is int and value > 0
-
-
-def _are_sizes(value, fewest, most=math.inf):
-    return isinstance(value, list) and fewest <= len(value) <= most and all(map(_is_size, value))
-
-
-def _is_part(value):
-    return type(value) in (int, float) and 0 <= value < 1
-
-
-# Whether a value that a file gives for a key can be one. A run may come from a stranger.
-FITS = {
-    "recipe": lambda value: isinstance(value, str) and value.isprintable(),
-    "dataset": lambda value: isinstance(value, str) and value in data.TITLES,
-    "dataset_source": lambda value: isinstance(value, str),
-    "dataset_verified": lambda value: isinstance(value, bool),
-    "data_dir": lambda value: value is None or isinstance(value, str),
-    "data_sha256": lambda value: isinstance(value, str),
-    "image_size": lambda value: _are_sizes(value, 2, 2),
-    "execution": lambda value: value in EXECUTIONS,
-    "dtype": lambda value: value in DTYPES,
-    "seed": lambda value: type(value) is int and value >= 0,
-    "batch_size": _is_size,
-    "epochs": _is_size,
-    "validation_split": _is_part,
-    "optimizer": lambda value: isinstance(value, str) and value in OPTIMIZERS,
-    "learning_rate": lambda value: type(value) is float and 0 < value < math.inf,
-    "layer_sizes": lambda value: _are_sizes(value, 2) and max(value[1:-1], default=0) <= MOST_UNITS,
-    "dropout": _is_part,
+# Which values a file may give, beyond their types. A run may come from a stranger.
+RANGES: dict[str, Callable[[typing.Any], bool]] = {
+    "recipe": str.isprintable,
+    "dataset": data.TITLES.__contains__,
+    "image_size": lambda sizes: min(sizes) > 0,
+    "execution": EXECUTIONS.__contains__,
+    "dtype": DTYPES.__contains__,
+    "seed": lambda value: value >= 0,
+    "batch_size": lambda value: value > 0,
+    "epochs": lambda value: value > 0,
+    "validation_split": lambda value: 0 <= value < 1,
+    "optimizer": DEFAULT_LEARNING_RATES.__contains__,
+    "learning_rate": lambda value: 0 < value < math.inf,
+    "layer_sizes": lambda sizes: (
+        len(sizes) > 1 and min(sizes) > 0 and max(sizes[1:-1], default=0) <= MOST_UNITS
+    ),
+    "dropout": lambda value: 0 <= value < 1,
 }
+TYPES = typing.get_type_hints(Settings)
 
 
-def write_settings(folder, settings):
+def fits(key: str, value: object) -> bool:
+    """Whether a value that a file gives for a key of `Settings` can be one."""
+    return _has_type(value, TYPES[key]) and (key not in RANGES or RANGES[key](value))
+
+
+def _has_type(value, kind):
+    """Whether what JSON made of a value was of a type: a tuple is a list in it."""
+    items = typing.get_args(kind)
+    if isinstance(kind, types.UnionType):
+        return any(_has_type(value, item) for item in items)
+    if items:  # tuple[int, int], or tuple[int, ...] for any length
+        right = isinstance(value, list) and (items[-1] is ... or len(value) == len(items))
+        return right and all(_has_type(item, items[0]) for item in value)
+    return type(value) in ((int, float) if kind is float else (kind,))
+
+
+def write_settings(folder: pathlib.Path, settings: Settings) -> None:
     files.write_json(folder / FILE, dataclasses.asdict(settings))
 
 
-def read_settings(folder):
+def read_settings(folder: pathlib.Path) -> Settings:
     """Returns the `Settings` of the run in a folder, or raises `UserError`."""
     return from_json(read_json(folder / FILE, ()), folder / FILE)
 
 
-def from_json(said, where):
+def from_json(said: Mapping, where: str | pathlib.Path) -> Settings:
     """Returns the `Settings` of which `dataclasses.asdict` had made a dictionary, for JSON.
 
     where: where this is from, in words.
     Raises `UserError` where a value is missing or wrong.
     """
-    _check(said, FITS, where)
-    values = {key: said[key] for key in FITS}
-    lists = {key: tuple(values[key]) for key in ("image_size", "layer_sizes")}
-    return Settings(**{**values, **lists})
+    _check(said, TYPES, where)
+    values = {key: said[key] for key in TYPES}
+    sizes = {key: tuple(values[key]) for key in ("image_size", "layer_sizes")}
+    return Settings(**{**values, **sizes})
 
 
-def read_json(path, keys):
+def read_json(path: pathlib.Path, keys: Iterable[str]) -> dict:
     """Returns the content of a `settings.json` or `metrics.json`, a dictionary.
 
-    keys: those of FITS that it must have, with a value that fits.
+    keys: those of `Settings` that it must have, with a value that fits.
     Raises `UserError` for a file that can't be read or is damaged.
     """
     try:
         if not path.is_file() or path.stat().st_size > MOST_BYTES:
             raise UserError(f"{path} is no file of at most {MOST_BYTES:,} bytes.")
-        said = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}.") from error
+    try:
+        said = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: it is not JSON ({error}).") from error
     _check(said, keys, path)
@@ -188,18 +237,10 @@ def read_json(path, keys):
 
 def _check(said, keys, where):
     """Raises `UserError` where one of the keys has no value that fits."""
-    wrong = _find_wrong(said, keys)
+    wrong = "content"
+    if isinstance(said, dict):
+        wrong = next((key for key in keys if key not in said or not fits(key, said[key])), None)
+        if said.get("dataset") == "custom" and not said.get("data_dir"):
+            wrong = wrong or "data_dir"
     if wrong:
         raise UserError(f"{where} is not that of a run: its {wrong} is missing or wrong.")
-
-
-def _find_wrong(said, keys):
-    """Returns the first of the keys without a value that fits, or None."""
-    if not isinstance(said, dict):
-        return "content"
-    for key in keys:
-        if key not in said or not FITS[key](said[key]):
-            return key
-    if said.get("dataset") == "custom" and not said.get("data_dir"):
-        return "data_dir"
-    return None

@@ -17,8 +17,8 @@ five steps:
    a long line of dabs the ink falls off as exp(-r^2 / 2 s^2); solved for r, the ink tells how far
    every pixel is from the middle of the stroke, and that distance makes a crisp pen line of any
    width. Where strokes meet their ink adds up, and the corner fills as it does on paper.
-5. *Pixels.* A pixel is as bright as the part of it that the line covers. The box is then put into
-   the 28 x 28 image so that the centre of mass of the ink lies in the middle, as in MNIST.
+5. *Pixels.* A pixel is as bright as the fraction of it that the line covers. The box is then put
+   into the 28 x 28 image so that the centre of mass of the ink lies in the middle, as in MNIST.
 
 Everything is drawn in blocks of images of one style. A block has its own stream of random numbers,
 so the result depends on the seed alone and not on the number of threads that draw the blocks.
@@ -51,7 +51,7 @@ TREMBLE = 0.05  # sd of a control point's displacement
 BEND = 0.085  # sd of the displacement by one wave of the elastic field
 WAVES = 4  # waves of the elastic field
 WAVE_NUMBER = 2.0  # sd of a wave's number of radians a unit, in x and in y
-OVERSHOOT = 0.25  # sd of the lengthening of a stroke's last stretch, as part of its length
+OVERSHOOT = 0.25  # sd of the lengthening of a stroke's last stretch, as a fraction of its length
 TAPER = 0.12  # sd of the growth of the width with y, and of the height with x
 STRETCH = 0.17  # sd of ln(width / height)
 SLANT = (0.12, 0.22)  # mean and sd of the shift to the right for a unit upwards
@@ -61,8 +61,8 @@ TURN = 0.10  # sd of the rotation, radians
 PEN_WIDTH = 2.35  # median
 PEN_SPREAD = 0.26  # sd of ln(width)
 PEN_LIMITS = (1.1, 6.0)
-PRESSURE = 0.20  # sd of the part by which the width swells and shrinks along the path
-NIB = 0.15  # sd of the part by which the width depends on the direction of the stroke
+PRESSURE = 0.20  # sd of the fraction by which the width swells and shrinks along the path
+NIB = 0.15  # sd of the fraction by which the width depends on the direction of the stroke
 GRAIN = 0.10  # sd of the roughness of the edges
 DAB = 0.7  # sd of a dab's Gaussian
 SPACING = 0.75  # about the distance of two dabs: at 1.07 sd a row of Gaussians is even to 1e-7
@@ -95,7 +95,7 @@ class Style(NamedTuple):
     pen: float
 
 
-def generate(count, seed=0, part="train"):
+def generate(count: int, seed: int = 0, part: str = "train") -> tuple[np.ndarray, np.ndarray]:
     """Draws digits: balanced classes (counts differ by at most one) in random order.
 
     count: number of images, a whole number of 1 or more.
@@ -124,7 +124,7 @@ def generate(count, seed=0, part="train"):
     return images, labels
 
 
-def load(seed=0):
+def load(seed: int = 0) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Draws a data set of MNIST's size.
 
     seed: whole number of 0 or more.
@@ -225,7 +225,7 @@ def _draw(style, count, rng):
     width = width.clip(*PEN_LIMITS)
     dabs, scale = _fit(style.place @ points, width)
     ink = _ink(style, style.step @ points * scale, width, rng)
-    return _centre(_expose(dabs, ink, width, rng))
+    return centre(_expose(dabs, ink, width, rng))
 
 
 def _normal(rng, *shape):
@@ -299,14 +299,19 @@ def _expose(dabs, ink, width, rng):
     return np.uint8(255 * cover.clip(0, 1) + 0.5)
 
 
-def _centre(boxes):
-    """Puts boxes into black images, the centre of mass in the middle: uint8 [count, 28, 28]."""
-    pixels = np.arange(BOX)
+def centre(boxes: np.ndarray) -> np.ndarray:
+    """Puts boxes of ink into black images, the centre of mass in the middle.
+
+    boxes: `uint8` [n, height, width], none of them empty, of at most SIDE pixels a side.
+    Returns `uint8` [n, SIDE, SIDE].
+    """
     images = np.zeros((len(boxes), SIDE, SIDE), np.uint8)
+    height, width = boxes.shape[1:]
     rows, columns = boxes.sum(2, dtype=int), boxes.sum(1, dtype=int)
     mass = rows.sum(1)
-    centres = zip(rows @ pixels / mass, columns @ pixels / mass, strict=True)
-    for image, box, centre in zip(images, boxes, centres, strict=True):
-        top, left = (min(max(round(SIDE / 2 - at), 0), SIDE - BOX) for at in centre)
-        image[top : top + BOX, left : left + BOX] = box
+    centres = zip(rows @ np.arange(height) / mass, columns @ np.arange(width) / mass, strict=True)
+    for image, box, (y, x) in zip(images, boxes, centres, strict=True):
+        top = min(max(round(SIDE / 2 - y), 0), SIDE - height)
+        left = min(max(round(SIDE / 2 - x), 0), SIDE - width)
+        image[top : top + height, left : left + width] = box
     return images

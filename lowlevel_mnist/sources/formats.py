@@ -26,11 +26,12 @@ IDX_FILES = (
 )
 IDX_KINDS = {1: "labels", 3: "images"}
 NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
-PIECE = 1 << 17  # bytes, the most that is read of a file at a time
+PIECE = 1 << 18  # bytes, the most that is read of a file at a time, by NumPy as well
 LONGEST_HEADER = 1000  # characters; that of an array of numbers has about 100
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # in the order of IDX_FILES
 
 
-def read_folder(folder):
+def read_folder(folder: pathlib.Path | str) -> Arrays:
     """Reads the four IDX files, or else the one `.npz`, of a folder.
 
     Returns training images, training labels, test images and test labels.
@@ -46,7 +47,8 @@ def read_folder(folder):
     idx_files = [_find_idx(folder, name) for name in IDX_FILES]
     archives = sorted(folder.glob("*.npz"))
     if all(idx_files):
-        return [read_idx(path, dimensions=3 if "idx3" in path.name else 1) for path in idx_files]
+        a, b, c, d = (read_idx(path, 3 if "idx3" in path.name else 1) for path in idx_files)
+        return a, b, c, d
     if any(idx_files):
         missing = [name for name, path in zip(IDX_FILES, idx_files, strict=True) if path is None]
         raise UserError(f"The data folder {folder} lacks {', '.join(missing)} (or the same .gz).")
@@ -63,7 +65,7 @@ def _find_idx(folder, name):
     return next((path for path in candidates if path.is_file()), None)
 
 
-def read_idx(path, dimensions):
+def read_idx(path: pathlib.Path, dimensions: int) -> np.ndarray:
     """Reads an IDX file of unsigned bytes.
 
     path: `pathlib.Path`; a name that ends in `.gz` is decompressed.
@@ -109,10 +111,9 @@ def read_idx(path, dimensions):
         ) from error
 
 
-def read_npz(path):
+def read_npz(path: pathlib.Path) -> Arrays:
     """Reads `x_train`, `y_train`, `x_test` and `y_test` from an `.npz` archive, in this order.
 
-    path: `pathlib.Path`.
     Returns four arrays as they are stored; whether they are images and labels is not checked.
     Raises `UserError` for a file that can't be read, lacks a key, or holds pickled objects.
     """
@@ -123,8 +124,14 @@ def read_npz(path):
     try:
         with file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd headers, as those that Python 2 wrote
-            with zipfile.ZipFile(file) as archive:
-                return [_read_member(archive, path, key) for key in NPZ_KEYS]
+            archive = np.load(file, allow_pickle=False, max_header_size=LONGEST_HEADER)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it is a single array")
+            with archive:
+                wrong = [why for key in NPZ_KEYS if (why := _refusal(archive.zip, key))]
+                if not wrong:
+                    a, b, c, d = (archive[key] for key in NPZ_KEYS)
+                    return a, b, c, d
     # What zipfile raises for an archive that is damaged or encrypted (an OSError where it looks
     # for a part outside of the file), and NumPy for bytes that make no such array.
     except (
@@ -139,6 +146,7 @@ def read_npz(path):
         # The text may quote the file at any length.
         reason = textwrap.shorten(str(error) or "it ends too early", 120)
         raise UserError(f"{path} is a broken .npz file ({reason}); get the file again.") from error
+    raise UserError(f"{path} {wrong[0]}")
 
 
 class _InPieces(io.BufferedReader):
@@ -151,44 +159,40 @@ class _InPieces(io.BufferedReader):
         return super().read(size)
 
 
-def _read_member(archive, path, key):
+def _refusal(archive, key):
+    """Returns why NumPy shall not read an array of a `zipfile.ZipFile`, or None.
+
+    Raises `ValueError` where it is damaged: before it is read, its header is held against its size,
+    and that against its bytes in the file, which deflate makes at most 1,032 times as many.
+    """
     try:
         member = archive.getinfo(f"{key}.npy")
     except KeyError:
-        raise UserError(
-            f"{path} has no array {key}; an .npz data set needs {', '.join(NPZ_KEYS)}."
-        ) from None
+        return f"has no array {key}; an .npz data set needs {', '.join(NPZ_KEYS)}."
     # bzip2 and lzma would take any memory: they give all that a piece of the file expands to.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise UserError(
-            f"{path}: {key} is compressed in a way that NumPy does not use; save the arrays with "
+        return (
+            f"has {key} compressed in a way that NumPy does not use; save the arrays with "
             "np.savez_compressed."
         )
     with archive.open(member) as file:
-        shape, fortran_order, dtype = _read_header(file, key)
+        if np.lib.format.read_magic(file) != (1, 0):  # later ones are for very long headers
+            raise ValueError(f"{key} is not in version 1.0 of the .npy format")
+        try:
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file, LONGEST_HEADER)
+        except Exception as error:  # from Python's parsers of literals and tokens, NumPy's of types
+            raise ValueError(f"the header of {key} is damaged") from error
         if dtype.hasobject:
-            raise UserError(
-                f"{path}: {key} is a pickled object, which is never loaded because it can run "
-                "code; store it as an array of whole numbers."
+            return (
+                f"has {key} as a pickled object, which is never loaded because it can run code; "
+                "store it as an array of whole numbers."
             )
         if dtype.names:
             raise ValueError(f"{key} is a table of columns, not an array of numbers")
         size = math.prod(shape) * dtype.itemsize
-        body = _read_at_most(file, size + 1)
-    if len(body) != size:
-        raise ValueError(f"{key} does not have the {size:,} bytes that its header declares")
-    return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran_order else "C")
-
-
-def _read_header(file, key):
-    """Returns the shape, whether it is in Fortran's order, and the `dtype` of a `.npy` file."""
-    version = np.lib.format.read_magic(file)
-    if version != (1, 0):  # The later ones are for headers too long for an array of numbers.
-        raise ValueError(f"{key} has version {version} of the .npy format")
-    try:
-        return np.lib.format.read_array_header_1_0(file, LONGEST_HEADER)
-    except Exception as error:  # from Python's parsers of literals and tokens, and NumPy's of types
-        raise ValueError(f"the header of {key} is damaged") from error
+        if file.tell() + size != member.file_size or size > 1032 * member.compress_size:
+            raise ValueError(f"{key} does not have the {size:,} bytes that its header declares")
+    return None
 
 
 def _read_at_most(file, limit):

@@ -5,25 +5,25 @@ kept, and put into 28 x 28 pixels with their centre of mass in the middle (Y. Le
 database"). A network that has learnt from those can only read a picture that looks the same.
 """
 
+import pathlib
 import warnings
 
 import numpy as np
-
-# Pillow comes with Matplotlib, which can't do without it.
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.sources import digits
+from lowlevel_mnist.sources.digits import BOX
 
-SIDE, BOX = 28, 20
 FORMATS = ("PNG", "JPEG", "GIF", "BMP")
 MOST_PIXELS = 60_000_000  # as many as a very good camera makes
 LONGEST_SIDE = 400  # pixels; a larger picture is averaged down, its noise with it
-SPECKS = 0.002  # part of the ink that may lie outside the digit at each side
+SPECKS = 0.002  # fraction of the ink that may lie outside the digit at each side
 LEAST_CONTRAST = 16  # of 255 shades; below it there is nothing but noise
-FAINT = 0.2  # ink below this part of the darkest is paper: faint shadows, noise, JPEG's ripples
+FAINT = 0.2  # ink below this fraction of the darkest is paper: faint shadows, noise, JPEG's ripples
 
 
-def read(path):
+def read(path: pathlib.Path) -> np.ndarray:
     """Reads a picture and returns it in MNIST's form.
 
     path: `pathlib.Path` of a PNG, JPEG, GIF or BMP of any size, in colour or grey, with or
@@ -31,10 +31,10 @@ def read(path):
     Returns a `uint8` array [28, 28].
     Raises `UserError` where there is no such picture, it is too large, or has but one colour.
     """
-    return centre(fit(find_ink(path, decode(path))))
+    return digits.centre(fit(find_ink(path, decode(path)))[None])[0]
 
 
-def decode(path):
+def decode(path: pathlib.Path) -> np.ndarray:
     """Returns the shades of a picture, `float` [height, width], 0 black and 255 white.
 
     For each pixel of the file it takes up to 12 bytes of memory, 6 without transparency.
@@ -97,7 +97,7 @@ def _shades(picture):
     return brightness * opacity + paper * (1 - opacity)
 
 
-def find_ink(path, shades):
+def find_ink(path: pathlib.Path, shades: np.ndarray) -> np.ndarray:
     """Returns how much ink is where, `float` [height, width], 0 for paper to 1.
 
     Paper is the shade in the middle of those along the border; ink is what differs from it in
@@ -115,7 +115,7 @@ def find_ink(path, shades):
     return np.where(ink < FAINT, 0, ink)
 
 
-def fit(ink):
+def fit(ink: np.ndarray) -> np.ndarray:
     """Cuts out the ink and scales it, proportions kept, until its longer side is 20 pixels.
 
     Returns a `uint8` array of at most [20, 20], the darkest ink 255.
@@ -132,19 +132,6 @@ def fit(ink):
 
 def _extent(mass):
     """Returns the slice of a row or column sum that leaves out specks: SPECKS at either end."""
-    part = np.cumsum(mass) / mass.sum()
-    first, last = np.searchsorted(part, [SPECKS, 1 - SPECKS], side="right")
+    fractions = np.cumsum(mass) / mass.sum()
+    first, last = np.searchsorted(fractions, [SPECKS, 1 - SPECKS], side="right")
     return slice(first, min(last, len(mass) - 1) + 1)
-
-
-def centre(digit):
-    """Returns `uint8` [28, 28], black, with the digit's centre of mass in the middle."""
-    image = np.zeros((SIDE, SIDE), np.uint8)
-    starts = []
-    for axis, length in enumerate(digit.shape):
-        mass = digit.sum(axis=1 - axis, dtype=float)
-        middle = (mass @ np.arange(length)) / mass.sum()
-        starts.append(min(max(round(SIDE / 2 - middle), 0), SIDE - length))
-    top, left = starts
-    image[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
-    return image

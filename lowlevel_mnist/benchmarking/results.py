@@ -1,0 +1,133 @@
+"""What was measured: medians, ratios, the table, and all of it for a JSON file."""
+
+import dataclasses
+import importlib.metadata
+import math
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+
+from lowlevel_mnist.benchmarking.contenders import COMPILED, FLOOR, TUNED_FIT
+from lowlevel_mnist.recipes import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What was measured of one contender with one recipe.
+
+    epochs: for each repeat the wall seconds of each epoch.
+    process_seconds: for each repeat the wall time of the whole process, from its start to its end.
+    samples: training images of an epoch.
+    peak_mib: largest memory of a process, in MiB. test_accuracy: median of the repeats.
+    """
+
+    recipe: str
+    contender: str
+    epochs: list[list[float]]
+    process_seconds: list[float]
+    samples: int
+    peak_mib: float | None
+    test_accuracy: float | None
+
+    @property
+    def warm(self) -> list[float]:
+        """Seconds of all epochs after the first of each process, in which things are compiled."""
+        return [seconds for epochs in self.epochs for seconds in warm(epochs)]
+
+    @property
+    def seconds(self) -> float:
+        """Median seconds of an epoch."""
+        return statistics.median(self.warm)
+
+
+def warm(epochs: list[float]) -> list[float]:
+    """Returns the seconds of all epochs after the first; of the products, there is one only."""
+    return epochs[1:] or epochs
+
+
+def summarize(recipe: str, contender: str, samples: int, runs: Sequence[Mapping]) -> Result:
+    """Returns the `Result` of what the processes of a contender have printed."""
+    accuracies = [run["test_accuracy"] for run in runs if "test_accuracy" in run]
+    peaks = [run["peak_mib"] for run in runs if run["peak_mib"] is not None]
+    return Result(
+        recipe=recipe,
+        contender=contender,
+        epochs=[run["seconds"] for run in runs],
+        process_seconds=[run["process_seconds"] for run in runs],
+        samples=samples,
+        peak_mib=max(peaks, default=None),
+        test_accuracy=statistics.median(accuracies) if accuracies else None,
+    )
+
+
+def ratios(results: Sequence[Result]) -> dict[str, float]:
+    """Compares the medians of one recipe. Returns a dictionary of what was measured.
+
+    Keras's time over ours, so more is faster; of the floor, ours over its.
+    """
+    seconds = {result.contender: result.seconds for result in results}
+
+    def best(names):
+        return min((seconds[name] for name in names if name in seconds), default=None)
+
+    fit, tuned, compiled = best(["fit"]), best(TUNED_FIT), best(COMPILED)
+    pairs = {
+        "eager over fit": (fit, best(["eager"])),
+        "best compiled over fit": (fit, compiled),
+        "best compiled over best tuned fit": (tuned, compiled),
+        "best compiled, times the floor": (compiled, best([FLOOR])),
+    }
+    return {name: a / b for name, (a, b) in pairs.items() if a and b}
+
+
+def print_table(recipe: Recipe, dataset: Mapping, results: Sequence[Result]) -> None:
+    samples = results[0].samples
+    steps = math.ceil(samples / recipe.batch_size)
+    fit = next((result.seconds for result in results if result.contender == "fit"), None)
+    print(
+        f"\n{recipe.name}: {samples:,} images of {dataset['title']}, "
+        f"batches of {recipe.batch_size}, {steps:,} steps an epoch\n"
+        f"{'':14} s/epoch   (lowest-highest)   first   x fit  steps/s  process s   MiB    test"
+    )
+    for result in results:
+        lowest, highest = min(result.warm), max(result.warm)
+        line = f"{result.contender:14} {result.seconds:7.3f}   ({lowest:6.3f} -{highest:7.3f})"
+        if result.contender != FLOOR:
+            first = statistics.median(epochs[0] for epochs in result.epochs)
+            over_fit = f"{fit / result.seconds:.2f}" if fit else "-"
+            peak = f"{result.peak_mib:.0f}" if result.peak_mib else "-"
+            line += (
+                f"  {first:6.3f}  {over_fit:>6}  {steps / result.seconds:7,.0f}  "
+                f"{statistics.median(result.process_seconds):9.2f}  {peak:>4}  "
+                f"{result.test_accuracy:.4f}"
+            )
+        print(line)
+    for name, ratio in ratios(results).items():
+        print(f"{name}: {ratio:.2f}", flush=True)
+
+
+def describe(arguments, datasets: Mapping, results: Sequence[Result]) -> dict:
+    """Returns everything that was measured, for a JSON file."""
+    recipes = {}
+    for name in dict.fromkeys(result.recipe for result in results):
+        measured = [result for result in results if result.recipe == name]
+        recipes[name] = {
+            "dataset": datasets[name]["name"],
+            "samples": measured[0].samples,
+            "ratios": ratios(measured),
+            "contenders": {
+                result.contender: {**dataclasses.asdict(result), "seconds": result.seconds}
+                for result in measured
+            },
+        }
+    return {
+        "python": platform.python_version(),
+        "tensorflow": importlib.metadata.version("tensorflow"),
+        "keras": importlib.metadata.version("keras"),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "epochs": arguments.epochs,
+        "repeats": arguments.repeats,
+        "recipes": recipes,
+    }

@@ -1,0 +1,62 @@
+"""How a command ends: errors and signals become exit codes, and one or two sentences."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+
+from lowlevel_mnist.console import interruption, report
+from lowlevel_mnist.console.flags import EXIT_USER_ERROR
+from lowlevel_mnist.errors import DivergedError, Interrupted, UserError
+from lowlevel_mnist.runs import files
+
+EXIT_UNREAD, EXIT_DIVERGED = 1, 3
+
+
+def run(command: Callable[[], None]) -> None:
+    """Calls a command's main function and ends the process with the exit code of the contract.
+
+    Only what the user can mend is said in a sentence; errors of ours keep their traceback.
+    """
+    interruption.raise_at_once()
+    try:
+        with files.naming_a_full_disk():
+            command()
+            sys.stdout.flush()
+            interruption.ignore()
+    except UserError as error:
+        _end(error, EXIT_USER_ERROR)
+    except DivergedError as error:
+        _end(error, EXIT_DIVERGED)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        _end(None, EXIT_UNREAD)
+    except Interrupted as error:
+        _flush(sys.stdout)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            report.end_progress()
+            print(error, file=sys.stderr, flush=True)
+        # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
+        os._exit(interruption.EXIT_BASE + error.signal)
+
+
+def _end(message, code):
+    """Ends the process, with a message on stderr unless it is None."""
+    _flush(sys.stdout)
+    if message is not None:
+        with contextlib.suppress(OSError):  # it may go to a file on the full disk, too
+            report.end_progress()
+            print(_printable(str(message)), file=sys.stderr)
+    _flush(sys.stderr)
+    raise SystemExit(code)
+
+
+def _printable(text):
+    """Returns the text without what could move a terminal's cursor: it may quote a stranger."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def _flush(stream):
+    try:
+        stream.flush()
+    except OSError:  # what can't be written now can't be at the end of the process either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

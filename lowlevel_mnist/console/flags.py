@@ -1,0 +1,66 @@
+"""The flags of the commands."""
+
+import argparse
+import math
+import pathlib
+from collections.abc import Callable
+
+from lowlevel_mnist.errors import UserError
+
+EXIT_USER_ERROR = 2
+PICTURE_SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, without the usage before it."""
+
+    def __init__(self, command: str, description: str):
+        super().__init__(prog=f"python -m lowlevel_mnist.{command}", description=description)
+
+    def error(self, message):
+        self.exit(EXIT_USER_ERROR, f"{message[:1].upper()}{message[1:]}. See {self.prog} --help.\n")
+
+
+def add_run_flag(parser: Parser) -> None:
+    parser.add_argument(
+        "--run", type=pathlib.Path, metavar="DIR", help="the run's folder (default: the newest)"
+    )
+
+
+def whole_number(minimum: int, maximum: float = math.inf) -> Callable[[str], int]:
+    """Returns an argparse type: a whole number in a range, both ends included."""
+    accepted = f"a whole number of {minimum} or more"
+    accepted += f", at most {maximum}" if maximum < math.inf else ""
+    return _converter(int, accepted, lambda value: minimum <= value <= maximum)
+
+
+def number(accepted: str, accepts: Callable[[float], bool]) -> Callable[[str], float]:
+    """Returns an argparse type: a number for which `accepts` is true.
+
+    accepted: which numbers those are, in words.
+    """
+    return _converter(float, accepted, accepts)
+
+
+def _converter(kind, accepted, accepts):
+    def convert(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not accepts(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {accepted}")
+        return value
+
+    return convert
+
+
+def check_picture_name(file: pathlib.Path) -> None:
+    """Raises `UserError` where no picture can be saved under this name."""
+    if file.suffix.lower() not in PICTURE_SUFFIXES:
+        raise UserError(
+            f"The picture can't be saved as {file}: its name must end in one of "
+            f"{', '.join(PICTURE_SUFFIXES)}."
+        )
+    if not file.parent.is_dir():
+        raise UserError(f"The picture can't be saved as {file}: there is no folder {file.parent}.")

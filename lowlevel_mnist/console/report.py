@@ -1,0 +1,135 @@
+"""What `train` prints: the recipes, the header, the line of progress, the results."""
+
+import dataclasses
+import errno
+import shlex
+import sys
+
+from lowlevel_mnist.recipes import RECIPES, Recipe
+from lowlevel_mnist.runs.settings import in_words
+
+BAR_WIDTH = 20
+_unended = False  # whether the terminal's last line is one of progress
+
+
+def print_recipes() -> None:
+    table = [[field.name.replace("_", " ") for field in dataclasses.fields(Recipe)]]
+    for recipe in RECIPES.values():
+        values = dataclasses.astuple(recipe)
+        table.append(["none" if value == 0 else in_words(value) for value in values])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def print_fallback(dataset) -> None:
+    """Says on stderr why the built-in digits stand in for MNIST, where they do."""
+    if dataset.fallback_reason:
+        print(
+            f"{dataset.fallback_reason} Meanwhile the network learns from the built-in digits.",
+            file=sys.stderr,
+        )
+
+
+def print_header(tf, run, dataset, training, validation, device) -> None:
+    """Says what is about to be trained, and where.
+
+    tf: TensorFlow; run: a `runs.run.Run`; training, validation: images and labels, or None.
+    device: the name of the device that the variables are on.
+    """
+    settings = run.settings
+    counts = [f"{len(training[1]):,} training"]
+    counts += [f"{len(validation[1]):,} validation"] if validation else []
+    sharing = f", batches shared by {run.replicas} replicas" if run.replicas > 1 else ""
+    dropout = f", dropout {settings.dropout:g}" if settings.dropout else ""
+    print(
+        f"TensorFlow {tf.__version__}, "
+        f"eager execution {'on' if tf.executing_eagerly() else 'off'}, "
+        f"steps executed: {settings.execution}, device {device.rpartition('device:')[2]}{sharing}\n"
+        f"Data: {dataset.title}, {dataset.provenance}, "
+        f"{', '.join(counts)} and {len(dataset.test_labels):,} test images of "
+        f"{'x'.join(map(str, settings.image_size))}, {dataset.classes} classes\n"
+        f"Network: {settings.recipe}, {'-'.join(map(str, settings.layer_sizes))}{dropout}, "
+        f"{settings.parameters:,} parameters, {settings.optimizer} with learning rate "
+        f"{settings.learning_rate:g}, batch size {settings.batch_size}, seed {settings.seed}",
+        flush=True,
+    )
+
+
+def print_resumed(state) -> None:
+    """Says where a run goes on; state: its `checkpoints.TrainingState`."""
+    progress = state.progress
+    step = f" and step {progress.step} of {progress.steps}" if progress else ""
+    begun = state.history or progress
+    where = f"after epoch {len(state.history)}{step}" if begun else "at the beginning"
+    print(f"Resumed {where}", flush=True)
+
+
+def show_progress(epoch: int, epochs: int, progress) -> None:
+    """Prints how far an epoch has come, on a terminal only, where the next line replaces it.
+
+    progress: a `training.Progress`.
+    """
+    global _unended
+    if sys.stdout.isatty():
+        print(f"\r{_progress_line(epoch, epochs, progress)}", end="", flush=True)
+        _unended = True
+
+
+def end_progress() -> None:
+    """Leaves the line of progress, so that what is said next has a line of its own."""
+    global _unended
+    if _unended:
+        print(flush=True)
+        _unended = False
+
+
+def print_epoch(epoch: int, epochs: int, progress, validation) -> None:
+    """Prints the line that stays of an epoch, in the style of Keras.
+
+    progress: its last `training.Progress`.
+    validation: a `metrics.Evaluation`, or None.
+    """
+    global _unended
+    line = _progress_line(epoch, epochs, progress)
+    if validation is not None:
+        line += f" - val_loss: {validation.loss:.4f} - val_accuracy: {validation.accuracy:.4f}"
+    try:
+        print(f"\r{line}" if sys.stdout.isatty() else line, flush=True)
+    except OSError as error:
+        if error.errno != errno.EIO:  # the terminal is gone, and a signal says so, too
+            raise
+    _unended = False
+
+
+def _progress_line(epoch, epochs, progress):
+    filled = BAR_WIDTH * progress.step // progress.steps
+    return (
+        f"Epoch {epoch}/{epochs}  {progress.step:>{len(str(progress.steps))}}/{progress.steps} "
+        f"[{'=' * filled:.<{BAR_WIDTH}}] "
+        f"{progress.seconds:.1f}s {1e3 * progress.seconds / progress.step:.2f}ms/step - "
+        f"loss: {progress.loss:.4f} - accuracy: {progress.accuracy:.4f}"
+    )
+
+
+def print_results(run, state, test, dataset) -> None:
+    """Says how good the network is, and what to do next.
+
+    state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
+    """
+    folder = shlex.quote(str(run.folder))
+    if run.settings.validation_split:
+        best = max(state.history, key=lambda row: row["val_accuracy"])
+        print(
+            f"Best epoch: {best['epoch']}, validation accuracy {best['val_accuracy']:.4f}, "
+            f"loss {best['val_loss']:.4f}"
+        )
+    print(
+        f"Test loss {test.loss:.4f}, test accuracy {test.accuracy:.4f} "
+        f"on the {len(dataset.test_labels):,} test images of {dataset.title}\n"
+        f"Saved in {run.folder}\n"
+        "Next, see random test images with what the network says, and what it gets wrong:\n"
+        f"  python -m lowlevel_mnist.show_random --run {folder}\n"
+        f"  python -m lowlevel_mnist.show_random --run {folder} --mistakes"
+    )

@@ -1,0 +1,135 @@
+"""Runs whose batches are shared: the story of `train.py`, told by several devices or processes."""
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+
+from lowlevel_mnist import startup
+from lowlevel_mnist.distribution import cluster
+from lowlevel_mnist.distribution.meeting import Meeting
+from lowlevel_mnist.errors import LostWorkerError, UserError
+from lowlevel_mnist.runs.run import Run
+from lowlevel_mnist.runs.settings import agree, from_json
+
+
+def join(flags: argparse.Namespace) -> Run:
+    """Meets the other workers of the run, if any, and returns this process's part in it.
+
+    flags: those of `train`.
+    Raises `UserError` where somebody does not come.
+    """
+    if flags.distribute == "mirrored":
+        return SharedRun(flags, None)
+    meeting = Meeting(cluster.read_tf_config(os.environ.get(cluster.VARIABLE)))
+    return (SharedRun if meeting.cluster.is_chief else HelpingRun)(flags, meeting)
+
+
+class SharedRun(Run):
+    """A run that shares its batches, as its only worker or as the chief of several.
+
+    meeting: the `Meeting` of the workers; None where this is the only one.
+    team: the `trainer.Replicas`, from `start_tensorflow` on.
+    """
+
+    def __init__(self, flags: argparse.Namespace, meeting: Meeting | None):
+        super().__init__(flags)
+        self.meeting = meeting
+
+    @contextlib.contextmanager
+    def open(self, dataset):
+        with super().open(dataset) as images:
+            if self.meeting:
+                self.meeting.exchange(dataclasses.asdict(self.settings))
+            with self.sharing():
+                yield images
+
+    def decide(self, dataset):
+        settings = super().decide(dataset)
+        if settings.execution == "xla":
+            raise UserError(
+                "XLA can't share batches: it has no exchange between CPUs. Choose --execution "
+                "graph, or go on with a run of XLA without --distribute."
+            )
+        return settings
+
+    @contextlib.contextmanager
+    def sharing(self):
+        """The context in which the batches are shared; all workers leave it together."""
+        with contextlib.ExitStack() as self.scope:
+            yield
+            with contextlib.suppress(LostWorkerError), self.team.naming_the_lost():
+                self.team.wait()  # so that none is missing before the end
+
+    def start_tensorflow(self):
+        tf = startup.import_tensorflow(distributed=self.meeting is not None)
+        from lowlevel_mnist.distribution.trainer import Replicas, connect
+
+        workers = self.meeting.cluster if self.meeting else cluster.ALONE
+        self.team = Replicas(connect(self.meeting), workers)
+        self.replicas = self.team.count
+        self.scope.enter_context(self.team.naming_the_lost())
+        # Until `make_trainer`: the variables have to be made in the strategy's scope.
+        self.making = self.scope.enter_context(contextlib.ExitStack())
+        self.making.enter_context(self.team.strategy.scope())
+        return tf
+
+    def make_trainer(self, model, optimizer):
+        from lowlevel_mnist.distribution.trainer import DistributedTrainer
+
+        self.making.close()
+        return DistributedTrainer(self.team, model, optimizer, *self.trainer_arguments)
+
+    def restore(self, model, optimizer):
+        return self.broadcast_state(super().restore(model, optimizer), optimizer)
+
+    def broadcast_state(self, state, optimizer):
+        """Gives all workers the chief's values of the variables, and its training state."""
+        for variable in optimizer.variables:
+            variable.assign(self.team.broadcast(variable.value())[0])
+        state.deserialize(self.team.broadcast_text(state.serialize()))
+        return state
+
+    def heed(self, number):
+        """Returns the number of a signal where any worker was asked to end, otherwise None."""
+        return (number or signal.SIGTERM) if self.team.any(number is not None) else None
+
+
+class HelpingRun(SharedRun):
+    """The part of a worker that is not the chief: it has a share of each batch, and no folder."""
+
+    reports = False
+
+    def __init__(self, flags: argparse.Namespace, meeting: Meeting):
+        self.flags, self.meeting, self.title = flags, meeting, "the chief's run"
+        workers = meeting.cluster
+        print(
+            f"This is {workers.describe(workers.index)}, one of {len(workers.names)}; the chief, "
+            f"{workers.describe(0)}, keeps the run and reports",
+            flush=True,
+        )
+        settings = from_json(meeting.exchange(None)[0], "What the chief says")
+        agree(settings, flags, self.title, growing=False)
+        chiefs = settings.data_dir
+        if chiefs and settings.dataset != "custom" and not pathlib.Path(chiefs).is_dir():
+            settings = dataclasses.replace(settings, data_dir=None)  # that disk is not here
+        self.before = settings
+
+    @contextlib.contextmanager
+    def open(self, dataset):
+        self.settings = self.decide(dataset)
+        training, _ = self.split(dataset)
+        with pathlib.Path(os.devnull).open("w") as nowhere, self.sharing():
+            self.scope.enter_context(contextlib.redirect_stdout(nowhere))  # the chief reports
+            yield training, None
+        print("The training is done, and the chief has saved the run")
+
+    def restore(self, model, optimizer):
+        from lowlevel_mnist.runs.checkpoints import TrainingState
+
+        return self.broadcast_state(TrainingState(), optimizer)
+
+    def save(self, step):
+        """Does nothing: the chief saves."""

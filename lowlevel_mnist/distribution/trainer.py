@@ -1,0 +1,199 @@
+"""Data parallelism: how replicas, on several devices or several machines, share each batch.
+
+Each replica has all variables. Of a batch it takes a share of the images and of the dropout mask;
+its gradients, divided by the size of the whole batch, are added up over all replicas, and then each
+makes the same update. So up to rounding it is the same run, however many replicas there are.
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from lowlevel_mnist import cost, metrics, startup
+from lowlevel_mnist.distribution.cluster import Cluster
+from lowlevel_mnist.distribution.meeting import Meeting
+from lowlevel_mnist.errors import LostWorkerError, UserError
+from lowlevel_mnist.execution import blocks
+from lowlevel_mnist.training import Trainer
+
+# What TensorFlow raises where another worker has ended or is silent.
+LOSS = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
+
+
+def connect(meeting: Meeting | None) -> tf.distribute.Strategy:
+    """Returns the strategy that shares batches among all workers, or among the devices of one.
+
+    It has to come before anything else that TensorFlow does in this process.
+
+    meeting: of all workers, which ends here; None where this process is the only one.
+    Raises `UserError` where the workers do not have the same.
+    """
+    if meeting is None:
+        return tf.distribute.MirroredStrategy()
+    mine = {"TensorFlow": tf.__version__, "GPUs": len(tf.config.list_physical_devices("GPU"))}
+    for index, theirs in enumerate(meeting.exchange(mine)):
+        if theirs != mine:
+            raise UserError(
+                f"{meeting.cluster.names[index]} has {theirs}, but {meeting.cluster.names[0]} "
+                f"{mine}. All workers need the same."
+            )
+    with meeting.connecting(), startup.quietly():
+        return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+class Replicas:
+    """Who shares each batch.
+
+    strategy: a `tf.distribute.MirroredStrategy` or `MultiWorkerMirroredStrategy`.
+    cluster: the `Cluster` of the workers.
+    count: how many replicas there are on all workers; those of this one are first ... end - 1.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, cluster: Cluster):
+        self.strategy = strategy
+        self.cluster = cluster
+        self.count = strategy.num_replicas_in_sync
+        local = self.count // len(cluster.names)
+        self.first, self.end = cluster.index * local, (cluster.index + 1) * local
+
+    def share(self, batch_size: int, replicas: tuple[int, int] | None = None) -> slice:
+        """Returns which images of a batch some replicas train on: those of this worker, or others.
+
+        As even as can be, and none at all for some where the batch is smaller than `count`.
+        """
+        bounds = replicas or (self.first, self.end)
+        return slice(*(number * batch_size // self.count for number in bounds))
+
+    def total(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the sum over all workers of each tensor."""
+        return self._all_reduce(tensors, speaking=self.first)
+
+    def any(self, here: bool) -> bool:
+        """Returns whether this is so at any worker."""
+        return bool(self.total(tf.constant(here, tf.int32))[0])
+
+    def wait(self) -> None:
+        """Waits for all workers to come here."""
+        self.any(False)
+
+    def broadcast(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the chief's tensors; the others give some of the same shapes and dtypes."""
+        return self._all_reduce(tensors, speaking=0)
+
+    def broadcast_text(self, text: str = "") -> str:
+        """Returns the chief's text."""
+        codes = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+        (length,) = self.broadcast(tf.constant(len(codes)))
+        (codes,) = self.broadcast(tf.constant(np.resize(codes, int(length)), tf.int32))
+        return codes.numpy().astype(np.uint8).tobytes().decode()
+
+    @contextlib.contextmanager
+    def naming_the_lost(self) -> Iterator[None]:
+        """Raises `LostWorkerError` in place of TensorFlow's errors."""
+        try:
+            yield
+        except LOSS as error:
+            others = self.cluster.others
+            lost = self.cluster.find_named(error.message) or (others if len(others) == 1 else [])
+            who = self.cluster.describe(lost[0]) if lost else "another worker"
+            text = (
+                f"Lost {who}: it has ended, or can't be reached any more; see what it says there."
+            )
+            if not self.cluster.is_chief:
+                text += (
+                    " To go on, start this worker with the same command, the chief with --resume."
+                )
+            raise LostWorkerError(text) from error
+
+    def of_each(self, output):
+        """Returns the outputs of this worker's replicas, a tuple."""
+        return self.strategy.experimental_local_results(output)
+
+    def _all_reduce(self, tensors, speaking):
+        """Returns the sum of what the replicas with the number `speaking` have of each tensor."""
+
+        def on_one():
+            speaks = replica_number() == speaking
+            mine = [tf.identity(t) if speaks else tf.zeros_like(t) for t in tensors]
+            return [all_reduce(tensor) for tensor in mine]
+
+        return [self.of_each(total)[0] for total in self.strategy.run(on_one)]
+
+
+class DistributedTrainer(Trainer):
+    """A `Trainer` that shares each batch among `Replicas`.
+
+    The variables of model and optimizer have to be made in the scope of the replicas' strategy.
+    The other arguments are those of `Trainer`.
+    """
+
+    def __init__(self, replicas: Replicas, *arguments):
+        *_, execution = arguments
+        super().__init__(*arguments)
+        self.replicas = replicas
+        self.execute = blocks.COMPILERS[execution](self.train_shared_block)
+
+    def _train_rows(self, pixels, one_hot, rows, keep_masks):
+        share = self.replicas.share(rows.shape[1])
+        block = tf.gather(pixels, rows[:, share]), tf.gather(one_hot, rows[:, share])
+        return self.execute(rows.shape[1], *block, *(mask[:, share] for mask in keep_masks))
+
+    def train_shared_block(
+        self, batch_size: int, pixels: tf.Tensor, one_hot: tf.Tensor, *keep_masks: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """As `train_block`, but the tensors are this worker's share of batches of `batch_size`.
+
+        Returns the costs and the count of all workers.
+        """
+        costs, logits = blocks.for_each_batch(
+            functools.partial(self._shared_step, batch_size),
+            (pixels, one_hot, *keep_masks),
+            (one_hot.dtype, one_hot.dtype),
+        )
+        correct = metrics.count_correct(logits, one_hot)
+        return self.replicas.total(tf.reduce_sum(costs, axis=1), correct)
+
+    def _shared_step(self, batch_size, *batch):
+        """A step of all replicas of this worker, each with its share of the worker's."""
+        begin = self.replicas.share(batch_size).start
+
+        def on_one():
+            number = replica_number()
+            share = self.replicas.share(batch_size, (number, number + 1))
+            mine = (tensor[share.start - begin : share.stop - begin] for tensor in batch)
+            images, one_hot, masks = self.prepare(*mine)
+            costs, logits, gradients = cost.cost_and_gradients(
+                self.model, self.optimizer.parameters, images, one_hot, *masks, divisor=batch_size
+            )
+            self.optimizer.apply(all_reduce_together(gradients))
+            return costs, logits
+
+        outputs = self.replicas.strategy.run(on_one)
+        return tuple(tf.concat(self.replicas.of_each(output), axis=0) for output in outputs)
+
+
+def all_reduce(tensor: tf.Tensor) -> tf.Tensor:
+    """Returns the sum over all replicas. It is called on each replica."""
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tensor)
+
+
+def all_reduce_together(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Returns the sum over all replicas of each tensor. It is called on each replica."""
+    # As one tensor: each exchange costs a wait for all the others, however small it is.
+    flat = all_reduce(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0))
+    pieces = tf.split(flat, [tensor.shape.num_elements() for tensor in tensors])
+    return [tf.reshape(a, b.shape) for a, b in zip(pieces, tensors, strict=True)]
+
+
+def replica_number() -> int:
+    """The replica's number among all. It is called on each replica."""
+    number = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return int(tf.get_static_value(number))  # in a graph it is a tensor

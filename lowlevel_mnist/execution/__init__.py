@@ -1,0 +1,1 @@
+"""How steps are executed: eagerly, as a graph, or by XLA."""

@@ -1,0 +1,81 @@
+"""How an epoch is cut into blocks of steps, and how a block is executed: eagerly, or compiled."""
+
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+# Batches of a block: what is trained on between two reports, in one call of a compiled function.
+# Fewer cost more around the steps; more make progress and Ctrl-C wait and take more memory.
+FEWEST_BLOCK_STEPS, USUAL_BLOCK_STEPS, MOST_BLOCK_STEPS = 32, 64, 128
+# Multiplications of a block's forward passes at most, for large networks: a second's work.
+MOST_BLOCK_WORK = 10_000_000_000
+
+COMPILERS = {
+    "eager": lambda function: function,
+    "graph": tf.function(autograph=False),
+    "xla": tf.function(autograph=False, jit_compile=True),
+}
+
+
+def for_each_batch(step, blocks, dtypes):
+    """Calls step(*batch) for each batch, in their order; the loop of an epoch.
+
+    blocks: tensors [steps, batch, ...], which are cut along their first axis.
+    dtypes: those of the tensors that `step` returns.
+    Returns these, stacked: tensors [steps, ...].
+    """
+    if tf.executing_eagerly():
+        batches = zip(*map(tf.unstack, blocks), strict=True)
+        outputs = [step(*batch) for batch in batches]
+        return [tf.stack(output) for output in zip(*outputs, strict=True)]
+    # The same loop inside of a graph. Over numbers: tf.map_fn would copy whole blocks first.
+    return tf.map_fn(
+        lambda number: step(*(tf.gather(block, number) for block in blocks)),
+        tf.range(blocks[0].shape[0]),
+        fn_output_signature=dtypes,
+        parallel_iterations=1,
+    )
+
+
+def count_multiplications(model: tf.Module, sizes: Sequence[int], dtype: tf.DType) -> int:
+    """Counts the multiplications that the forward pass of one image takes.
+
+    Each number that comes out of an operation with a variable takes as many as the variable has
+    weights for it: its size without the last axis. In a dense network that is one for each
+    parameter; in a convolution, one for each weight and each place of the kernel.
+
+    model: maps images, and masks where it drops out, to logits.
+    sizes: pixels of an image, and units of each layer that drops out.
+    """
+    inputs = [tf.TensorSpec([1, size], dtype) for size in sizes]
+    graph = tf.function(model, autograph=False).get_concrete_function(*inputs).graph
+    values = [op.outputs[0] for op in graph.get_operations() if op.type == "ReadVariableOp"]
+    return sum(
+        output.shape.num_elements() * math.prod(value.shape[:-1])
+        for value in values
+        for user in value.consumers()
+        for output in user.outputs[:1]
+    )
+
+
+def block_shapes(samples: int, batch_size: int, work: int) -> list[tuple[int, int]]:
+    """Cuts an epoch into blocks of batches. Returns a list of tuples (steps, batch size).
+
+    Blocks are of one length where a number from FEWEST_ to MOST_BLOCK_STEPS divides the steps,
+    because each shape is compiled anew (0.3 s for XLA); else of the usual length, and the last one
+    is shorter. The images left over are a block of one smaller batch.
+
+    work: multiplications that an image takes; a large network gets shorter blocks.
+    """
+    steps, rest = divmod(samples, batch_size)
+    most = min(MOST_BLOCK_STEPS, max(1, MOST_BLOCK_WORK // (batch_size * max(work, 1))))
+    candidates = range(most, min(FEWEST_BLOCK_STEPS, most) - 1, -1)
+    usual = min(USUAL_BLOCK_STEPS, most)
+    length = next((number for number in candidates if steps % number == 0), usual)
+    shapes = [(length, batch_size)] * (steps // length)
+    if steps % length:
+        shapes.append((steps % length, batch_size))
+    if rest:
+        shapes.append((1, rest))
+    return shapes

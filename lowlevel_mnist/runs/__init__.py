@@ -1,0 +1,1 @@
+"""A run on disk: what decides it, its folder, its checkpoints."""

@@ -1,0 +1,165 @@
+"""A run of `train`, from its flags to its results: what the story in `train.py` asks for."""
+
+import argparse
+import contextlib
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Iterator
+
+from lowlevel_mnist import data, startup
+from lowlevel_mnist.data import Images
+from lowlevel_mnist.errors import UserError, check_finite
+from lowlevel_mnist.runs import advice, folders
+from lowlevel_mnist.runs.settings import (
+    Settings,
+    agree,
+    choose_recipe,
+    decide,
+    read_settings,
+    write_settings,
+)
+
+SAMPLE = 1000  # training images by whose cost a network is found healthy before it is saved
+
+
+class Run:
+    """A new run or, with --resume, one that goes on: interrupted, killed, or to get more epochs.
+
+    flags: those of `train`.
+    settings: the `Settings`, and folder: where all of it is kept; both from `open` on.
+    reports: whether it tests and keeps the network, as all do but those that help another worker.
+    replicas: how many devices share each batch.
+    Raises `UserError` where the flags contradict each other or the run that is to go on.
+    """
+
+    settings: Settings
+    folder: pathlib.Path
+    reports = True
+    replicas = 1
+
+    def __init__(self, flags: argparse.Namespace):
+        self.flags = flags
+        self.title = f"the run in {flags.output_dir}"
+        self.before = None  # the settings of a run that goes on
+        if flags.resume:
+            folders.check_run(flags.output_dir)
+            self.before = read_settings(flags.output_dir)
+            agree(self.before, flags, self.title, growing=True)
+        else:
+            self.recipe = choose_recipe(flags)
+
+    @property
+    def data_source(self) -> tuple[str, pathlib.Path | str | None]:
+        """What `data.load` is to be given: the name of a data set, and its folder or None."""
+        if self.before is None:
+            return self.recipe.dataset, self.flags.data_dir
+        return folders.data_source(dataclasses.asdict(self.before), self.flags.data_dir)
+
+    @contextlib.contextmanager
+    def open(self, dataset: data.Dataset) -> Iterator[tuple[Images, Images | None]]:
+        """Decides the settings, and keeps and locks the run's folder.
+
+        dataset: what `data.load` has found at `data_source`.
+        Yields the images to train on, and those to validate on or None.
+        Raises `UserError` where the data, the settings or the folder can't be used.
+        """
+        self.settings = self.decide(dataset)
+        training, validation = self.split(dataset)
+        if self.before is None:
+            locked = folders.new_folder(self.flags.output_dir, self.settings.recipe)
+        else:
+            locked = folders.old_folder(self.flags.output_dir)
+        with locked as self.folder, advice.on_an_early_end(self):
+            if self.settings != self.before:
+                write_settings(self.folder, self.settings)
+            self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
+            yield training, validation
+
+    def decide(self, dataset: data.Dataset) -> Settings:
+        """Returns the settings of the run: its own, if it goes on with the same data."""
+        if self.before is None:
+            return decide(self.recipe, dataset, self.flags)
+        if dataset.sha256 != self.before.data_sha256:
+            raise UserError(
+                f"The data ({dataset.title}, {dataset.source}) is not what {self.title} was "
+                "trained on. Get the same data back, or name its folder with --data-dir."
+            )
+        settings = agree(self.before, self.flags, self.title, growing=True)
+        if self.flags.data_dir:  # where it lies now
+            where = str(self.flags.data_dir.resolve())
+            return dataclasses.replace(settings, data_dir=where, dataset_source=dataset.source)
+        return settings
+
+    def split(self, dataset: data.Dataset) -> tuple[Images, Images | None]:
+        """Returns the images to train on, and those to validate on or None."""
+        settings = self.settings
+        images, labels = dataset.train_images, dataset.train_labels
+        training, validation = data.split(images, labels, settings.validation_split, settings.seed)
+        if settings.batch_size > len(training[1]):
+            raise UserError(
+                f"--batch-size {settings.batch_size} is larger than the data: there are "
+                f"{len(training[1]):,} training images. Choose a smaller one."
+            )
+        return training, validation
+
+    def start_tensorflow(self):
+        """Imports TensorFlow and returns it."""
+        return startup.import_tensorflow(xla=self.settings.execution == "xla")
+
+    def make_trainer(self, model, optimizer):
+        """Returns the `training.Trainer` that the settings ask for."""
+        from lowlevel_mnist.training import Trainer
+
+        return Trainer(model, optimizer, *self.trainer_arguments)
+
+    @property
+    def trainer_arguments(self):
+        settings = self.settings
+        return settings.batch_size, settings.dropout, settings.seed, settings.execution
+
+    def restore(self, model, optimizer):
+        """Brings back the newest usable checkpoint of a run that goes on.
+
+        Returns the `checkpoints.TrainingState`: that of the checkpoint, or of a beginning.
+        """
+        from lowlevel_mnist.runs.checkpoints import CheckpointManager
+
+        self.checkpoints = CheckpointManager(self.folder, model, optimizer, self.flags.resume)
+        for path in self.checkpoints.damaged:
+            print(f"The checkpoint {path} is damaged; going on from before it.", file=sys.stderr)
+        return self.checkpoints.state
+
+    def heed(self, signal: int | None) -> int | None:
+        """Returns the number of the signal that has asked this process to end, or None."""
+        return signal
+
+    def save(self, step: int) -> None:
+        """Writes a checkpoint of the variables and the `TrainingState`.
+
+        step: steps since the beginning of the run.
+        Raises `DivergedError` where the network has diverged, and `UserError` where the checkpoint
+        can't be written.
+        """
+        self.checkpoints.check(*self.sample)
+        self.checkpoints.save(step)
+
+    def write_results(self, test, tensorflow_version: str) -> None:
+        """Writes `history.csv` and `metrics.json`.
+
+        test: the `metrics.Evaluation` of the test images.
+        Raises `DivergedError` where it is not finite.
+        """
+        check_finite(test.loss, "after the last step")
+        results = {
+            **dataclasses.asdict(self.settings),
+            "distribute": self.flags.distribute,
+            "replicas": self.replicas,
+            "parameters": self.settings.parameters,
+            "tensorflow": tensorflow_version,
+            "history": self.checkpoints.state.history,
+            "test_loss": test.loss,
+            "test_accuracy": test.accuracy,
+            "confusion_matrix": test.confusion_matrix.tolist(),
+        }
+        folders.write_metrics(self.folder, results)

@@ -1,0 +1,76 @@
+"""The data sets that have a name: their titles, classes, and the sums of their published bytes."""
+
+import hashlib
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from lowlevel_mnist.errors import UserError
+
+PARTS = ("training images", "training labels", "test images", "test labels")
+TITLES = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "digits": "built-in digits",
+    "custom": "custom data",
+}
+FASHION_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+# SHA-256 of the published pixel and label bytes, headers left out, in the order of PARTS.
+PUBLISHED_SUMS: dict[str, tuple[str, ...]] = {
+    "mnist": (
+        "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+        "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+        "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+        "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+    ),
+    "fashion_mnist": (
+        "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
+        "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
+        "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
+        "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
+    ),
+}
+
+
+def class_names(name: str, classes: int) -> list[str]:
+    """Returns a list of strings, one for each class of the data set `name`."""
+    if name == "fashion_mnist" and classes == len(FASHION_CLASSES):
+        return list(FASHION_CLASSES)
+    return [str(label) for label in range(classes)]
+
+
+def identify(
+    arrays: Sequence[np.ndarray], name: str, where: str | pathlib.Path
+) -> tuple[str, bool]:
+    """Returns the data set's name and whether its bytes are the published ones.
+
+    arrays: in the order of PARTS; name: the one asked for, or "auto"; where: they are, in words.
+
+    Raises `UserError` where a data set was asked for by name and something of it is another's.
+    """
+    sums = tuple(hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() for array in arrays)
+    if name == "auto":
+        published = {known_sums: known for known, known_sums in PUBLISHED_SUMS.items()}
+        name = published.get(sums, "custom")
+        return name, name != "custom"
+    pairs = zip(PARTS, sums, PUBLISHED_SUMS[name], strict=True)
+    wrong = [part for part, found, published in pairs if found != published]
+    if wrong:
+        raise UserError(
+            f"The {' and '.join(wrong)} of {where} are not the published {TITLES[name]} (their "
+            "SHA-256 differs); get the files again. For data of your own, give --data-dir "
+            "without --dataset."
+        )
+    return name, True

@@ -1,0 +1,230 @@
+"""What somebody can do with the package who brings a network of his own, and does wrong."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import digit_arrays, environment
+
+import lowlevel_mnist
+from lowlevel_mnist import (
+    SGD,
+    Adam,
+    CheckpointManager,
+    Network,
+    Optimizer,
+    RMSprop,
+    Trainer,
+    metrics,
+    preprocessing,
+)
+from lowlevel_mnist.execution import blocks
+from lowlevel_mnist.recipes import EXECUTIONS
+
+ONE = tf.Variable(1.0)
+
+
+class Convolutional(tf.Module):
+    """5x5x4 and 5x5x8 convolutions, each with a pool, and a dense layer of 32 with dropout."""
+
+    dropout_units = (32,)
+
+    def __init__(self, seed=0):
+        super().__init__()
+        generator = np.random.default_rng(seed)
+        shapes = [(5, 5, 1, 4), (5, 5, 4, 8), (7 * 7 * 8, 32), (32, 10)]
+        self.weights = []
+        for shape in shapes:
+            limit = math.sqrt(6 / (math.prod(shape[:-1]) + math.prod(shape[:-2]) * shape[-1]))
+            values = generator.uniform(-limit, limit, shape)
+            self.weights.append(tf.Variable(values, dtype=tf.float32))
+        self.biases = [tf.Variable(tf.zeros(shape[-1])) for shape in shapes]
+
+    def __call__(self, images, *masks):
+        outputs = tf.reshape(images, [-1, 28, 28, 1])
+        for kernel, bias in zip(self.weights[:2], self.biases[:2], strict=True):
+            outputs = tf.nn.relu(tf.nn.conv2d(outputs, kernel, 1, "SAME") + bias)
+            outputs = tf.nn.max_pool2d(outputs, 2, 2, "SAME")
+        outputs = tf.reshape(outputs, [-1, 7 * 7 * 8])
+        outputs = tf.nn.relu(tf.matmul(outputs, self.weights[2]) + self.biases[2])
+        if masks:
+            outputs *= masks[0]
+        return tf.matmul(outputs, self.weights[3]) + self.biases[3]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """(pixels, one-hot labels, test images, test labels) of 2,000 and 500 digits."""
+    images, labels, *test = digit_arrays(2000, 500)
+    return preprocessing.flatten(images), preprocessing.one_hot(labels, 10, tf.float32), *test
+
+
+def make_trainer(model=None, **changes):
+    model = model or Network([784, 10])
+    arguments = {"batch_size": 50, **changes}
+    return Trainer(model, SGD(model.trainable_variables, 0.5), **arguments)
+
+
+def test_a_convolutional_network_in_all_executions(digits):
+    pixels, one_hot, *test = digits
+    accuracies, losses = [], []
+    for execution in EXECUTIONS:
+        model = Convolutional()
+        optimizer = Adam(model.trainable_variables, 0.003)
+        trainer = Trainer(model, optimizer, 50, dropout=0.2, execution=execution)
+        progress = [trainer.train_epoch(pixels, one_hot, epoch) for epoch in range(1, 5)]
+        assert [(p.step, p.images) for p in progress] == 4 * [(40, 2000)]
+        losses.append(progress[0].loss)
+        accuracies.append(metrics.evaluate(model, *test).accuracy)
+        assert metrics.predict(model, test[0]).argmax(axis=1).shape == (500,)
+    assert losses == pytest.approx(3 * [losses[0]], rel=1e-3)
+    assert min(accuracies) > 0.85, accuracies
+
+
+def test_it_goes_on_from_a_checkpoint_to_the_same_bits(digits, tmp_path):
+    """Saved in the middle of an epoch by the package's own manager."""
+    pixels, one_hot, *_ = digits
+
+    def begin(resume):
+        model = Convolutional()
+        optimizer = RMSprop(model.trainable_variables, 0.001)
+        trainer = Trainer(model, optimizer, 10, dropout=0.2, seed=3)
+        return trainer, CheckpointManager(tmp_path, model, optimizer, resume)
+
+    trainer, checkpoints = begin(resume=False)
+    first, *_ = trainer.train_blocks(pixels, one_hot, epoch=1)
+    expected = [variable.numpy() for variable in trainer.optimizer.variables]
+
+    trainer, checkpoints = begin(resume=False)
+    checkpoints.state.progress = next(trainer.train_blocks(pixels, one_hot, epoch=1))
+    assert checkpoints.state.progress.step == first.step < first.steps
+    checkpoints.save(first.step)
+
+    trainer, checkpoints = begin(resume=True)
+    last = trainer.train_epoch(pixels, one_hot, epoch=1, since=checkpoints.state.progress)
+    assert last.images == len(pixels)
+    for variable, value in zip(trainer.optimizer.variables, expected, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+def test_an_optimizer_of_ones_own(digits):
+    class Momentum(Optimizer):
+        def __init__(self, parameters, learning_rate, momentum=0.9):
+            super().__init__(parameters, learning_rate)
+            self.velocities, self.momentum = self.slots(), self.constant(momentum)
+
+        def apply(self, gradients):
+            for w, v, g in zip(self.parameters, self.velocities, gradients, strict=True):
+                v.assign(self.momentum * v - self.learning_rate * g)
+                w.assign_add(v)
+
+    pixels, one_hot, *test = digits
+    for execution in EXECUTIONS:
+        model = Network([784, 10])
+        trainer = Trainer(model, Momentum(model.trainable_variables, 0.1), 50, execution=execution)
+        trainer.train_epoch(pixels, one_hot, epoch=1)
+        assert metrics.evaluate(model, *test).accuracy > 0.7
+
+
+def test_blocks_are_as_short_as_the_work_asks():
+    """By multiplications: a convolution has few weights, each at work in every place."""
+    dense = Network([784, 300, 100, 10])
+    parameters = sum(math.prod(w.shape) for w in dense.trainable_variables)
+    sizes = (784, *dense.dropout_units)
+    assert blocks.count_multiplications(dense, sizes, tf.float32) == parameters
+    convolutional = 28 * 28 * 4 * (25 + 1) + 14 * 14 * 8 * (25 * 4 + 1)
+    convolutional += (7 * 7 * 8 + 1) * 32 + (32 + 1) * 10
+    sizes = (784, 32)
+    assert blocks.count_multiplications(Convolutional(), sizes, tf.float32) == convolutional
+    assert blocks.block_shapes(60_000, 1000, 5_000_000)[0] == (2, 1000)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: make_trainer(execution="jit"), "'jit'; it must be one of eager, graph, xla"),
+        (lambda: make_trainer(batch_size=0), "batch_size is 0"),
+        (lambda: make_trainer(batch_size=2.5), "batch_size is 2.5"),
+        (lambda: make_trainer(dropout=1.0), "dropout is 1.0"),
+        (lambda: make_trainer(dropout=0.2), "dropout_units"),
+        (lambda: SGD([], 0.5), "there are none"),
+        (lambda: SGD([1.0, 2.0], 0.5), "must be tf.Variables"),
+        (
+            lambda: SGD([ONE, tf.Variable(1, dtype=tf.float64)], 0.5),
+            "float32, float64",
+        ),
+        (lambda: Adam([ONE], 0.0), "learning_rate is 0.0"),
+    ],
+)
+def test_wrong_arguments(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        wrong()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x, y: (x[:40], y[:40]), "batch_size is 50, but there are only 40 images"),
+        (lambda x, y: (tf.cast(x, tf.float32) / 255, y), "pixels are float32 .* must be uint8"),
+        (lambda x, y: (tf.reshape(x, [-1, 28, 28]), y), r"\[2000, 28, 28\]; they must be uint8"),
+        (lambda x, y: (x, tf.cast(y, tf.float64)), "one_hot is float64 .* must be float32"),
+        (lambda x, y: (x, y[:100]), r"one_hot is float32 \[100, 10\]"),
+        (lambda x, y: (x, tf.argmax(y, axis=1)), r"one_hot is int64 \[2000\]"),
+    ],
+)
+def test_wrong_images_and_labels(digits, change, words):
+    """Both methods say so at once: a generator that nobody asks for a block would say nothing."""
+    pixels, one_hot = change(*digits[:2])
+    trainer = make_trainer()
+    before = trainer.model.weights[0].numpy()
+    for train in (trainer.train_epoch, trainer.train_blocks):
+        with pytest.raises(ValueError, match=words):
+            train(pixels, one_hot, epoch=1)
+    np.testing.assert_array_equal(trainer.model.weights[0].numpy(), before)
+
+
+def test_a_position_outside_of_the_epoch(digits):
+    trainer = make_trainer()
+    end = trainer.train_epoch(*digits[:2], epoch=1)
+    with pytest.raises(ValueError, match="Step 40, to go on after, is not inside of this epoch"):
+        trainer.train_blocks(*digits[:2], epoch=1, since=end)
+
+
+def test_a_variable_that_the_model_does_not_use(digits):
+    model = Network([784, 10])
+    unused = tf.Variable(tf.zeros([3]), name="unused")
+    trainer = Trainer(model, SGD([*model.trainable_variables, unused], 0.5), 50)
+    with pytest.raises(ValueError, match=r"unused:0 \[3\] takes no part in the logits"):
+        trainer.train_epoch(*digits[:2], epoch=1)
+
+
+def test_any_iterable_of_variables(digits):
+    model = Network([784, 10])
+    optimizer = RMSprop((w for w in model.trainable_variables), 0.001)
+    assert len(optimizer.parameters) == len(optimizer.velocities) == 2
+    Trainer(model, optimizer, 50).train_epoch(*digits[:2], epoch=1)
+
+
+@pytest.mark.parametrize("images", [np.zeros((2, 28, 28)), np.zeros((2, 784), np.uint8)])
+def test_images_that_can_not_be_evaluated(images):
+    with pytest.raises(ValueError, match=r"must be uint8 \[n, height, width\]"):
+        metrics.predict(Network([784, 10]), images)
+
+
+def test_all_that_is_named_is_there():
+    for name in lowlevel_mnist.__all__:
+        assert getattr(lowlevel_mnist, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Keeper'"):
+        lowlevel_mnist.Keeper  # noqa: B018
+
+
+def test_what_needs_no_tensorflow_imports_none():
+    asked = "import sys; from lowlevel_mnist import Dataset, UserError, data"
+    code = f"{asked}; print('tensorflow' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
