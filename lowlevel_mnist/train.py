@@ -8,6 +8,7 @@ import pathlib
 
 from lowlevel_mnist import data
 from lowlevel_mnist.console import ending, flags, interruption, report
+from lowlevel_mnist.distribution.run import join
 from lowlevel_mnist.errors import Interrupted
 from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, DISTRIBUTIONS, EXECUTIONS, RECIPES
 from lowlevel_mnist.runs.run import Run
@@ -19,12 +20,8 @@ def main():
     arguments = parse()
     if arguments.list:
         report.print_recipes()
-    elif arguments.distribute == "none":
-        train(Run(arguments))
     else:
-        from lowlevel_mnist.distribution.run import join
-
-        train(join(arguments))
+        train(Run(arguments) if arguments.distribute == "none" else join(arguments))
 
 
 def train(run):
