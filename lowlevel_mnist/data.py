@@ -126,8 +126,8 @@ def split(
 def _draw_digits(data_dir) -> Arrays:
     if data_dir is not None:
         raise UserError("The data set digits is built in: it can't be read from --data-dir.")
-    (train_images, train_labels), (test_images, test_labels) = digits.load()
-    return train_images, train_labels, test_images, test_labels
+    training, test = digits.load()
+    return *training, *test
 
 
 def _read(name, data_dir) -> tuple[Arrays, str | pathlib.Path, str]:

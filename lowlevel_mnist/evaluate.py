@@ -3,7 +3,7 @@
 import pathlib
 
 from lowlevel_mnist import startup
-from lowlevel_mnist.console import ending, flags
+from lowlevel_mnist.console import ending, flags, report
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 
@@ -45,9 +45,9 @@ def main():
         f"Test loss {test.loss:.4f}, test accuracy {test.accuracy:.4f} "
         f"on the {len(dataset.test_labels):,} test images of {dataset.title}\n"
     )
-    print_classes(metrics.per_class(matrix), names)
-    print_matrix(matrix, names)
-    print_confused(metrics.most_confused(matrix, CONFUSED_PAIRS), names)
+    report.print_classes(metrics.per_class(matrix), names)
+    report.print_matrix(matrix, names)
+    report.print_confused(metrics.most_confused(matrix, CONFUSED_PAIRS), names)
     own = arguments.data_dir is None
     picture = run.folder / f"confusion_matrix{'' if own else f'-{dataset.name}'}.png"
     drawing.save_picture(picture, plots.confusion_matrix, matrix, names, dataset.title)
@@ -65,31 +65,6 @@ def write_json(path, run, dataset, test):
         "confusion_matrix": test.confusion_matrix.tolist(),
     }
     files.write_json_to(path, results)
-
-
-def print_classes(classes, names):
-    width = max(len("class"), *map(len, names))
-    print(f"{'class':<{width}}  precision  recall     F1  support")
-    for name, row in zip(names, classes, strict=True):
-        print(
-            f"{name:<{width}}  {row['precision']:>9.3f}  {row['recall']:>6.3f}  "
-            f"{row['f1']:>5.3f}  {row['support']:>7,}"
-        )
-
-
-def print_matrix(matrix, names):
-    print("\nConfusion matrix (row: true class, column: predicted class)")
-    label, cell = max(map(len, names)), max(4, *map(len, names), len(str(matrix.max())))
-    print(" " * label + "".join(f"  {name:>{cell}}" for name in names))
-    for name, row in zip(names, matrix, strict=True):
-        print(f"{name:<{label}}" + "".join(f"  {count:>{cell}}" for count in row))
-
-
-def print_confused(pairs, names):
-    if pairs:
-        print("\nMost confused")
-    for truth, taken_for, count in pairs:
-        print(f"  {names[truth]} taken for {names[taken_for]}: {count:,}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
 """`python -m lowlevel_mnist.export`: saves a run's network for TensorFlow Serving and the like."""
 
-import contextlib
 import math
 import pathlib
 import shlex
-import shutil
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import ending, flags
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.runs import files, folders
+from lowlevel_mnist.runs import folders, whole_folders
 from lowlevel_mnist.runs.settings import fits
 
 
@@ -33,13 +31,20 @@ def main():
     run = folders.find(arguments.run)
     height, width = image_size(run)
     folder = arguments.to.resolve()
-    check_target(folder)
+    whole_folders.check(folder)
     # TensorFlow takes seconds to import: not before the flags and the run are found good.
     tf = startup.import_tensorflow()
     from lowlevel_mnist.runs import checkpoints
 
     model = checkpoints.load_model(run)
-    save(tf, serving_module(tf, model, height, width), folder)
+    module = serving_module(tf, model, height, width)
+    try:
+        with whole_folders.whole_folder(folder) as unfinished:
+            tf.saved_model.save(module, str(unfinished), signatures=module.predict)
+    except (tf.errors.OpError, OSError) as error:
+        raise UserError(
+            f"{folder} can't be written: the disk is full, or the place is not yours to write in."
+        ) from error
     print(
         f"Run {run.folder}: {run.metrics['recipe']}\n"
         f"Saved in {folder}; in Python it is used so:\n"
@@ -64,27 +69,6 @@ def image_size(run):
     return size
 
 
-def check_target(folder):
-    """Raises `UserError` where nothing can be saved in a folder of this name."""
-    try:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not there.is_dir():
-            raise UserError(f"{there} is a file; choose another --to.")
-        if folder.is_dir() and any(path != unfinished_place(folder) for path in folder.iterdir()):
-            raise UserError(f"The folder {folder} is not empty; choose another --to.")
-    except OSError as error:
-        raise UserError(f"The folder {folder} can't be read: {error.strerror}.") from error
-
-
-def unfinished_place(folder):
-    """Returns where the SavedModel is written before it comes into its folder as a whole.
-
-    Beside a folder that is still to be made, inside one that is there: that one stays, for it may
-    be a mount, or where the user's shell is.
-    """
-    return (folder if folder.is_dir() else folder.parent) / f"{files.UNFINISHED}{folder.name}"
-
-
 def serving_module(tf, model, height, width):
     """Returns a `tf.Module` whose function `predict` goes from images to classes."""
     from lowlevel_mnist import preprocessing
@@ -104,30 +88,6 @@ def serving_module(tf, model, height, width):
 
     module.predict = predict
     return module
-
-
-def save(tf, module, folder):
-    """Saves the module in a folder: all of it, or nothing stays there."""
-    unfinished = unfinished_place(folder)
-    made = [parent for parent in folder.parents if not parent.exists()]
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)  # from an export that was killed
-        tf.saved_model.save(module, str(unfinished), signatures=module.predict)
-        if folder.is_dir():
-            # The variables first: without saved_model.pb, it is no SavedModel for anybody.
-            for path in sorted(unfinished.iterdir(), reverse=True):
-                path.rename(folder / path.name)
-        else:
-            unfinished.rename(folder)
-    except (tf.errors.OpError, OSError) as error:
-        raise UserError(
-            f"{folder} can't be written: the disk is full, or the place is not yours to write in."
-        ) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        for parent in made:
-            with contextlib.suppress(OSError):  # it is not empty, if all went well
-                parent.rmdir()
 
 
 if __name__ == "__main__":

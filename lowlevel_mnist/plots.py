@@ -4,6 +4,7 @@ Each function draws into a Matplotlib figure that it is given, so the same pictu
 file (`save`) or into a window.
 """
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -140,14 +141,17 @@ def weights(
     weights: float [pixels, classes], or another number for each weight, such as its gradient.
     image_shape: (height, width); names: of the classes; label: what the colours mean.
     """
-    columns = max(5, math.ceil(math.sqrt(len(names))))
-    axes = _grid(figure, len(names), columns, panel=(1.7, 1.9))
+    columns = min(len(names), max(5, math.ceil(math.sqrt(len(names)))))
+    rows = math.ceil(len(names) / columns)
+    figure.set_size_inches(max(1.7 * columns, WIDTH_OF_A_TITLE), 1.9 * rows + 0.5)
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
     strongest = np.abs(weights).max()
-    for axis, column, name in zip(axes, weights.T, names, strict=True):
-        picture = axis.imshow(
-            column.reshape(image_shape), cmap="RdBu_r", vmin=-strongest, vmax=strongest
-        )
-        axis.set_title(name, fontsize=11)
+    for axis, column, name in itertools.zip_longest(axes, weights.T, names):
+        axis.set_axis_off()
+        if column is not None:
+            image = column.reshape(image_shape)
+            picture = axis.imshow(image, cmap="RdBu_r", vmin=-strongest, vmax=strongest)
+            axis.set_title(name, fontsize=11)
     figure.colorbar(picture, ax=axes, label=label, shrink=0.8)
     figure.suptitle(title, fontsize=13)
 
@@ -293,23 +297,6 @@ def _bars_below(axis, box, chances, class_names):
         style = {"fontsize": 7, "ha": "center", "va": "top", "rotation": 90 if upright else 0}
         for place, name in zip(places, class_names, strict=True):
             axis.text(place, base - 0.05, name, **style)
-
-
-def _grid(figure, count, columns, panel):
-    """Returns a list of `count` axes without ticks, `columns` in a row.
-
-    panel: width and height of each, in inches.
-    """
-    columns = min(columns, count)
-    rows = math.ceil(count / columns)
-    figure.set_size_inches(max(columns * panel[0], WIDTH_OF_A_TITLE), rows * panel[1] + 0.5)
-    axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
-    for axis in axes:
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
-    for axis in axes[count:]:
-        axis.remove()
-    return axes[:count]
 
 
 def _tilt(class_names):

@@ -4,7 +4,7 @@ import pathlib
 import secrets
 
 from lowlevel_mnist import startup
-from lowlevel_mnist.console import ending, flags
+from lowlevel_mnist.console import ending, flags, report
 from lowlevel_mnist.runs import folders
 
 MOST_IMAGES = 400  # more panels make a picture that no screen shows
@@ -58,24 +58,12 @@ def main():
     if len(shown) == 0:
         print("The network gets every test image right.")
         return
-    print_table(dataset, test, shown)
+    report.print_shown(dataset, test, shown)
     # Without a display, no window opens, and the picture goes into the run's folder.
     if arguments.save or not plots.show(plots.random_predictions, *content):
         file = arguments.save or run.folder / "random_predictions.png"
         drawing.save_picture(file, plots.random_predictions, *content)
         print(f"Saved in {file}")
-
-
-def print_table(dataset, test, shown):
-    names = dataset.class_names
-    width = max(len("prediction"), *map(len, names))
-    print(f"{'image':>6}  {'prediction':>{width}}  probability  {'true':>{width}}")
-    for index in shown:
-        said, label = test.predictions[index], dataset.test_labels[index]
-        print(
-            f"{index:>6}  {names[said]:>{width}}  {test.probabilities[index, said]:>11.1%}  "
-            f"{names[label]:>{width}}{'' if said == label else '  wrong'}"
-        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from lowlevel_mnist import cost, metrics, preprocessing, randomness
-from lowlevel_mnist.errors import UserError, check_finite
+from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.execution import blocks
 from lowlevel_mnist.model import draw_keep_mask, dropout_mask
 from lowlevel_mnist.optimizers import Optimizer
@@ -177,7 +177,8 @@ class Trainer:
                 step=progress.step + steps - done,
                 steps=sum(steps for steps, _ in shapes),
                 images=end,
-                loss_sum=progress.loss_sum + sum_finite(losses.numpy(), progress.step, epoch),
+                loss_sum=progress.loss_sum
+                + blocks.sum_finite(losses.numpy(), progress.step, epoch),
                 correct=progress.correct + int(correct),
                 seconds=time.perf_counter() - start,
             )
@@ -248,14 +249,3 @@ class Trainer:
             raise ValueError(
                 f"batch_size is {self.batch_size}, but there are only {len(pixels):,} images."
             )
-
-
-def sum_finite(losses, step, epoch):
-    """Returns the sum of the costs of consecutive batches, a float.
-
-    losses: [steps]; step: how many batches of the epoch came before them.
-    Raises `DivergedError`, which names the step, where one of them is not a finite number.
-    """
-    for first in np.flatnonzero(~np.isfinite(losses)):
-        check_finite(losses[first], f"at step {step + first + 1} of epoch {epoch}")
-    return float(losses.sum(dtype=np.float64))

@@ -1,4 +1,4 @@
-"""What `train` prints: the recipes, the header, the line of progress, the results."""
+"""What commands print: recipes, header, line of progress, results, tables."""
 
 import dataclasses
 import errno
@@ -133,3 +133,43 @@ def print_results(run, state, test, dataset) -> None:
         f"  python -m lowlevel_mnist.show_random --run {folder}\n"
         f"  python -m lowlevel_mnist.show_random --run {folder} --mistakes"
     )
+
+
+def print_classes(classes, names) -> None:
+    """Prints what `metrics.per_class` gave."""
+    width = max(len("class"), *map(len, names))
+    print(f"{'class':<{width}}  precision  recall     F1  support")
+    for name, row in zip(names, classes, strict=True):
+        print(
+            f"{name:<{width}}  {row['precision']:>9.3f}  {row['recall']:>6.3f}  "
+            f"{row['f1']:>5.3f}  {row['support']:>7,}"
+        )
+
+
+def print_matrix(matrix, names) -> None:
+    print("\nConfusion matrix (row: true class, column: predicted class)")
+    label, cell = max(map(len, names)), max(4, *map(len, names), len(str(matrix.max())))
+    print(" " * label + "".join(f"  {name:>{cell}}" for name in names))
+    for name, row in zip(names, matrix, strict=True):
+        print(f"{name:<{label}}" + "".join(f"  {count:>{cell}}" for count in row))
+
+
+def print_confused(pairs, names) -> None:
+    """Prints what `metrics.most_confused` gave."""
+    if pairs:
+        print("\nMost confused")
+    for truth, taken_for, count in pairs:
+        print(f"  {names[truth]} taken for {names[taken_for]}: {count:,}")
+
+
+def print_shown(dataset, test, shown) -> None:
+    """Prints what the network says of some test images; shown: their indices."""
+    names = dataset.class_names
+    width = max(len("prediction"), *map(len, names))
+    print(f"{'image':>6}  {'prediction':>{width}}  probability  {'true':>{width}}")
+    for index in shown:
+        said, label = test.predictions[index], dataset.test_labels[index]
+        print(
+            f"{index:>6}  {names[said]:>{width}}  {test.probabilities[index, said]:>11.1%}  "
+            f"{names[label]:>{width}}{'' if said == label else '  wrong'}"
+        )

@@ -3,7 +3,10 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
+
+from lowlevel_mnist.errors import check_finite
 
 # Batches of a block: what is trained on between two reports, in one call of a compiled function.
 # Fewer cost more around the steps; more make progress and Ctrl-C wait and take more memory.
@@ -79,3 +82,14 @@ def block_shapes(samples: int, batch_size: int, work: int) -> list[tuple[int, in
     if rest:
         shapes.append((1, rest))
     return shapes
+
+
+def sum_finite(losses: np.ndarray, step: int, epoch: int) -> float:
+    """Returns the sum of the costs of consecutive batches.
+
+    losses: [steps]; step: how many batches of the epoch came before them.
+    Raises `DivergedError`, which names the step, where one of them is not a finite number.
+    """
+    for first in np.flatnonzero(~np.isfinite(losses)):
+        check_finite(losses[first], f"at step {step + first + 1} of epoch {epoch}")
+    return float(losses.sum(dtype=np.float64))

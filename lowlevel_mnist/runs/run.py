@@ -114,7 +114,8 @@ class Run:
         return Trainer(model, optimizer, *self.trainer_arguments)
 
     @property
-    def trainer_arguments(self):
+    def trainer_arguments(self) -> tuple:
+        """What a `training.Trainer` is given after the model and the optimizer."""
         settings = self.settings
         return settings.batch_size, settings.dropout, settings.seed, settings.execution
 
