@@ -1,5 +1,6 @@
 """What commands print: recipes, header, line of progress, results, tables."""
 
+import contextlib
 import dataclasses
 import errno
 import shlex
@@ -81,7 +82,8 @@ def end_progress() -> None:
     """Leaves the line of progress, so that what is said next has a line of its own."""
     global _unended
     if _unended:
-        print(flush=True)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(flush=True)
         _unended = False
 
 
