@@ -6,11 +6,12 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 from lowlevel_mnist import data
 from lowlevel_mnist.benchmarking import results
-from lowlevel_mnist.benchmarking.contenders import CONTENDERS, FLOOR
+from lowlevel_mnist.benchmarking.contenders import CONTENDERS, FLOOR, training_images
 from lowlevel_mnist.console import ending, flags
 from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
@@ -72,14 +73,14 @@ def main():
             raise UserError(f"{arguments.json} can't be the JSON and the chart; choose two files.")
         files.check_room(arguments.json, ROOM)
     datasets = find_datasets(arguments.recipes)
-    # The products last: with each recipe that is measured, its floor is.
+    # The products are always measured, and last: they are every recipe's floor.
     contenders = [name for name in (*CONTENDERS, FLOOR) if name in (*arguments.executions, FLOOR)]
     all_results = []
     for recipe, dataset in datasets.items():
         measured = measure(recipe, dataset, contenders, arguments.epochs, arguments.repeats)
         results.print_table(RECIPES[recipe], dataset, measured)
         all_results += measured
-        if arguments.json:  # after each recipe, so that what is measured is not lost
+        if arguments.json:  # after each recipe, so that an early end loses little
             files.write_json_to(arguments.json, results.describe(arguments, datasets, all_results))
     from lowlevel_mnist.benchmarking import chart  # Matplotlib, only where it is drawn
     from lowlevel_mnist.console import drawing
@@ -89,8 +90,7 @@ def main():
 
 
 def find_datasets(recipes):
-    """Returns for each recipe what it is measured on: a data set's name and title, and how many
-    images it trains on.
+    """Returns for each recipe the name and title of its data set, and its number of samples.
 
     Where MNIST can't be had, it is the built-in digits. A recipe without any data is left out.
     """
@@ -106,12 +106,11 @@ def find_datasets(recipes):
         if dataset.fallback_reason:
             instead = "MNIST can't be had, so it is measured on the built-in digits"
             print(f"{recipe}: {instead}.", file=sys.stderr)
-        fraction = RECIPES[recipe].validation_split
-        training, _ = data.split(dataset.train_images, dataset.train_labels, fraction, seed=0)
+        _, labels = training_images(RECIPES[recipe], dataset)
         datasets[recipe] = {
             "name": dataset.name,
             "title": dataset.title,
-            "samples": len(training[1]),
+            "samples": len(labels),
         }
     if not datasets:
         raise UserError(
@@ -143,16 +142,17 @@ def measure(recipe, dataset, contenders, epochs, repeats):
 def run_process(recipe, contender, dataset, epochs):
     """Runs one contender in a process of its own. Returns what it measured."""
     module = "lowlevel_mnist.benchmarking.contenders"
-    command = [sys.executable, "-m", module, recipe, contender, dataset]
-    start = time.perf_counter()
-    done = subprocess.run(
-        [*command, str(epochs)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-    )
-    seconds = time.perf_counter() - start
+    # The folder is this process's, because a signal ends the other one before it can tidy up.
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", module, recipe, contender, dataset, str(epochs), folder],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+        )
+        seconds = time.perf_counter() - start
     return {**json.loads(done.stdout.splitlines()[-1]), "process_seconds": seconds}
 
 

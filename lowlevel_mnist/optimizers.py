@@ -2,8 +2,8 @@
 
 Each class is one rule. It owns the rule's memory, its slots, as one `tf.Variable` for each
 variable of the network, so a checkpoint keeps it. Names and defaults are Keras's; the arithmetic
-is one kernel a variable, because written out in six or eight operations a step of RMSprop or Adam
-takes three times as long.
+is one kernel a variable, because a step of RMSprop or Adam that is written out in six or eight
+operations takes three times as long.
 """
 
 from collections.abc import Iterable, Sequence
@@ -160,4 +160,5 @@ class Adam(Optimizer):
             )
 
 
+# A new one needs a line in `recipes.DEFAULT_LEARNING_RATES` as well: the flags know it by that.
 OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-# The learning rate that Keras gives each optimizer.
+# The optimizers that --optimizer accepts, and the learning rate that Keras gives each.
 DEFAULT_LEARNING_RATES = {"sgd": 0.01, "rmsprop": 0.001, "adam": 0.001}
 
 # How the operations of a step are executed: each at once; as a compiled graph; by XLA.

@@ -57,7 +57,8 @@ def train(run):
         if run.flags.resume:
             report.print_resumed(state)
 
-        # Step 6: epochs, in blocks of steps. Ctrl-C takes effect after the block it comes in.
+        # Step 6: epochs, in blocks of steps. Ctrl-C takes effect between blocks, and in the last
+        # block of an epoch after its checkpoint.
         with interruption.held_back() as request:
             for epoch in range(len(state.history) + 1, settings.epochs + 1):
                 for progress in trainer.train_blocks(pixels, one_hot, epoch, state.progress):
@@ -74,7 +75,7 @@ def train(run):
                 report.print_epoch(epoch, settings.epochs, progress, evaluation)
                 if signal:
                     raise Interrupted(signal, f"Interrupted after {state.where}.")
-        if not run.reports:  # it helps another worker, who tests and keeps the network
+        if not run.reports:  # another worker, the chief, tests and keeps the network
             return
 
         # Step 7: test it. Step 8: draw what it says of random test images.

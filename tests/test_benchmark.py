@@ -1,8 +1,10 @@
 """The benchmark measures what it says it measures, and refuses at once what it can't do."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -19,9 +21,11 @@ UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0
 def measured(tmp_path_factory):
     """A small benchmark: its folder and the finished process."""
     folder = tmp_path_factory.mktemp("benchmark")
+    (folder / "temporary").mkdir()
     flags = ["--recipes", "softmax", "--executions", "eager", "xla", "fit"]
     flags += ["--epochs", 2, "--repeats", 1, "--json", "result.json", "--chart", "bars.png"]
-    done = run("benchmark", *flags, cwd=folder, HOME=folder, **UNREACHABLE)
+    changes = {"HOME": folder, "TMPDIR": folder / "temporary", **UNREACHABLE}
+    done = run("benchmark", *flags, cwd=folder, **changes)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -79,6 +83,32 @@ def test_the_chart(measured):
     assert min(pixels.shape[:2]) > 150
     for color in ((0x00, 0x72, 0xB2), (0x9F, 0xC5, 0xDE)):  # this package, Keras
         assert (pixels == color).all(axis=2).sum() > 1000
+
+
+def test_the_runs_are_removed(measured):
+    folder, _ = measured
+    assert not list((folder / "temporary").iterdir())
+
+
+def test_an_interrupted_run_is_removed_too(tmp_path):
+    """A signal that only the command gets, as from `kill`, ends its contender as well."""
+    command = [sys.executable, "-m", "lowlevel_mnist.benchmark", "--chart", tmp_path / "bars.png"]
+    command += ["--recipes", "softmax", "--executions", "eager", "--epochs", "1000"]
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    changes = {"HOME": tmp_path, "TMPDIR": temporary, **UNREACHABLE}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(**changes), stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not list(temporary.rglob("checkpoints")):  # a run has begun
+            assert process.poll() is None, "the benchmark ended before"
+            time.sleep(0.1)
+        process.terminate()
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert stderr.splitlines()[-1] == "Interrupted."
+    assert not list(temporary.iterdir())
+    assert not (tmp_path / "bars.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_a_damaged_checkpoint_is_never_taken_for_a_good_one(saved, file, how):
     suffix = {"checkpoint": "checkpoint", "index": "-10.index", "data": "-10.data-00000-of-00001"}
     (path,) = (path for path in files if path.name.endswith(suffix[file]))
     put({**files, path: damage(files[path], *how)})
-    run = folders.FinishedRun(folder, METRICS)
+    run = folders.SavedRun(folder, METRICS)
     model, error = attempt(checkpoints.load_model, run)
     if error:
         assert str(error) == (

@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=recipes.RECIPES)
 def trained(request, folder, tmp_path_factory):
-    """(recipe, base folder, `folders.FinishedRun`) of a run as the recipe says, but for epochs."""
+    """(recipe, base folder, `folders.SavedRun`) of a run as the recipe says, but for epochs."""
     base = tmp_path_factory.mktemp(request.param)
     flags = ["--recipe", request.param, "--data-dir", folder, "--epochs", 2]
     done = run("train", *flags, "--output-dir", "runs/one", cwd=base)

@@ -1,8 +1,9 @@
 """What the benchmark measures, each in a process of its own:
 
-    python -m lowlevel_mnist.benchmarking.contenders RECIPE CONTENDER DATASET EPOCHS
+    python -m lowlevel_mnist.benchmarking.contenders RECIPE CONTENDER DATASET EPOCHS FOLDER
 
-The last line that it prints is a JSON object. `benchmark.py` starts these processes.
+FOLDER is empty; a contender that keeps a run keeps it there. The last line that is printed is a
+JSON object. `benchmark.py` starts these processes.
 """
 
 import contextlib
@@ -12,15 +13,16 @@ import json
 import pathlib
 import runpy
 import sys
-import tempfile
 import time
+from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES, Recipe
 
-# What is handed to Keras's `compile` beyond the usual.
+# What Keras's `compile` is given in addition.
 FIT = {
     "fit": {},
     "fit-steps": {"steps_per_execution": 100},
@@ -34,10 +36,10 @@ FLOOR_SECONDS = 0.5
 
 
 def main() -> None:
-    recipe_name, contender, dataset_name, epochs = sys.argv[1:]
+    recipe_name, contender, dataset_name, epochs, folder = sys.argv[1:]
     recipe = RECIPES[recipe_name]
     if contender in EXECUTIONS:
-        result = run_train(contender, recipe_name, dataset_name, epochs)
+        result = run_train(contender, recipe_name, dataset_name, epochs, folder)
     elif contender in FIT:
         result = measure_fit(contender, recipe, data.load(dataset_name), int(epochs))
     else:
@@ -45,20 +47,12 @@ def main() -> None:
     print(json.dumps({**result, "peak_mib": peak_mib()}))
 
 
-def run_train(execution: str, recipe: str, dataset: str, epochs: str) -> dict:
+def run_train(execution: str, recipe: str, dataset: str, epochs: str, folder: str) -> dict:
     """Runs the command `train` itself; returns the seconds of each epoch and the test accuracy."""
-    with tempfile.TemporaryDirectory() as base:
-        folder = pathlib.Path(base) / "run"
-        flags: dict[str, object] = {
-            "recipe": recipe,
-            "execution": execution,
-            "dataset": dataset,
-            "epochs": epochs,
-        }
-        flags |= {"seed": 0, "output-dir": folder}
-        sys.argv[1:] = [f"--{name}={value}" for name, value in flags.items()] + ["--no-plots"]
-        runpy.run_module("lowlevel_mnist.train", run_name="__main__")
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    sys.argv[1:] = ["--recipe", recipe, "--execution", execution, "--dataset", dataset]
+    sys.argv += ["--epochs", epochs, "--seed", "0", "--no-plots", "--output-dir", folder]
+    runpy.run_module("lowlevel_mnist.train", run_name="__main__")
+    metrics = json.loads(pathlib.Path(folder, "metrics.json").read_text(encoding="utf-8"))
     return {
         "seconds": [row["seconds"] for row in metrics["history"]],
         "test_accuracy": metrics["test_accuracy"],
@@ -70,18 +64,7 @@ def measure_fit(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: i
     startup.import_tensorflow(xla=contender == "fit-steps-xla")
     import keras
 
-    class Clock(keras.callbacks.Callback):
-        def __init__(self):
-            super().__init__()
-            self.seconds = []
-
-        def on_epoch_begin(self, epoch, logs=None):
-            self.start = time.perf_counter()
-
-        def on_epoch_end(self, epoch, logs=None):
-            self.seconds.append(time.perf_counter() - self.start)
-
-    train = split(recipe, dataset)
+    train = training_images(recipe, dataset)
     layers = [keras.Input((train[0][0].size,))]
     for units in recipe.hidden_units:
         layers.append(keras.layers.Dense(units, activation="relu"))
@@ -100,12 +83,18 @@ def measure_fit(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: i
         flat = images.reshape(len(images), -1).astype("float32") / 255
         return flat, keras.utils.to_categorical(labels, dataset.classes)
 
-    clock = Clock()
+    starts: list[float] = []
+    ends: list[float] = []
+    clock = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: starts.append(time.perf_counter()),
+        on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()),
+    )
     # Its progress bar is made, as for everybody, but not shown.
     with contextlib.redirect_stdout(io.StringIO()):
         model.fit(*prepare(*train), batch_size=recipe.batch_size, epochs=epochs, callbacks=[clock])
         _, accuracy = model.evaluate(*prepare(dataset.test_images, dataset.test_labels))
-    return {"seconds": clock.seconds, "test_accuracy": accuracy}
+    seconds = [end - start for start, end in zip(starts, ends, strict=True)]
+    return {"seconds": seconds, "test_accuracy": accuracy}
 
 
 def time_products(recipe: Recipe, dataset: data.Dataset) -> list[float]:
@@ -114,7 +103,7 @@ def time_products(recipe: Recipe, dataset: data.Dataset) -> list[float]:
     Forwards x W; backwards x^T d for W and, but for the first layer, d W^T for x. Each is done by
     NumPy's library and by TensorFlow's kernel; the faster one counts.
 
-    Returns seconds, in a list as of one epoch.
+    Returns a list of seconds, as the others do, with one epoch in it.
     """
     tf = startup.import_tensorflow()
     generator = np.random.default_rng(0)
@@ -127,17 +116,24 @@ def time_products(recipe: Recipe, dataset: data.Dataset) -> list[float]:
         step += fastest(tf, x, d, transpose_a=True)
         if layer > 0:
             step += fastest(tf, d, w, transpose_b=True)
-    return [step * len(split(recipe, dataset)[1]) / recipe.batch_size]
+    _, labels = training_images(recipe, dataset)
+    return [step * len(labels) / recipe.batch_size]
 
 
-def split(recipe: Recipe, dataset: data.Dataset) -> data.Images:
-    """Returns the images that `train` trains on, and their labels."""
+def training_images(recipe: Recipe, dataset: data.Dataset) -> data.Images:
+    """Returns the images that `train --seed 0` trains on, and their labels."""
     images, labels = dataset.train_images, dataset.train_labels
     training, _ = data.split(images, labels, recipe.validation_split, seed=0)
     return training
 
 
-def fastest(tf, a, b, transpose_a=False, transpose_b=False):
+def fastest(
+    tf: ModuleType,
+    a: np.ndarray,
+    b: np.ndarray,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+) -> float:
     """Returns the seconds of one matrix product, by the faster of two libraries."""
     left, right = (a.T if transpose_a else a), (b.T if transpose_b else b)
     out = np.empty((left.shape[0], right.shape[1]), a.dtype)
@@ -149,7 +145,7 @@ def fastest(tf, a, b, transpose_a=False, transpose_b=False):
     )
 
 
-def seconds_of(call) -> float:
+def seconds_of(call: Callable[[], object]) -> float:
     """Returns the median seconds of a call, over FLOOR_SECONDS or at least 20 calls."""
     times: list[float] = []
     start = time.perf_counter()

@@ -1,5 +1,6 @@
 """What was measured: medians, ratios, the table, and all of it for a JSON file."""
 
+import argparse
 import dataclasses
 import importlib.metadata
 import math
@@ -16,9 +17,9 @@ from lowlevel_mnist.recipes import Recipe
 class Result:
     """What was measured of one contender with one recipe.
 
-    epochs: for each repeat the wall seconds of each epoch.
-    process_seconds: for each repeat the wall time of the whole process, from its start to its end.
-    samples: training images of an epoch.
+    epochs: for each repeat, the wall seconds of each epoch.
+    process_seconds: for each repeat, the wall time of the whole process, from start to end.
+    samples: number of training images in an epoch.
     peak_mib: largest memory of a process, in MiB. test_accuracy: median of the repeats.
     """
 
@@ -42,7 +43,7 @@ class Result:
 
 
 def warm(epochs: list[float]) -> list[float]:
-    """Returns the seconds of all epochs after the first; of the products, there is one only."""
+    """Returns the seconds of all epochs after the first, or of the only one of the products."""
     return epochs[1:] or epochs
 
 
@@ -62,9 +63,9 @@ def summarize(recipe: str, contender: str, samples: int, runs: Sequence[Mapping]
 
 
 def ratios(results: Sequence[Result]) -> dict[str, float]:
-    """Compares the medians of one recipe. Returns a dictionary of what was measured.
+    """Compares the medians of one recipe; leaves out ratios to what was not measured.
 
-    Keras's time over ours, so more is faster; of the floor, ours over its.
+    They are Keras's time over ours, so more is faster; with the floor, ours over its time.
     """
     seconds = {result.contender: result.seconds for result in results}
 
@@ -82,6 +83,10 @@ def ratios(results: Sequence[Result]) -> dict[str, float]:
 
 
 def print_table(recipe: Recipe, dataset: Mapping, results: Sequence[Result]) -> None:
+    """Prints a line for each contender, and the ratios.
+
+    results: those of the recipe; dataset: with the title of its data set.
+    """
     samples = results[0].samples
     steps = math.ceil(samples / recipe.batch_size)
     fit = next((result.seconds for result in results if result.contender == "fit"), None)
@@ -107,7 +112,9 @@ def print_table(recipe: Recipe, dataset: Mapping, results: Sequence[Result]) -> 
         print(f"{name}: {ratio:.2f}", flush=True)
 
 
-def describe(arguments, datasets: Mapping, results: Sequence[Result]) -> dict:
+def describe(
+    arguments: argparse.Namespace, datasets: Mapping[str, Mapping], results: Sequence[Result]
+) -> dict:
     """Returns everything that was measured, for a JSON file."""
     recipes = {}
     for name in dict.fromkeys(result.recipe for result in results):

@@ -16,7 +16,7 @@ EXIT_UNREAD, EXIT_DIVERGED = 1, 3
 def run(command: Callable[[], None]) -> None:
     """Calls a command's main function and ends the process with the exit code of the contract.
 
-    Only what the user can mend is said in a sentence; errors of ours keep their traceback.
+    Only what the user can mend is said in a sentence; a bug keeps its traceback.
     """
     interruption.raise_at_once()
     try:

@@ -1,6 +1,6 @@
 """The meeting of the workers before TensorFlow connects them: whether all of them are there.
 
-TensorFlow waits for a worker that never comes without an end, deaf even to Ctrl-C. (Its own limit
+TensorFlow waits for ever for a worker that never comes, deaf even to Ctrl-C. (Its own limit
 on that, `cluster_register_with_barrier`, is missing in 2.18, and SIGTERM is lost in the wait.) So
 each worker first calls all others, at the addresses and ports that TensorFlow will use, and what
 can keep them from working together is said in a sentence.
@@ -189,7 +189,7 @@ def _capital(text):
 
 @contextlib.contextmanager
 def _watched(lines: Mapping, describe: Callable[..., str]) -> Iterator[None]:
-    """Kills the process, with a message, where what is inside lasts, or meanwhile a worker ends.
+    """Kills the process, with a message, if the block takes too long or a worker ends meanwhile.
 
     lines: from each other worker, by its index.
     describe: a function that names workers, given their indices.

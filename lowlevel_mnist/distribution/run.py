@@ -1,4 +1,4 @@
-"""Runs whose batches are shared: the story of `train.py`, told by several devices or processes."""
+"""Runs whose batches are shared by several devices or processes, all running `train.train`."""
 
 import argparse
 import contextlib
@@ -71,7 +71,7 @@ class SharedRun(Run):
         self.team = Replicas(connect(self.meeting), workers)
         self.replicas = self.team.count
         self.scope.enter_context(self.team.naming_the_lost())
-        # Until `make_trainer`: the variables have to be made in the strategy's scope.
+        # The story makes its variables between here and `make_trainer`, in the strategy's scope.
         self.making = self.scope.enter_context(contextlib.ExitStack())
         self.making.enter_context(self.team.strategy.scope())
         return tf
@@ -86,7 +86,7 @@ class SharedRun(Run):
         return self.broadcast_state(super().restore(model, optimizer), optimizer)
 
     def broadcast_state(self, state, optimizer):
-        """Gives all workers the chief's values of the variables, and its training state."""
+        """Gives all workers the chief's weights, biases, slots and training state."""
         for variable in optimizer.variables:
             variable.assign(self.team.broadcast(variable.value())[0])
         state.deserialize(self.team.broadcast_text(state.serialize()))

@@ -20,7 +20,7 @@ from lowlevel_mnist.execution import blocks
 from lowlevel_mnist.training import Trainer
 
 # What TensorFlow raises where another worker has ended or is silent.
-LOSS = (
+LOST_WORKER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -34,7 +34,7 @@ def connect(meeting: Meeting | None) -> tf.distribute.Strategy:
     It has to come before anything else that TensorFlow does in this process.
 
     meeting: of all workers, which ends here; None where this process is the only one.
-    Raises `UserError` where the workers do not have the same.
+    Raises `UserError` where the workers differ in TensorFlow's version or the number of GPUs.
     """
     if meeting is None:
         return tf.distribute.MirroredStrategy()
@@ -85,7 +85,7 @@ class Replicas:
         self.any(False)
 
     def broadcast(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
-        """Returns the chief's tensors; the others give some of the same shapes and dtypes."""
+        """Returns the chief's tensors; the others pass some of the same shapes and dtypes."""
         return self._all_reduce(tensors, speaking=0)
 
     def broadcast_text(self, text: str = "") -> str:
@@ -100,7 +100,7 @@ class Replicas:
         """Raises `LostWorkerError` in place of TensorFlow's errors."""
         try:
             yield
-        except LOSS as error:
+        except LOST_WORKER_ERRORS as error:
             others = self.cluster.others
             lost = self.cluster.find_named(error.message) or (others if len(others) == 1 else [])
             who = self.cluster.describe(lost[0]) if lost else "another worker"

@@ -216,7 +216,7 @@ class CheckpointManager:
             )
 
 
-def load_model(run: folders.FinishedRun) -> Network:
+def load_model(run: folders.SavedRun) -> Network:
     """Returns the network of a run with the weights of its newest checkpoint.
 
     Raises `UserError` where the checkpoint is missing, damaged or of another network.

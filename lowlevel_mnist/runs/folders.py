@@ -19,10 +19,10 @@ KEYS = ("recipe", "dataset", "data_dir", "dtype", "layer_sizes")
 
 
 @dataclasses.dataclass(frozen=True)
-class FinishedRun:
+class SavedRun:
     """A run to look at: its folder, and what its `metrics.json` says.
 
-    Of one that is not finished, it is what its `settings.json` says.
+    An unfinished run has no `metrics.json`; its `settings.json` stands in for it.
     """
 
     folder: pathlib.Path
@@ -161,7 +161,7 @@ def write_metrics(folder: pathlib.Path, metrics: Mapping) -> None:
     files.write_json(folder / METRICS, metrics)
 
 
-def find(folder: pathlib.Path | None = None) -> FinishedRun:
+def find(folder: pathlib.Path | None = None) -> SavedRun:
     """Returns the run in `folder`, or the newest finished one in RUNS.
 
     Raises `UserError` where there is none.
@@ -179,7 +179,7 @@ def find(folder: pathlib.Path | None = None) -> FinishedRun:
     path = next((folder / name for name in names if (folder / name).exists()), None)
     if path is None:
         raise UserError(f"{folder} is not the folder of a run: it has no {' and no '.join(names)}.")
-    return FinishedRun(folder, settings.read_json(path, KEYS))
+    return SavedRun(folder, settings.read_json(path, KEYS))
 
 
 def data_source(

@@ -27,8 +27,8 @@ class Run:
     """A new run or, with --resume, one that goes on: interrupted, killed, or to get more epochs.
 
     flags: those of `train`.
-    settings: the `Settings`, and folder: where all of it is kept; both from `open` on.
-    reports: whether it tests and keeps the network, as all do but those that help another worker.
+    settings, folder: the `Settings`, and where the run is kept; both are set by `open`.
+    reports: whether it tests and keeps the network; False for a worker that is not the chief.
     replicas: how many devices share each batch.
     Raises `UserError` where the flags contradict each other or the run that is to go on.
     """

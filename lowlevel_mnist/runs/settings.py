@@ -78,7 +78,7 @@ def choose_recipe(flags: argparse.Namespace) -> Recipe:
     recipe = RECIPES[flags.recipe or DEFAULTS["recipe"]]
     names = [field.name for field in dataclasses.fields(Recipe) if hasattr(flags, field.name)]
     given = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
-    # A folder without a name holds what it holds; a name without a folder is looked for.
+    # --data-dir without --dataset means whatever is in that folder.
     given.setdefault("dataset", "auto" if flags.data_dir else recipe.dataset)
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer:
         given.setdefault("learning_rate", DEFAULT_LEARNING_RATES[given["optimizer"]])
