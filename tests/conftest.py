@@ -1,22 +1,18 @@
-"""What the tests share: small data sets of their own, the real ones, commands as subprocesses."""
+"""What the tests share: small data sets of their own, the real ones, and how runs are compared."""
 
-import contextlib
 import functools
 import gzip
 import json
 import os
 import pathlib
-import signal
-import subprocess
-import sys
 
+import hypothesis
 import numpy as np
 import pytest
 
 from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import digits
 
-PROJECT = pathlib.Path(__file__).resolve().parent.parent
 IDX_NAMES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -26,50 +22,21 @@ IDX_NAMES = (
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-
-def environment(**changes):
-    """The environment of a command: this project on the path, no settings of the test machine."""
-    windows = ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND")
-    hidden = ("LOWLEVEL_MNIST_DATA", "TF_CPP_MIN_LOG_LEVEL", *windows)
-    kept = {name: value for name, value in os.environ.items() if name not in hidden}
-    return {**kept, "PYTHONPATH": str(PROJECT), **{k: str(v) for k, v in changes.items()}}
-
-
-def run(command, *arguments, cwd, **changes):
-    """Runs `python -m lowlevel_mnist.<command>` as a user does, in the folder `cwd`."""
-    return subprocess.run(
-        [sys.executable, "-m", f"lowlevel_mnist.{command}", *map(str, arguments)],
-        cwd=cwd,
-        env=environment(**changes),
-        capture_output=True,
-        text=True,
-        timeout=300,
+# The same examples in every run, however slow the machine; "full" is for --hypothesis-profile.
+for profile, number in (("ordinary", 30), ("full", 400)):
+    hypothesis.settings.register_profile(
+        profile,
+        max_examples=number,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
     )
 
 
-def train(folder, *arguments, cwd, **changes):
-    """A training on the data in `folder` that succeeds."""
-    done = run("train", "--data-dir", folder, *arguments, cwd=cwd, **changes)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-@contextlib.contextmanager
-def training_until(start, *arguments, cwd):
-    """A `train` process that has just printed a line with this start."""
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "lowlevel_mnist.train", *map(str, arguments)],
-        cwd=cwd,
-        env=environment(),
-        # A shell script that starts the tests in the background has SIGINT ignored by all of them.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        while not (line := process.stdout.readline()).startswith(start):
-            assert line, "the training ended before"
-        yield process
+def pytest_configure(config):
+    if not config.getoption("--hypothesis-profile"):
+        hypothesis.settings.load_profile("ordinary")
 
 
 def read_metrics(folder):
@@ -79,7 +46,7 @@ def read_metrics(folder):
 def read_state(folder):
     """What must be equal to the bit when a run is repeated or goes on after an end.
 
-    Returns a dictionary: each weight, bias and slot of the newest checkpoint as bytes, and the
+    Returns a dictionary: each weight, bias and slot of the newest checkpoint as an array, and the
     `metrics.json` without seconds.
     """
     import tensorflow as tf  # not before the line above that asks it to be quiet
@@ -89,7 +56,43 @@ def read_state(folder):
     kept = [name for name in names if name.startswith(("model/", "optimizer/"))]
     metrics = read_metrics(folder)
     metrics["history"] = [{**row, "seconds": None} for row in metrics["history"]]
-    return {"metrics": metrics} | {n: np.asarray(reader.get_tensor(n)).tobytes() for n in kept}
+    return {"metrics": metrics} | {name: np.asarray(reader.get_tensor(name)) for name in kept}
+
+
+def differences(ours, theirs):
+    """What differs in any bit between two runs, of which `read_state` has told, in words."""
+    found = [f"only one has {name}" for name in ours.keys() ^ theirs.keys()]
+    for name in ours.keys() & theirs.keys() - {"metrics"}:
+        if ours[name].tobytes() != theirs[name].tobytes():
+            most = np.abs(ours[name] - theirs[name]).max()
+            found.append(f"{name} differs by up to {most}")
+    for key in ours["metrics"].keys() | theirs["metrics"].keys():
+        our, their = (state["metrics"].get(key) for state in (ours, theirs))
+        if our != their:
+            found.append(f"metrics.json has {key} {our}, not {their}")
+    return sorted(found)
+
+
+def assert_same_bits(folder, expected):
+    """Two runs, by their folders or as `read_state` has told of them, are equal to the bit."""
+    states = (
+        state if isinstance(state, dict) else read_state(state) for state in (folder, expected)
+    )
+    assert differences(*states) == []
+
+
+def assert_refused(done, *words):
+    """Exit code 2, nothing on stdout, and one line on stderr that has all the words."""
+    assert_ends(done, 2, *words)
+    assert done.stdout == ""
+
+
+def assert_ends(done, returncode, *words):
+    """This exit code, and one line on stderr that has all the words."""
+    assert done.returncode == returncode
+    assert len(done.stderr.splitlines()) == 1
+    for word in words:
+        assert str(word) in done.stderr
 
 
 def idx_bytes(array):

@@ -13,7 +13,7 @@ import tempfile
 import time
 
 import nbformat
-from conftest import PROJECT, environment
+from commands import PROJECT, environment
 from nbclient import NotebookClient
 
 from lowlevel_mnist import data

@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from conftest import PROJECT
+from commands import PROJECT
 
 PACKAGE = PROJECT / "lowlevel_mnist"
 # From the roof to the ground; rooms of one floor do not import each other.

@@ -6,19 +6,18 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import IDX_NAMES, idx_bytes, pattern_arrays, run, write_idx_folder
+from commands import run
+from conftest import (
+    IDX_NAMES,
+    assert_ends,
+    assert_refused,
+    idx_bytes,
+    pattern_arrays,
+    write_idx_folder,
+)
 
 NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = IDX_NAMES
-
-
-def assert_refused(done, *words):
-    """Exit code 2 and nothing but one line that has all the words."""
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    for word in words:
-        assert str(word) in done.stderr
 
 
 def refuse_data(tmp_path, folder, *words):
@@ -219,7 +218,7 @@ def test_an_early_end_keeps_the_folder(tmp_path, small_folder):
     flags = ["--data-dir", small_folder, "--learning-rate", "1e38", "--no-plots"]
     for folder, cwd in [("run", tmp_path), ("link", tmp_path), (".", tmp_path / "run")]:
         done = run("train", *flags, "--output-dir", folder, cwd=cwd)
-        assert done.returncode == 3, done.stderr
+        assert_ends(done, 3, "diverged")
         (tmp_path / "run" / "settings.json").unlink()
         assert list((tmp_path / "run").iterdir()) == []
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700

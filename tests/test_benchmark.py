@@ -2,13 +2,12 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
-from conftest import PROJECT, environment, run
+from commands import PROJECT, limit_files, run, run_anew, start_anew
+from conftest import assert_refused
 from PIL import Image
 
 from lowlevel_mnist.benchmarking import results
@@ -25,11 +24,12 @@ def measured(tmp_path_factory):
     flags = ["--recipes", "softmax", "--executions", "eager", "xla", "fit"]
     flags += ["--epochs", 2, "--repeats", 1, "--json", "result.json", "--chart", "bars.png"]
     changes = {"HOME": folder, "TMPDIR": folder / "temporary", **UNREACHABLE}
-    done = run("benchmark", *flags, cwd=folder, **changes)
-    assert done.returncode == 0, done.stderr
+    done = run_anew("benchmark", *flags, cwd=folder, **changes)
+    assert done.returncode == 0
     return folder, done
 
 
+@pytest.mark.full
 def test_the_json(measured):
     folder, _ = measured
     result = json.loads((folder / "result.json").read_text())
@@ -52,6 +52,7 @@ def test_the_json(measured):
     }
 
 
+@pytest.mark.full
 def test_everybody_did_the_same_work(measured):
     folder, _ = measured
     contenders = json.loads((folder / "result.json").read_text())["recipes"]["softmax"][
@@ -62,6 +63,7 @@ def test_everybody_did_the_same_work(measured):
     assert min(accuracies) > 0.8
 
 
+@pytest.mark.full
 def test_what_is_printed(measured):
     _, done = measured
     lines = done.stdout.splitlines()
@@ -76,6 +78,7 @@ def test_what_is_printed(measured):
     assert "\r" not in done.stdout + done.stderr
 
 
+@pytest.mark.full
 def test_the_chart(measured):
     folder, _ = measured
     with Image.open(folder / "bars.png") as picture:
@@ -85,21 +88,21 @@ def test_the_chart(measured):
         assert (pixels == color).all(axis=2).sum() > 1000
 
 
+@pytest.mark.full
 def test_the_runs_are_removed(measured):
     folder, _ = measured
     assert not list((folder / "temporary").iterdir())
 
 
+@pytest.mark.full
 def test_an_interrupted_run_is_removed_too(tmp_path):
     """A signal that only the command gets, as from `kill`, ends its contender as well."""
-    command = [sys.executable, "-m", "lowlevel_mnist.benchmark", "--chart", tmp_path / "bars.png"]
-    command += ["--recipes", "softmax", "--executions", "eager", "--epochs", "1000"]
+    flags = ["--recipes", "softmax", "--executions", "eager", "--epochs", 1000]
+    flags += ["--chart", tmp_path / "bars.png"]
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     changes = {"HOME": tmp_path, "TMPDIR": temporary, **UNREACHABLE}
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment(**changes), stderr=subprocess.PIPE, text=True
-    ) as process:
+    with start_anew("benchmark", *flags, cwd=tmp_path, **changes) as process:
         while not list(temporary.rglob("checkpoints")):  # a run has begun
             assert process.poll() is None, "the benchmark ended before"
             time.sleep(0.1)
@@ -129,23 +132,16 @@ def test_what_can_t_be_done_is_refused_at_once(tmp_path, flags, words):
     poison = tmp_path / "poison"
     poison.mkdir()
     (poison / "tensorflow.py").write_text("raise SystemExit('too late')")
-    done = run("benchmark", *flags, cwd=tmp_path, PYTHONPATH=f"{poison}:{PROJECT}")
-    assert done.returncode == 2
-    assert all(word in done.stderr for word in words), done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    done = run_anew("benchmark", *flags, cwd=tmp_path, PYTHONPATH=f"{poison}:{PROJECT}")
+    assert_refused(done, *words)
     assert [path.name for path in tmp_path.iterdir()] == ["poison"]
 
 
 def test_no_room_for_the_json(tmp_path):
     """What is there stays."""
     (tmp_path / "r.json").write_text("earlier")
-    command = f"ulimit -f 1; exec {sys.executable} -m lowlevel_mnist.benchmark --json r.json"
-    done = subprocess.run(
-        ["sh", "-c", command], cwd=tmp_path, env=environment(), capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1
-    assert "can't be written" in done.stderr
+    done = run("benchmark", "--json", "r.json", cwd=tmp_path, before=limit_files(512))
+    assert_refused(done, "can't be written")
     assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
     assert (tmp_path / "r.json").read_text() == "earlier"
 
@@ -158,13 +154,10 @@ def test_medians_leave_the_first_epoch_out():
 
 def test_the_json_and_the_chart_are_two_files(tmp_path):
     done = run("benchmark", "--json", "same.png", "--chart", "same.png", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "choose two files" in done.stderr
+    assert_refused(done, "choose two files")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_name_that_is_too_long(tmp_path):
     done = run("benchmark", "--json", "x" * 300, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "can't be written: File name too long" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert_refused(done, "can't be written: File name too long")

@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lowlevel_mnist.errors import UserError
@@ -18,6 +18,7 @@ from lowlevel_mnist.runs import checkpoints, folders
 from lowlevel_mnist.training import Progress
 
 tf.get_logger().setLevel("ERROR")  # as commands do: it has a line for each value not restored
+pytestmark = pytest.mark.fuzz
 SIZES = (48, 33, 4)
 METRICS = {
     "recipe": "softmax",
@@ -34,13 +35,6 @@ ROW = {
     "epoch": 1,
     "val_loss": None,
 }
-SETTINGS = settings(
-    deadline=None,
-    derandomize=True,
-    database=None,
-    max_examples=300,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 DAMAGES = st.tuples(
     st.sampled_from(["flip a bit", "cut", "grow", "insert", "zeros", "swap"]),
     st.floats(0, 1, exclude_max=True),
@@ -108,7 +102,6 @@ def put(files):
 
 
 @given(file=st.sampled_from(["checkpoint", "index", "data"]), how=DAMAGES)
-@SETTINGS
 def test_a_damaged_checkpoint_is_never_taken_for_a_good_one(saved, file, how):
     """Read alone, it has the right weights or is refused; resumed, the one before may step in."""
     folder, files, older, newer = saved
@@ -188,7 +181,6 @@ def test_weights_that_are_no_numbers(tmp_path):
 
 @given(how=DAMAGES)
 @example(how=("swap", 0.0, 0))
-@SETTINGS
 def test_damaged_metrics(tmp_path, how):
     content = json.dumps(METRICS, indent=2).encode()
     path = tmp_path / "metrics.json"

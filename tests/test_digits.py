@@ -83,6 +83,7 @@ def test_bad_arguments(arguments, words):
         digits.generate(**arguments)
 
 
+@pytest.mark.full
 def test_all_70_000_take_less_than_a_gibibyte():
     tracemalloc.start()
     try:
@@ -94,6 +95,7 @@ def test_all_70_000_take_less_than_a_gibibyte():
     assert 70_000 * 28 * 28 < peak < 2**30
 
 
+@pytest.mark.full
 def test_a_network_that_saw_only_digits_reads_real_handwriting(mnist_folder):
     _, test = digits_on_mnist.read_mnist(data.load("mnist", mnist_folder), seed=0)
     assert test.confusion_matrix.sum() == 10_000

@@ -1,27 +1,16 @@
 """Many devices, or many workers on loopback, train the same run as one device alone."""
 
-import concurrent.futures
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
-from conftest import (
-    PROJECT,
-    digit_arrays,
-    environment,
-    read_metrics,
-    run,
-    train,
-    write_idx_folder,
-)
+from commands import run, split_cpu, start, start_anew, train
+from conftest import digit_arrays, read_metrics, write_idx_folder
 
 from lowlevel_mnist.runs import folders
 
@@ -30,16 +19,8 @@ STEPS, IMAGES = 19, 18 * 32 + 1
 RECIPE = ("--recipe", "mlp-512-dropout", "--validation-split", "0.2", "--no-plots")
 EPOCH = ("--dtype", "float64", "--epochs", "1", "--execution", "graph")
 # Long enough to be killed in the middle: 400 small steps an epoch.
-LONG = ("--recipe", "mlp-128-dropout", "--batch-size", "8", "--epochs", "3", "--no-plots")
+LONG = ("--recipe", "mlp-128-dropout", "--batch-size", "8", "--epochs", "2", "--no-plots")
 LONG += ("--dtype", "float64", "--execution", "graph")
-MIRRORED = """
-import runpy, sys
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-devices = [tf.config.LogicalDeviceConfiguration()] * int(sys.argv.pop(1))
-tf.config.set_logical_device_configuration(cpu, devices)
-runpy.run_module("lowlevel_mnist.train", run_name="__main__")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -83,23 +64,16 @@ def tf_config(ports, index):
 
 
 @contextlib.contextmanager
-def workers(configs, *arguments, cwd, commands=None):
+def workers(configs, *arguments, cwd, commands=None, begin=start):
     """`train` processes, one with each TF_CONFIG, each in a folder of its own within `cwd`."""
     with contextlib.ExitStack() as stack:
         processes = []
         for number, config in enumerate(configs):
             home = cwd / f"home-{number}"
             home.mkdir(exist_ok=True)
-            command = [sys.executable, "-u", "-m", "lowlevel_mnist.train"]
-            command += ["--distribute", "multi-worker", *map(str, arguments)]
-            process = subprocess.Popen(
-                command + (commands[number] if commands else []),
-                cwd=home,
-                env=environment(TF_CONFIG=config),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+            flags = ["--distribute", "multi-worker", *arguments]
+            flags += commands[number] if commands else []
+            process = begin("train", *flags, cwd=home, TF_CONFIG=config)
             stack.enter_context(process)
             stack.callback(process.kill)
             processes.append(process)
@@ -118,16 +92,9 @@ def train_together(count, *arguments, cwd):
 
 
 def train_mirrored(devices, *arguments, cwd):
-    done = subprocess.run(
-        [sys.executable, "-c", MIRRORED, str(devices), "--distribute", "mirrored"]
-        + list(map(str, arguments)),
-        cwd=cwd,
-        env=environment(PYTHONPATH=PROJECT, TF_CPP_MIN_LOG_LEVEL=2),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    flags = ["--distribute", "mirrored", *arguments]
+    done = run("train", *flags, cwd=cwd, before=split_cpu(devices))
+    assert done.returncode == 0
     return done.stdout
 
 
@@ -152,7 +119,7 @@ def assert_same(state, other):
             assert other_row[key] == pytest.approx(row[key], abs=1e-9), key
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("count", [2, *(pytest.param(n, marks=pytest.mark.full) for n in (1, 3))])
 def test_workers_train_the_same_run(folder, alone, count, tmp_path):
     out = tmp_path / "run"
     arguments = ("--data-dir", folder, *RECIPE, *EPOCH, "--output-dir", out)
@@ -167,6 +134,7 @@ def test_workers_train_the_same_run(folder, alone, count, tmp_path):
     ] == ["run"], "only the chief writes"
 
 
+@pytest.mark.full
 def test_eager_workers_train_the_same_run(folder, alone, tmp_path):
     out = tmp_path / "run"
     arguments = ("--data-dir", folder, *RECIPE, *EPOCH[:-1], "eager", "--output-dir", out)
@@ -174,7 +142,14 @@ def test_eager_workers_train_the_same_run(folder, alone, tmp_path):
     assert_same(alone, read_state(out))
 
 
-@pytest.mark.parametrize(("devices", "execution"), [(2, "graph"), (4, "graph"), (2, "eager")])
+@pytest.mark.parametrize(
+    ("devices", "execution"),
+    [
+        (2, "graph"),
+        pytest.param(4, "graph", marks=pytest.mark.full),
+        pytest.param(2, "eager", marks=pytest.mark.full),
+    ],
+)
 def test_devices_train_the_same_run(folder, alone, devices, execution, tmp_path):
     out = tmp_path / "run"
     arguments = ("--data-dir", folder, *RECIPE, *EPOCH[:-1], execution, "--output-dir", out)
@@ -183,6 +158,7 @@ def test_devices_train_the_same_run(folder, alone, devices, execution, tmp_path)
     assert_same(alone, read_state(out))
 
 
+@pytest.mark.full
 def test_float32_is_as_accurate(folder, tmp_path):
     arguments = ("--data-dir", folder, *RECIPE, "--execution", "graph", "--output-dir")
     train_together(2, *arguments, tmp_path / "workers", cwd=tmp_path)
@@ -193,36 +169,25 @@ def test_float32_is_as_accurate(folder, tmp_path):
         assert read_metrics(tmp_path / name)["test_accuracy"] == pytest.approx(expected, abs=0.004)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def waiting_chief(tmp_path_factory):
-    """A chief whose other worker never comes, and what it says, within a minute from its start.
-
-    It waits while the other tests run.
-    """
-    folder = tmp_path_factory.mktemp("waiting")
-    ports = free_ports(2)
-    with (
-        concurrent.futures.ThreadPoolExecutor() as pool,
-        workers([tf_config(ports, 0)], cwd=folder) as (chief,),
-    ):
-        ending = pool.submit(chief.communicate, timeout=60)
-        yield ports, folder / "home-0", chief, ending
-
-
 @contextlib.contextmanager
 def workers_in_epoch_2(folder, out, cwd):
-    """Two workers, chief first, in the middle of their second epoch."""
+    """Two workers, chief first, in the middle of their second epoch.
+
+    In new interpreters: how much TensorFlow tells of a lost worker is settled by its import.
+    """
     ports = free_ports(2)
     configs = [tf_config(ports, index) for index in range(2)]
     arguments = ("--data-dir", folder, *LONG, "--output-dir", out)
-    with workers(configs, *arguments, cwd=cwd) as processes:
+    with workers(configs, *arguments, cwd=cwd, begin=start_anew) as processes:
         while not (line := processes[0].stdout.readline()).startswith("Epoch 1/"):
             assert line, processes[0].stderr.read()
         time.sleep(0.3)
         yield processes
 
 
-def test_a_lost_worker_ends_all_and_the_run_goes_on(long_folder, undisturbed, tmp_path):
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.full)])
+def test_a_lost_worker_ends_all_and_the_run_goes_on(long_folder, undisturbed, tmp_path, count):
+    """By one worker alone, or by two again."""
     out = tmp_path / "run"
     with workers_in_epoch_2(long_folder, out, tmp_path) as (chief, other):
         other.kill()
@@ -231,14 +196,15 @@ def test_a_lost_worker_ends_all_and_the_run_goes_on(long_folder, undisturbed, tm
     assert stderr.startswith("Lost worker 1 (127.0.0.1:")
     assert f"--resume --output-dir {out} --no-plots --distribute multi-worker" in stderr
     assert stderr.count("\n") == 1
-    shutil.copytree(out, tmp_path / "by-one")
-    train_together(2, "--resume", "--output-dir", out, cwd=tmp_path)
-    done = run("train", "--resume", "--output-dir", tmp_path / "by-one", cwd=tmp_path)
-    assert "Resumed after epoch 1" in done.stdout
+    resume = ["--resume", "--output-dir", out]
+    if count == 1:
+        assert "Resumed after epoch 1" in run("train", *resume, cwd=tmp_path).stdout
+    else:
+        train_together(count, *resume, cwd=tmp_path)
     assert_same(undisturbed, read_state(out))
-    assert_same(undisturbed, read_state(tmp_path / "by-one"))
 
 
+@pytest.mark.full
 def test_a_lost_chief_ends_all(long_folder, tmp_path):
     with workers_in_epoch_2(long_folder, tmp_path / "run", tmp_path) as (chief, other):
         chief.kill()
@@ -257,6 +223,7 @@ def test_a_frozen_worker_ends_all(long_folder, tmp_path):
     assert stderr.startswith("Lost worker 1 (127.0.0.1:")
 
 
+@pytest.mark.full
 def test_a_signal_to_one_ends_all_with_a_checkpoint(long_folder, undisturbed, tmp_path):
     out = tmp_path / "run"
     with workers_in_epoch_2(long_folder, out, tmp_path) as (chief, other):
@@ -270,6 +237,7 @@ def test_a_signal_to_one_ends_all_with_a_checkpoint(long_folder, undisturbed, tm
     assert_same(undisturbed, read_state(out))
 
 
+@pytest.mark.full
 def test_a_worker_lost_in_the_first_epoch_leaves_a_run_to_resume(long_folder, tmp_path):
     out = tmp_path / "run"
     ports = free_ports(2)
@@ -325,13 +293,15 @@ def test_a_wrong_tf_config_is_said(text, expected, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_worker_that_never_comes_is_named_within_a_minute(waiting_chief):
-    ports, home, chief, ending = waiting_chief
-    stdout, stderr = ending.result()
+@pytest.mark.full
+def test_a_worker_that_never_comes_is_named_within_a_minute(tmp_path):
+    ports = free_ports(2)
+    with workers([tf_config(ports, 0)], cwd=tmp_path) as (chief,):
+        stdout, stderr = chief.communicate(timeout=60)
     assert chief.returncode == 2
     assert stdout == f"Waiting for worker 1 (127.0.0.1:{ports[1]})\n"
     assert stderr.startswith(f"Can't reach worker 1 (127.0.0.1:{ports[1]}): Connection refused.")
-    assert not list(home.iterdir())
+    assert not list((tmp_path / "home-0").iterdir())
 
 
 def test_a_port_that_is_taken_is_said(tmp_path):
@@ -358,7 +328,7 @@ def test_workers_must_mean_the_same_cluster(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (["--epochs", "4"], "--epochs 4 contradicts the chief's run, which has --epochs 3."),
+        (["--epochs", "4"], "--epochs 4 contradicts the chief's run, which has --epochs 2."),
         (["--seed", "1"], "--seed 1 contradicts the chief's run, which has --seed 0."),
         (["--data-dir", "nowhere"], "There is no data folder nowhere; check the path."),
     ],
@@ -399,6 +369,7 @@ def test_xla_is_refused(folder, tmp_path):
     assert not list(tmp_path.glob("runs/*"))
 
 
+@pytest.mark.full
 def test_a_stranger_on_the_port_does_no_harm(long_folder, tmp_path):
     ports = free_ports(2)
     arguments = ("--data-dir", long_folder, *LONG, "--epochs", "1")
@@ -433,6 +404,7 @@ def false_worker(ports, chief):
         yield back
 
 
+@pytest.mark.full
 def test_a_worker_lost_while_tensorflow_connects_ends_all(long_folder, tmp_path):
     """TensorFlow would wait for it for ever, deaf to signals."""
     ports = free_ports(2)

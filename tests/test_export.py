@@ -10,7 +10,8 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import digit_arrays, environment, pattern_arrays, run, train, write_idx_folder
+from commands import environment, run, run_python, train
+from conftest import assert_refused, digit_arrays, pattern_arrays, write_idx_folder
 
 from lowlevel_mnist import data, metrics
 from lowlevel_mnist.runs import checkpoints, folders
@@ -48,21 +49,8 @@ def ask_stranger(base, lines, images):
     """What the SavedModel says of images in a process without this package, a dictionary."""
     np.save(base / "images.npy", images)
     imports, load, predict = (line.strip() for line in lines[2:5])
-    subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            STRANGER,
-            f"{imports}; {load}",
-            predict,
-            "images.npy",
-            "results.npz",
-        ],
-        cwd=base,
-        env=environment(PYTHONPATH=""),
-        check=True,
-        timeout=300,
-    )
+    arguments = [f"{imports}; {load}", predict, "images.npy", "results.npz"]
+    assert run_python("-c", STRANGER, *arguments, cwd=base, PYTHONPATH="").returncode == 0
     with np.load(base / "results.npz") as results:
         return dict(results)
 
@@ -108,6 +96,7 @@ def test_it_says_what_the_run_s_network_says(tmp_path, name):
     assert_equal(found, tmp_path, arrays[2], rtol)
 
 
+@pytest.mark.full
 def test_mnist(mnist_folder, tmp_path):
     flags = ["--recipe", "mlp-128-dropout", "--epochs", 1, "--execution", "graph"]
     train(mnist_folder, *flags, "--no-plots", "--output-dir", "run", cwd=tmp_path)
@@ -144,6 +133,7 @@ def snapshot(base):
     return {path: path.is_file() and path.read_bytes() for path in base.rglob("*")}
 
 
+@pytest.mark.full
 def test_an_older_run_goes_into_the_folder_that_the_shell_is_in(base):
     """A folder that is there stays the same one; runs of 28x28 pixels once did not say so."""
     change_metrics(base, image_size=None)
@@ -183,14 +173,10 @@ def test_tensorflow_s_tool_shows_the_signature(base):
         assert said.startswith(f"{name}tensor_info:dtype:{dtype}shape:{shape}name:")
 
 
-def assert_refused(base, *words, to="exported", run_folder="run"):
-    """Exit code 2, one line that says these words, and nothing written, moved or removed."""
+def refuse(base, *words, to="exported", run_folder="run"):
+    """The export is refused in these words, and nothing is written, moved or removed."""
     before = snapshot(base)
-    done = run("export", "--run", run_folder, "--to", to, cwd=base)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert len(done.stderr.splitlines()) == 1
-    for word in words:
-        assert word in done.stderr
+    assert_refused(run("export", "--run", run_folder, "--to", to, cwd=base), *words)
     assert snapshot(base) == before
 
 
@@ -207,13 +193,13 @@ def test_a_place_that_is_taken(base, to, words):
     (base / "file").write_text("no folder")
     (base / "taken").mkdir()
     (base / "taken" / "precious").write_text("precious")
-    assert_refused(base, *words, to=to)
+    refuse(base, *words, to=to)
 
 
 @pytest.mark.parametrize("name", ["absent", "empty"])
 def test_a_folder_that_is_no_run(base, name):
     (base / "empty").mkdir()
-    assert_refused(base, f"{name} is not the folder of a run", run_folder=name)
+    refuse(base, f"{name} is not the folder of a run", run_folder=name)
 
 
 @pytest.mark.parametrize(
@@ -221,18 +207,18 @@ def test_a_folder_that_is_no_run(base, name):
 )
 def test_an_image_size_that_is_wrong(base, size):
     change_metrics(base, image_size=size)
-    assert_refused(base, "image_size is missing or wrong", "The run run")
+    refuse(base, "image_size is missing or wrong", "The run run")
 
 
 def test_an_older_run_of_other_pixels(base):
     change_metrics(base, image_size=None, layer_sizes=[48, 10])
-    assert_refused(base, "image_size is missing or wrong", "The run run")
+    refuse(base, "image_size is missing or wrong", "The run run")
 
 
 def test_a_damaged_checkpoint_or_none(base):
     (path,) = folders.find_checkpoints(base / "run")
     content = path.with_name(f"{path.name}.data-00000-of-00001")
     content.write_bytes(content.read_bytes()[:-20_000])
-    assert_refused(base, str(path.name), "damaged", to="a/b/exported")
+    refuse(base, str(path.name), "damaged", to="a/b/exported")
     shutil.rmtree(path.parent)
-    assert_refused(base, "The run run has no checkpoint")
+    refuse(base, "The run run has no checkpoint")

@@ -7,21 +7,17 @@ a full disk. Which stage that hits is chosen by the sizes of an undisturbed run'
 import itertools
 import shlex
 import shutil
-import subprocess
-import sys
 
 import pytest
-from conftest import digit_arrays, environment, read_state, run, train, write_idx_folder
+from commands import PROJECT, TESTS, limit_files, run, run_python, train
+from conftest import assert_ends, assert_same_bits, digit_arrays, write_idx_folder
 from PIL import Image
 
 from lowlevel_mnist.runs import folders
 
-# No bytecode: Python takes a cached file that was cut off for a whole one.
 LIMITED = """
-import resource, runpy, sys
-sys.dont_write_bytecode = True
-limit = int(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+import commands, runpy, sys
+commands.limit_files(int(sys.argv[1]))()
 sys.argv = sys.argv[2:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
@@ -35,26 +31,21 @@ PICTURES = (
 )
 
 
-def run_limited(limit, command, *arguments, cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE):
+def run_limited(limit, command, *arguments, cwd):
     """Runs a command that can't write beyond byte `limit` of any file."""
-    module = f"lowlevel_mnist.{command}"
-    return subprocess.run(
-        [sys.executable, "-c", LIMITED, str(limit), module, *map(str, arguments)],
-        cwd=cwd,
-        env=environment(),
-        stdout=stdout,
-        stderr=stderr,
-        text=True,
-        timeout=300,
+    return run(command, *arguments, cwd=cwd, before=limit_files(limit))
+
+
+def run_limited_anew(limit, command, *arguments, cwd, **streams):
+    """Does so in a new interpreter, whose output may go to files.
+
+    streams: the files, as `subprocess.run` takes them.
+    """
+    command = f"lowlevel_mnist.{command}"
+    path = f"{PROJECT}:{TESTS}"
+    return run_python(
+        "-c", LIMITED, limit, command, *arguments, cwd=cwd, PYTHONPATH=path, **streams
     )
-
-
-def assert_refused(done, *words):
-    """Exit code 2 and one line that says these words."""
-    assert done.returncode == 2, done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    for word in words:
-        assert word in done.stderr
 
 
 def go_on(done, cwd):
@@ -91,11 +82,15 @@ def base(tmp_path_factory):
     return base
 
 
-def start_limited(limit, base, *flags, **streams):
+def start_limited(limit, base, *flags):
     """Starts base/run again from nothing, as the undisturbed one, but with a limit."""
+    return run_limited(limit, "train", *start_over(base), *flags, cwd=base)
+
+
+def start_over(base):
+    """Removes base/run; returns the flags that start it again as the undisturbed one."""
     shutil.rmtree(base / "run", ignore_errors=True)
-    flags = ["--data-dir", base / "data", "--epochs", EPOCHS, "--output-dir", "run", *flags]
-    return run_limited(limit, "train", *flags, cwd=base, **streams)
+    return ["--data-dir", base / "data", "--epochs", EPOCHS, "--output-dir", "run"]
 
 
 def size(base, path):
@@ -114,7 +109,7 @@ def checkpoint_size(base, number):
 
 def test_no_room_for_the_settings(base):
     done = start_limited(size(base, "settings.json") - 1, base, "--output-dir", "new/run")
-    assert_refused(done, "new/run/settings.json can't be written", "File too large")
+    assert_ends(done, 2, "new/run/settings.json can't be written", "File too large")
     assert done.stdout == ""
     assert files(base / "new") == {"run"}, "an empty folder"
 
@@ -124,7 +119,7 @@ def test_no_room_for_the_settings_of_a_run_that_goes_on(base):
     before = (base / "copy" / "settings.json").read_bytes()
     flags = ["--resume", "--output-dir", "copy", "--epochs", EPOCHS + 1]
     done = run_limited(len(before) - 1, "train", *flags, cwd=base)
-    assert_refused(done, "copy/settings.json can't be written")
+    assert_ends(done, 2, "copy/settings.json can't be written")
     assert (base / "copy" / "settings.json").read_bytes() == before
     assert files(base / "copy") == files(base / "undisturbed")
 
@@ -132,23 +127,23 @@ def test_no_room_for_the_settings_of_a_run_that_goes_on(base):
 def test_no_room_for_the_first_checkpoint(base):
     limit = between(size(base, "settings.json"), checkpoint_size(base, 5 * EPOCHS))
     done = start_limited(limit, base, "--no-plots")
-    assert_refused(done, "run/checkpoints", "the disk is full")
+    assert_ends(done, 2, "run/checkpoints", "the disk is full")
     assert "Epoch" not in done.stdout
     assert files(base / "run") <= {"settings.json", "checkpoints"}
     assert "Resumed at the beginning\n" in go_on(done, base).stdout
-    assert read_state(base / "run") == read_state(base / "undisturbed")
+    assert_same_bits(base / "run", base / "undisturbed")
 
 
 def test_no_room_for_a_later_checkpoint(base):
     """Each is a bit larger than the one before it, by an epoch's row of the history."""
     limit = between(*(checkpoint_size(base, 5 * epoch) for epoch in (EPOCHS - 1, EPOCHS)))
     done = start_limited(limit, base, "--no-plots")
-    assert_refused(done, "run/checkpoints", "the disk is full")
+    assert_ends(done, 2, "run/checkpoints", "the disk is full")
     assert done.stdout.splitlines()[-1].startswith(f"Epoch {EPOCHS - 1}/")
     kept = [5 * (EPOCHS - 2), 5 * (EPOCHS - 1)]
     assert files(base / "run") == {"settings.json"} | checkpoint_files(*kept)
     assert f"Resumed after epoch {EPOCHS - 1}\n" in go_on(done, base).stdout
-    assert read_state(base / "run") == read_state(base / "undisturbed")
+    assert_same_bits(base / "run", base / "undisturbed")
 
 
 def test_a_first_checkpoint_that_a_full_disk_or_a_kill_has_left_without_its_index(base):
@@ -160,10 +155,10 @@ def test_a_first_checkpoint_that_a_full_disk_or_a_kill_has_left_without_its_inde
         path.unlink()
     oldest.with_suffix(".index").write_bytes(b"")
     done = run("train", "--resume", "--output-dir", folder, "--no-plots", cwd=base)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0
     assert done.stderr == f"The checkpoint {oldest} is damaged; going on from before it.\n"
     assert "Resumed at the beginning" in done.stdout
-    assert read_state(folder) == read_state(base / "undisturbed")
+    assert_same_bits(folder, base / "undisturbed")
 
 
 def test_no_room_at_the_end(base):
@@ -172,22 +167,22 @@ def test_no_room_at_the_end(base):
     smallest = min(PICTURES, key=lambda picture: size(base, picture))
     limit = between(checkpoint_size(base, 5 * EPOCHS), size(base, smallest))
     done = start_limited(limit, base)
-    assert_refused(done, "run/samples.png can't be written", "File too large")
+    assert_ends(done, 2, "run/samples.png can't be written", "File too large")
     assert files(base / "run") == written
 
     resume = ["train", "--resume", "--output-dir", "run", "--no-plots"]
     limit = between(size(base, "settings.json"), size(base, "history.csv"))
     done = run_limited(limit, *resume, cwd=base)
-    assert_refused(done, "run/history.csv can't be written", "File too large")
+    assert_ends(done, 2, "run/history.csv can't be written", "File too large")
     assert files(base / "run") == written
 
     limit = between(size(base, "history.csv"), size(base, "metrics.json"))
     done = run_limited(limit, *resume, cwd=base)
-    assert_refused(done, "run/metrics.json can't be written", "File too large")
+    assert_ends(done, 2, "run/metrics.json can't be written", "File too large")
     assert files(base / "run") == written | {"history.csv"}
 
     go_on(done, base)
-    assert read_state(base / "run") == read_state(base / "undisturbed")
+    assert_same_bits(base / "run", base / "undisturbed")
 
 
 def test_no_room_for_what_a_training_prints(base):
@@ -195,28 +190,29 @@ def test_no_room_for_what_a_training_prints(base):
     limit, header, line = 10**6, 330, 93
     with (base / "printed").open("a") as printed:
         printed.truncate(limit - header - 4 * line)
-        done = start_limited(limit, base, "--no-plots", stdout=printed)
+        flags = [*start_over(base), "--no-plots"]
+        done = run_limited_anew(limit, "train", *flags, cwd=base, stdout=printed)
     assert (base / "printed").stat().st_size == limit
-    assert_refused(done, "There is no room for the output (File too large).")
+    assert_ends(done, 2, "There is no room for the output (File too large).")
     kept = [int(path.name.rpartition("-")[2]) for path in folders.find_checkpoints(base / "run")]
     assert 0 < len(kept) <= 2
     assert kept[-1] < 5 * EPOCHS
     assert f"Resumed after epoch {kept[-1] // 5}\n" in go_on(done, base).stdout
-    assert read_state(base / "run") == read_state(base / "undisturbed")
+    assert_same_bits(base / "run", base / "undisturbed")
 
 
 def test_no_room_for_anything_that_is_printed(base):
     """What goes wrong can't be said then, but the exit code says it."""
     with (base / "all").open("w") as both:
         for arguments in (["train", "--list"], ["evaluate", "--run", "absent"]):
-            done = run_limited(0, *arguments, cwd=base, stdout=both, stderr=both)
+            done = run_limited_anew(0, *arguments, cwd=base, stdout=both, stderr=both)
             assert done.returncode == 2
 
 
 def test_no_room_for_temporary_files(base):
     """Without them, TensorFlow does not start."""
-    done = run_limited(0, "evaluate", "--run", "undisturbed", cwd=base)
-    assert_refused(done, "temporary files", "TMPDIR")
+    done = run_limited_anew(0, "evaluate", "--run", "undisturbed", cwd=base)
+    assert_ends(done, 2, "temporary files", "TMPDIR")
     assert done.stdout == ""
 
 
@@ -228,10 +224,10 @@ def test_no_room_for_the_results_of_evaluate(base):
     before = files(base)
     evaluate = ["evaluate", "--run", "tested"]
     done = run_limited(500, *evaluate, "--json", "tested/results.json", cwd=base)
-    assert_refused(done, "tested/results.json can't be written", "File too large")
+    assert_ends(done, 2, "tested/results.json can't be written", "File too large")
     assert done.stdout == ""
     done = run_limited(10_000, *evaluate, cwd=base)
-    assert_refused(done, "tested/confusion_matrix.png can't be written", "File too large")
+    assert_ends(done, 2, "tested/confusion_matrix.png can't be written", "File too large")
     assert "test accuracy" in done.stdout
     for name, content in old.items():
         assert (base / "tested" / name).read_bytes() == content
@@ -243,7 +239,7 @@ def test_no_room_for_the_picture_of_show_random(base, suffix):
     before = files(base)
     flags = ["--run", "undisturbed", "--save", f"picture.{suffix}"]
     done = run_limited(3000, "show_random", *flags, cwd=base)
-    assert_refused(done, f"picture.{suffix} can't be written", "File too large")
+    assert_ends(done, 2, f"picture.{suffix} can't be written", "File too large")
     assert files(base) == before
 
 
@@ -251,7 +247,7 @@ def test_no_room_for_the_picture_of_predict(base):
     Image.fromarray(digit_arrays()[2][0]).save(base / "digit.png")
     before = files(base)
     done = run_limited(3000, "predict", "--run", "undisturbed", "digit.png", cwd=base)
-    assert_refused(done, "undisturbed/predictions.png can't be written", "File too large")
+    assert_ends(done, 2, "undisturbed/predictions.png can't be written", "File too large")
     assert "as it was understood" in done.stdout
     assert files(base) == before
 
@@ -260,6 +256,6 @@ def test_no_room_for_an_export(base):
     """The variables take 31 KB."""
     before = files(base)
     done = run_limited(20_000, "export", "--run", "undisturbed", "--to", "a/new/folder", cwd=base)
-    assert_refused(done, "a/new/folder can't be written", "the disk is full")
+    assert_ends(done, 2, "a/new/folder can't be written", "the disk is full")
     assert done.stdout == ""
     assert files(base) == before

@@ -35,6 +35,7 @@ def said(notebook, stream):
     return "".join(text for name, text in written if name == stream)
 
 
+@pytest.mark.full
 @each_notebook
 def test_it_runs_on_small_data(path, tmp_path):
     """On 600 digits in a folder, with all of Python's warnings on."""
@@ -50,7 +51,7 @@ def test_it_runs_on_small_data(path, tmp_path):
         assert cell.outputs, f"this cell shows nothing:\n{cell.source}"
 
 
-@pytest.mark.full
+@pytest.mark.hours
 @each_notebook
 def test_it_shows_the_same_again(path, mnist_folder):
     """To the letter, on one kind of machine, but for versions and times: cells tagged "machine"."""

@@ -4,15 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from lowlevel_mnist import optimizers
 
 STEPS = 20
-settings.register_profile("optimizers", deadline=None, max_examples=40, derandomize=True)
-settings.load_profile("optimizers")
 
 
 def numpy_sgd(w, gradients, learning_rate):

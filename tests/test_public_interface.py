@@ -1,13 +1,12 @@
 """What somebody can do with the package who brings a network of his own, and does wrong."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import digit_arrays, environment
+from commands import run_python
+from conftest import digit_arrays
 
 import lowlevel_mnist
 from lowlevel_mnist import (
@@ -68,20 +67,23 @@ def make_trainer(model=None, **changes):
     return Trainer(model, SGD(model.trainable_variables, 0.5), **arguments)
 
 
-def test_a_convolutional_network_in_all_executions(digits):
+@pytest.mark.parametrize(
+    "executions", [("eager", "graph"), pytest.param(("eager", "xla"), marks=pytest.mark.full)]
+)
+def test_a_convolutional_network(digits, executions):
     pixels, one_hot, *test = digits
     accuracies, losses = [], []
-    for execution in EXECUTIONS:
+    for execution in executions:
         model = Convolutional()
         optimizer = Adam(model.trainable_variables, 0.003)
         trainer = Trainer(model, optimizer, 50, dropout=0.2, execution=execution)
-        progress = [trainer.train_epoch(pixels, one_hot, epoch) for epoch in range(1, 5)]
-        assert [(p.step, p.images) for p in progress] == 4 * [(40, 2000)]
+        progress = [trainer.train_epoch(pixels, one_hot, epoch) for epoch in (1, 2)]
+        assert [(p.step, p.images) for p in progress] == 2 * [(40, 2000)]
         losses.append(progress[0].loss)
         accuracies.append(metrics.evaluate(model, *test).accuracy)
         assert metrics.predict(model, test[0]).argmax(axis=1).shape == (500,)
-    assert losses == pytest.approx(3 * [losses[0]], rel=1e-3)
-    assert min(accuracies) > 0.85, accuracies
+    assert losses == pytest.approx(2 * [losses[0]], rel=1e-3)
+    assert min(accuracies) > 0.7
 
 
 def test_it_goes_on_from_a_checkpoint_to_the_same_bits(digits, tmp_path):
@@ -224,7 +226,5 @@ def test_all_that_is_named_is_there():
 def test_what_needs_no_tensorflow_imports_none():
     asked = "import sys; from lowlevel_mnist import Dataset, UserError, data"
     code = f"{asked}; print('tensorflow' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
-    )
+    done = run_python("-c", code)
     assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")

@@ -14,7 +14,8 @@ import statistics
 import tempfile
 
 import numpy as np
-from conftest import read_metrics, run
+from commands import run
+from conftest import read_metrics
 from test_distribute import read_state, train_mirrored, train_together
 
 from lowlevel_mnist import startup
