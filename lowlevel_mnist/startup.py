@@ -1,7 +1,8 @@
-"""The quiet start of TensorFlow."""
+"""The quiet start of TensorFlow, and how a command is started."""
 
 import contextlib
 import os
+import shlex
 import sys
 import tempfile
 from types import ModuleType
@@ -44,6 +45,14 @@ def import_tensorflow(xla: bool = False, distributed: bool = False) -> ModuleTyp
 def quietly() -> contextlib.AbstractContextManager:
     """Returns a context in which TensorFlow does not report what it starts."""
     return _stderr_aside() if _shall_be_quiet() else contextlib.nullcontext()
+
+
+def command_line(command: str) -> str:
+    """Returns what starts a command, such as "train", for the user's shell.
+
+    It names Python as the user has just done it, be it `python` or `.venv/bin/python`.
+    """
+    return f"{shlex.quote(sys.orig_argv[0])} -m lowlevel_mnist.{command}"
 
 
 def _shall_be_quiet():

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 
 import numpy as np
@@ -345,8 +346,8 @@ def test_a_worker_that_can_not_follow_ends_all(long_folder, flags, expected, tmp
     (folder,) = (tmp_path / "home-0").glob("runs/*")
     assert [path.name for path in folder.iterdir()] == ["settings.json"]
     assert (
-        f"Go on with: python -m lowlevel_mnist.train --resume --output-dir runs/{folder.name}"
-        in chief
+        f"Go on with: {sys.executable} -m lowlevel_mnist.train --resume --output-dir runs/"
+        f"{folder.name}" in chief
     )
 
 

@@ -50,7 +50,7 @@ def run_limited_anew(limit, command, *arguments, cwd, **streams):
 
 def go_on(done, cwd):
     """Runs the command that the refusal names, without a limit."""
-    _, command = done.stderr.split("Go on with: python -m lowlevel_mnist.")
+    _, command = done.stderr.split("Go on with: ")[1].split(" -m lowlevel_mnist.")
     resumed = run(*shlex.split(command), cwd=cwd)
     assert (resumed.returncode, resumed.stderr) == (0, "")
     return resumed

@@ -96,7 +96,7 @@ def test_a_signal_ends_a_run_that_goes_on_as_it_says(undisturbed, tmp_path, numb
         before, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     stood = re.fullmatch(
-        r"Interrupted after step (\d+) of epoch (\d+)\. Go on with: python (.*)\n", said
+        r"Interrupted after step (\d+) of epoch (\d+)\. Go on with: \S+ (.*)\n", said
     )
     assert stood
     step, epoch, command = int(stood[1]), int(stood[2]), stood[3]
@@ -357,7 +357,7 @@ def test_a_run_that_diverges_keeps_its_last_checkpoint(undisturbed, tmp_path):
     assert_ends(done, 3, *words)
     assert [path.name for path in folders.find_checkpoints(tmp_path / "run")] == ["checkpoint-7"]
     assert not (tmp_path / "run" / "metrics.json").exists()
-    command = done.stderr.partition("python -m lowlevel_mnist.")[2].split()
+    command = done.stderr.partition(" -m lowlevel_mnist.")[2].split()
     assert run(*command, cwd=tmp_path).returncode == 0
 
 
@@ -379,7 +379,7 @@ def test_a_reader_that_leaves_early_is_told_how_to_go_on(undisturbed, tmp_path):
         process.stdout.close()
         said = process.stderr.read()
     assert process.returncode == 1
-    assert re.fullmatch(r"Nobody reads .* Go on with: python .* --output-dir run .*\n", said)
+    assert re.fullmatch(r"Nobody reads .* Go on with: \S+ .* --output-dir run .*\n", said)
 
 
 def test_a_run_whose_last_step_diverges_has_no_checkpoint_of_it(tmp_path):

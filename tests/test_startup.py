@@ -1,5 +1,8 @@
 """What does not need TensorFlow does not wait for it."""
 
+import subprocess
+import sys
+
 import pytest
 from commands import environment, run_anew, run_python
 from conftest import assert_refused
@@ -41,6 +44,19 @@ def test_bad_data(without_tensorflow, tmp_path):
     (tmp_path / "data").mkdir()
     done = run_anew("train", "--data-dir", "data", cwd=tmp_path, **without_tensorflow)
     assert_refused(done, "data")
+
+
+@pytest.mark.parametrize("python", ["python", ".venv/bin/python3"])
+def test_commands_to_try_name_python_as_the_user_did(tmp_path, python):
+    done = subprocess.run(
+        [python, "-m", "lowlevel_mnist.evaluate"],
+        executable=sys.executable,
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert_refused(done, f"make one with {python} -m lowlevel_mnist.train, or")
 
 
 def test_the_package_itself(without_tensorflow, tmp_path):

@@ -6,6 +6,7 @@ import errno
 import shlex
 import sys
 
+from lowlevel_mnist import startup
 from lowlevel_mnist.recipes import RECIPES, Recipe
 from lowlevel_mnist.runs.settings import in_words
 
@@ -120,7 +121,7 @@ def print_results(run, state, test, dataset) -> None:
 
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
-    folder = shlex.quote(str(run.folder))
+    folder, show = shlex.quote(str(run.folder)), startup.command_line("show_random")
     if run.settings.validation_split:
         best = max(state.history, key=lambda row: row["val_accuracy"])
         print(
@@ -132,8 +133,8 @@ def print_results(run, state, test, dataset) -> None:
         f"on the {len(dataset.test_labels):,} test images of {dataset.title}\n"
         f"Saved in {run.folder}\n"
         "Next, see random test images with what the network says, and what it gets wrong:\n"
-        f"  python -m lowlevel_mnist.show_random --run {folder}\n"
-        f"  python -m lowlevel_mnist.show_random --run {folder} --mistakes"
+        f"  {show} --run {folder}\n"
+        f"  {show} --run {folder} --mistakes"
     )
 
 

@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 
+from lowlevel_mnist import startup
 from lowlevel_mnist.errors import DivergedError, Interrupted, UserError
 from lowlevel_mnist.runs import files, folders
 
@@ -33,7 +34,7 @@ def _after_divergence(run):
     rate = run.settings.learning_rate
     advice = f"Try a new run with a much smaller --learning-rate than {rate:g}."
     if folders.find_checkpoints(run.folder):
-        command = f"python -m lowlevel_mnist.evaluate --run {shlex.quote(str(run.folder))}"
+        command = f"{startup.command_line('evaluate')} --run {shlex.quote(str(run.folder))}"
         advice += f" The network of the last checkpoint is kept; see it with {command}"
     return advice
 
@@ -41,8 +42,9 @@ def _after_divergence(run):
 def _how_to_go_on(run):
     if not folders.is_run(run.folder):  # it could not be written
         return ""
-    command = f"--resume --output-dir {shlex.quote(str(run.folder))}"
+    command = startup.command_line("train")
+    command += f" --resume --output-dir {shlex.quote(str(run.folder))}"
     command += " --no-plots" * run.flags.no_plots
     if run.flags.distribute != "none":
         command += f" --distribute {run.flags.distribute}"
-    return f"Go on with: python -m lowlevel_mnist.train {command}"
+    return f"Go on with: {command}"

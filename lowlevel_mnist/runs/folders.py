@@ -7,7 +7,7 @@ import datetime
 import pathlib
 from collections.abc import Iterator, Mapping
 
-from lowlevel_mnist import data
+from lowlevel_mnist import data, startup
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, settings
 
@@ -171,7 +171,7 @@ def find(folder: pathlib.Path | None = None) -> SavedRun:
         if not candidates:
             raise UserError(
                 f"There is no run in {RUNS.resolve()} yet that is finished; make one with "
-                "python -m lowlevel_mnist.train, or name one with --run."
+                f"{startup.command_line('train')}, or name one with --run."
             )
         folder = candidates[-1].parent
     check_path(folder)
