@@ -23,6 +23,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 TESTS = pathlib.Path(__file__).resolve().parent
 PROJECT = TESTS.parent
 PATIENCE = 300  # seconds; no command of the tests takes so long
@@ -41,13 +43,10 @@ def environment(**changes):
 @functools.cache
 def prepare():
     """Starts the process from which commands are forked, once. It imports `forked.py`."""
-    path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT), str(TESTS)])
     _forks.set_forkserver_preload(["forked"])
-    multiprocessing.forkserver.ensure_running()
-    del os.environ["PYTHONPATH"]
-    if path is not None:
-        os.environ["PYTHONPATH"] = path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(PROJECT), str(TESTS)]))
+        multiprocessing.forkserver.ensure_running()
 
 
 def run(command, *arguments, cwd, before=None, **changes):

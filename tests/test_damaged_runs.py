@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import random
 import tracemalloc
 
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.model import Network
-from lowlevel_mnist.optimizers import Adam
-from lowlevel_mnist.runs import checkpoints, folders
+from lowlevel_mnist.optimizers import SGD, Adam
+from lowlevel_mnist.runs import checkpoints, folders, settings
 from lowlevel_mnist.training import Progress
 
 tf.get_logger().setLevel("ERROR")  # as commands do: it has a line for each value not restored
@@ -177,6 +178,42 @@ def test_weights_that_are_no_numbers(tmp_path):
     checkpoints.CheckpointManager(tmp_path, model, optimizer, resume=False).save(1)
     with pytest.raises(UserError, match="None of the checkpoints"):
         checkpoints.CheckpointManager(tmp_path, *make_training(), resume=True)
+
+
+def test_a_checkpoint_that_lacks_the_optimizer_s_slots(tmp_path):
+    """It is whole, but of a run with another optimizer."""
+    model = Network(SIZES)
+    optimizer = SGD(model.trainable_variables, 0.5)
+    checkpoints.CheckpointManager(tmp_path, model, optimizer, resume=False).save(1)
+    with pytest.raises(UserError, match="None of the checkpoints"):
+        checkpoints.CheckpointManager(tmp_path, *make_training(), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "fit", "unfit"),
+    [
+        ("recipe", ["softmax", "my own"], ["\x1b[2J", 5, None]),
+        ("dataset", ["mnist", "custom"], ["emnist", ["mnist"], None]),
+        ("image_size", [[1, 1], [28, 20]], [[0, 1], [1, 0], [28], [1, 1, 1], [28.0, 28], 28]),
+        ("execution", ["eager", "xla"], ["jit", "", None]),
+        ("dtype", ["float32", "float64"], ["float16", 32]),
+        ("seed", [0, 10**30], [-1, 0.5, True, "0"]),
+        ("batch_size", [1, 10**9], [0, -1, 1.0, True]),
+        ("epochs", [1, 10**9], [0, -1, 1.0, None]),
+        ("validation_split", [0, 0.0, 0.99], [-0.01, 1, 1.0, math.nan, "0.1"]),
+        ("optimizer", ["sgd", "adam"], ["adamw", ""]),
+        ("learning_rate", [1e-300, 1, 1e300], [0, -0.1, math.inf, math.nan, "0.1"]),
+        (
+            "layer_sizes",
+            [[1, 1], [10**6, settings.MOST_UNITS, 10**6]],
+            [[], [784], [0, 10], [784, 0, 10], [784, settings.MOST_UNITS + 1, 10], [784, True]],
+        ),
+        ("dropout", [0, 0.99], [-0.01, 1, 1.0, math.nan]),
+    ],
+)
+def test_which_values_a_file_may_give(key, fit, unfit):
+    assert [value for value in fit if not settings.fits(key, value)] == []
+    assert [value for value in unfit if settings.fits(key, value)] == []
 
 
 @given(how=DAMAGES)

@@ -111,10 +111,11 @@ def test_a_json_in_a_pipe_and_behind_a_link(trained, tmp_path):
 
 
 def test_classes_that_are_never_taken_or_never_there():
-    rows = metrics.per_class(np.array([[3, 0, 1], [2, 0, 0], [0, 0, 0]]))
+    rows = metrics.per_class(np.array([[3, 0, 1, 0], [2, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]))
     assert rows[0] == {"precision": 0.6, "recall": 0.75, "f1": 2 * 3 / 9, "support": 4}
     assert rows[1] == {"precision": 0, "recall": 0, "f1": 0, "support": 2}
     assert rows[2] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+    assert rows[3] == {"precision": 1, "recall": 1, "f1": 1, "support": 1}
 
 
 def test_most_confused_pairs_are_sorted_and_mistakes_only():

@@ -132,6 +132,14 @@ def test_against_keras(name):
     check()
 
 
+@pytest.mark.parametrize("name", RULES)
+def test_as_many_gradients_as_variables(name):
+    """Or a variable would stay as it is without a word."""
+    optimizer = optimizers.OPTIMIZERS[name]([tf.Variable([1.0]), tf.Variable([2.0])], 0.25)
+    with pytest.raises(ValueError, match="zip"):
+        optimizer.apply([tf.constant([2.0])])
+
+
 def test_adam_counts_its_steps_in_a_variable():
     """So that a compiled step does not freeze the count, and a checkpoint keeps it."""
     weights = tf.Variable([1.0])
