@@ -203,6 +203,10 @@ def test_a_variable_that_the_model_does_not_use(digits):
         trainer.train_epoch(*digits[:2], epoch=1)
 
 
+def test_a_network_is_a_tf_module():
+    assert Network([784, 10]).name == "network"
+
+
 def test_any_iterable_of_variables(digits):
     model = Network([784, 10])
     optimizer = RMSprop((w for w in model.trainable_variables), 0.001)
