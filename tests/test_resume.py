@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 import pytest
-from commands import environment, run, train, training_until
+from commands import environment, run, run_python, train, training_until
 from conftest import (
     assert_ends,
     assert_refused,
@@ -113,6 +113,21 @@ def test_a_signal_ends_a_run_that_goes_on_as_it_says(undisturbed, tmp_path, numb
         line.rpartition("ms/step")[2] for line in done.stdout.splitlines() if "Epoch" in line
     ]
     assert resumed == losses[epoch - 1 :]
+
+
+def ring():
+    """From now on, the process is sent two thousand signals a second, which do nothing."""
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+
+
+def test_a_signal_leaves_the_matrix_product_that_it_falls_into_alone(undisturbed, tmp_path):
+    """In a process without a stack for signals, oneDNN's product damages the heap then."""
+    flags = ["--hidden-units", 512, "--epochs", 2, "--batch-size", 10, "--no-plots"]
+    data = undisturbed[0]
+    train(data, *flags, "--output-dir", "quiet", cwd=tmp_path)
+    train(data, *flags, "--output-dir", "loud", cwd=tmp_path, before=ring)
+    assert_same_bits(tmp_path / "loud", read_state(tmp_path / "quiet"))
 
 
 def test_an_unfinished_run_can_be_looked_at(undisturbed, tmp_path):
@@ -445,6 +460,26 @@ def test_who_asks_again_does_not_wait():
         said = "Interrupted at once; what had been saved before is kept.\n"
         assert process.communicate(timeout=60) == ("", said)
     assert process.returncode == 130
+
+
+def test_a_signal_while_a_process_ends_has_no_effect():
+    ended = run_python(
+        "-c",
+        """
+import os, signal
+from lowlevel_mnist.console import ending, interruption
+from lowlevel_mnist.errors import Interrupted
+def main():
+    try:
+        with interruption.held_back():
+            os.kill(os.getpid(), signal.SIGINT)
+            raise Interrupted(signal.SIGINT, "Interrupted after step 3.")
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+ending.run(main)
+""",
+    )
+    assert_ends(ended, 130, "Interrupted after step 3.")
 
 
 def test_a_process_that_is_to_ignore_a_signal_does_so():
