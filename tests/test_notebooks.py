@@ -51,10 +51,10 @@ def test_it_runs_on_small_data(path, tmp_path):
         assert cell.outputs, f"this cell shows nothing:\n{cell.source}"
 
 
-@pytest.mark.hours
+@pytest.mark.machine
 @each_notebook
 def test_it_shows_the_same_again(path, mnist_folder):
-    """To the letter, on one kind of machine, but for versions and times: cells tagged "machine"."""
+    """To the letter, but for versions and times, which are in cells tagged "machine"."""
     before, notebook = read(path), read(path)
     execute_notebooks.execute(notebook, LOWLEVEL_MNIST_DATA=mnist_folder.parent)
     for old, new in zip(code_cells(before), code_cells(notebook), strict=True):
