@@ -9,6 +9,7 @@ Each command that has ended is printed with its exit code and its output: pytest
 test that fails.
 """
 
+import atexit
 import concurrent.futures
 import contextlib
 import functools
@@ -73,6 +74,7 @@ def run_python(*arguments, cwd=None, stdout=subprocess.PIPE, stderr=subprocess.P
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
         env=environment(**changes),
+        preexec_fn=_heed_signals,
         stdout=stdout,
         stderr=stderr,
         text=True,
@@ -227,4 +229,7 @@ def _become(command, arguments, cwd, environ, before, stdout, stderr):
     if before:
         before()
     sys.argv[1:] = arguments
-    runpy.run_module(f"lowlevel_mnist.{command}", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(f"lowlevel_mnist.{command}", run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()  # as at the end of any process: TensorFlow removes files there
