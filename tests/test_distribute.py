@@ -186,7 +186,8 @@ def workers_in_epoch_2(folder, out, cwd):
         yield processes
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("count", [1, 2])
 def test_a_lost_worker_ends_all_and_the_run_goes_on(long_folder, undisturbed, tmp_path, count):
     """By one worker alone, or by two again."""
     out = tmp_path / "run"

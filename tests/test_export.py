@@ -79,7 +79,9 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.full] * ("," in name)) for name in NETWORKS]
+)
 def test_it_says_what_the_run_s_network_says(tmp_path, name):
     make, flags, rtol = NETWORKS[name]
     arrays = make()

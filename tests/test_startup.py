@@ -80,6 +80,7 @@ def test_the_package_itself(without_tensorflow, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.full
 def test_a_process_started_by_a_quiet_one_is_quiet():
     child = "from lowlevel_mnist import startup; startup.import_tensorflow().constant(1)"
     parent = f"{child}; import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
