@@ -144,13 +144,26 @@ def test_blocks_are_as_short_as_the_work_asks():
     assert blocks.block_shapes(60_000, 1000, 5_000_000)[0] == (2, 1000)
 
 
+def test_what_a_trainer_does_where_nothing_is_said():
+    """The first seed's order of images, and no dropout."""
+    pixels = tf.constant(np.random.default_rng(0).integers(0, 256, (30, 12)), tf.uint8)
+    one_hot = tf.one_hot(np.arange(30) % 3, 3)
+    weights = []
+    for chosen in ({}, {"dropout": 0.0, "seed": 0, "execution": "eager"}):
+        model = Network([12, 5, 3])
+        trainer = Trainer(model, SGD(model.trainable_variables, 0.5), 7, **chosen)
+        trainer.train_epoch(pixels, one_hot, 1)
+        weights.append(model.weights[0].numpy())
+    np.testing.assert_array_equal(*weights)
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
         (lambda: make_trainer(execution="jit"), "'jit'; it must be one of eager, graph, xla"),
         (lambda: make_trainer(batch_size=0), "batch_size is 0"),
         (lambda: make_trainer(batch_size=2.5), "batch_size is 2.5"),
-        (lambda: make_trainer(dropout=1.0), "dropout is 1.0"),
+        (lambda: make_trainer(dropout=1.0), "dropout is 1.0; it must be"),
         (lambda: make_trainer(dropout=0.2), "dropout_units"),
         (lambda: SGD([], 0.5), "there are none"),
         (lambda: SGD([1.0, 2.0], 0.5), "must be tf.Variables"),
