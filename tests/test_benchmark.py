@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from commands import PROJECT, limit_files, run, run_anew, start_anew
 from conftest import assert_refused
+from matplotlib.figure import Figure
 from PIL import Image
 
-from lowlevel_mnist.benchmarking import results
+from lowlevel_mnist.benchmarking import chart, results
+from lowlevel_mnist.benchmarking.contenders import FLOOR
+from lowlevel_mnist.recipes import RECIPES
 
 # Nothing listens there: MNIST can't be had, and the built-in digits are measured.
 UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
@@ -150,6 +153,44 @@ def test_medians_leave_the_first_epoch_out():
     result = results.Result("softmax", "xla", [[9, 1, 3], [8, 2, 7]], [20, 21], 60_000, 700, 0.92)
     assert result.seconds == 2.5
     assert results.ratios([result]) == {}
+
+
+def test_a_table_and_a_chart_of_known_times(capsys):
+    """Eager twice as fast as Keras, XLA eight times: by ratio, and by the length of the bars."""
+    seconds = {"eager": 4.0, "xla": 1.0, "fit": 8.0, FLOOR: 0.5}
+    found = [
+        results.summarize(
+            "softmax",
+            contender,
+            60_000,
+            [
+                {
+                    "seconds": [9, second],
+                    "process_seconds": 20,
+                    "peak_mib": 700,
+                    "test_accuracy": 0.9,
+                }
+            ],
+        )
+        for contender, second in seconds.items()
+    ]
+    dataset = {"name": "mnist", "title": "MNIST"}
+    results.print_table(RECIPES["softmax"], dataset, found)
+    lines = capsys.readouterr().out.splitlines()
+    for contender, over_fit in (("eager", "2.00"), ("xla", "8.00"), ("fit", "1.00")):
+        (line,) = (line for line in lines if line.startswith(f"{contender:14} "))
+        assert line.split()[7] == over_fit
+    assert "best compiled over fit: 8.00" in lines
+    figure = Figure()
+    chart.draw(figure, {"softmax": dataset}, found)
+    (axis,) = figure.axes
+    assert [bar.get_width() for bar in axis.patches] == [4, 1, 8]
+    assert [text.get_text() for text in axis.texts] == [
+        "4.000 s, 2.00x",
+        "1.000 s, 8.00x",
+        "8.000 s, 1.00x",
+    ]
+    assert axis.lines[0].get_xdata() == [0.5, 0.5]
 
 
 def test_the_json_and_the_chart_are_two_files(tmp_path):

@@ -181,7 +181,7 @@ def test_what_is_printed(small_run):
 
 def test_the_commands_to_try_next_work(small_run):
     base, _, _, done = small_run
-    commands = [line.split() for line in done.stdout.splitlines() if "python -m" in line]
+    commands = [line.split() for line in done.stdout.splitlines() if " -m lowlevel_mnist." in line]
     assert len(commands) == 2
     for _, _, module, *arguments in commands:
         tried = run(module.removeprefix("lowlevel_mnist."), *arguments, cwd=base)
