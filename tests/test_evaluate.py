@@ -1,7 +1,10 @@
 """`evaluate`: its table and files, on the run's data and on other data."""
 
+import functools
 import json
 import re
+import resource
+import shutil
 
 import numpy as np
 import pytest
@@ -81,6 +84,17 @@ def test_data_of_another_kind(trained, tmp_path, arrays, word):
     done = run("evaluate", "--data-dir", folder, "--json", tmp_path / "r.json", cwd=trained)
     assert_refused(done, word, "784 pixels and 10 classes")
     assert not (tmp_path / "r.json").exists()
+
+
+def test_a_network_that_is_only_claimed_takes_no_memory(trained, tmp_path):
+    """9.9 billion parameters, of which the checkpoint has nothing."""
+    claimed = shutil.copytree(trained / "runs" / "one", tmp_path / "run")
+    said = read_json(claimed / "metrics.json")
+    said["layer_sizes"] = [784, 100_000, 99_000, 10]
+    (claimed / "metrics.json").write_text(json.dumps(said))
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_AS, (1 << 34, 1 << 34))
+    done = run("evaluate", "--run", "run", cwd=tmp_path, before=limit)
+    assert_refused(done, "does not fit the run's metrics.json")
 
 
 @pytest.mark.parametrize("name", ["absent/r.json", "file/r.json", "/dev/full"])
