@@ -115,7 +115,7 @@ def limit_files(size):
 
 def _limit_files(size):
     sys.dont_write_bytecode = True  # Python takes a cached file that was cut off for a whole one
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 def split_cpu(count):
@@ -232,4 +232,5 @@ def _become(command, arguments, cwd, environ, before, stdout, stderr):
     try:
         runpy.run_module(f"lowlevel_mnist.{command}", run_name="__main__", alter_sys=True)
     finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)  # for coverage
         atexit._run_exitfuncs()  # as at the end of any process: TensorFlow removes files there
