@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
+import sysconfig
 
 import pytest
-from commands import environment, run_anew, run_python
+from commands import PROJECT, environment, run_anew, run_python
 from conftest import assert_refused
 
 COMMANDS = ["train", "evaluate", "show_random", "predict", "export", "benchmark"]
@@ -48,11 +49,13 @@ def test_bad_data(without_tensorflow, tmp_path):
 
 @pytest.mark.parametrize("python", ["python", ".venv/bin/python3"])
 def test_commands_to_try_name_python_as_the_user_did(tmp_path, python):
+    # Under another name, Python does not find its virtual environment by itself.
+    packages = sysconfig.get_path("purelib")
     done = subprocess.run(
         [python, "-m", "lowlevel_mnist.evaluate"],
         executable=sys.executable,
         cwd=tmp_path,
-        env=environment(),
+        env=environment(PYTHONPATH=f"{PROJECT}:{packages}"),
         capture_output=True,
         text=True,
     )
