@@ -9,13 +9,15 @@ from types import ModuleType
 
 from lowlevel_mnist.errors import UserError
 
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # 0: TensorFlow says all, 2: errors, 3: not even these
+
 
 def import_tensorflow(xla: bool = False, distributed: bool = False) -> ModuleType:
     """Imports TensorFlow without its start-up lines and returns it.
 
     xla: whether XLA will be used, which has start-up lines of its own.
     distributed: whether other workers may be lost, of which TensorFlow has much to tell.
-    Where the user has set `TF_CPP_MIN_LOG_LEVEL`, nothing is hidden.
+    Where the user has set `TF_CPP_MIN_LOG_LEVEL` to less than 2, nothing is hidden.
     Raises `UserError` where there is no room for temporary files, without which it does not start.
     """
     try:
@@ -26,16 +28,19 @@ def import_tensorflow(xla: bool = False, distributed: bool = False) -> ModuleTyp
             "Make room, or name another folder in TMPDIR."
         ) from error
     if "tensorflow" not in sys.modules and _shall_be_quiet():
+        before = os.environ.get(LOG_LEVEL)
         # From here on, errors only, or not even these.
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3" if distributed else "2"
+        os.environ[LOG_LEVEL] = "3" if distributed else before or "2"
         with _stderr_aside():
             import tensorflow
 
             tensorflow.config.list_physical_devices()  # the search for GPUs reports, too
             if xla:  # so does the first compilation, in TensorFlow 2.18
                 tensorflow.function(lambda: tensorflow.constant(0), jit_compile=True)()
-        # It has been read. A process that this one starts must not take it for the user's.
-        del os.environ["TF_CPP_MIN_LOG_LEVEL"]
+        # It has been read. A process that this one starts shall find what the user has set.
+        del os.environ[LOG_LEVEL]
+        if before:
+            os.environ[LOG_LEVEL] = before
         tensorflow.get_logger().setLevel("ERROR")
     import tensorflow
 
@@ -56,7 +61,7 @@ def command_line(command: str) -> str:
 
 
 def _shall_be_quiet():
-    return "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+    return os.environ.get(LOG_LEVEL, "2") in ("2", "3")
 
 
 @contextlib.contextmanager

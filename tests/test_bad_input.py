@@ -35,6 +35,13 @@ def test_an_empty_folder(tmp_path):
     refuse_data(tmp_path, tmp_path / "data", tmp_path / "data", TRAIN_IMAGES, ".npz")
 
 
+@pytest.mark.parametrize("name", ["a*b", "what?", "a[1]", "back\\slash"])
+def test_an_output_folder_that_tensorflow_takes_for_a_pattern(small_folder, tmp_path, name):
+    done = run("train", "--data-dir", small_folder, "--output-dir", name, cwd=tmp_path)
+    assert_refused(done, name, "pattern")
+    assert not (tmp_path / name).exists()
+
+
 def test_a_missing_folder_in_the_environment(tmp_path):
     done = run("train", cwd=tmp_path, LOWLEVEL_MNIST_DATA=tmp_path / "absent")
     assert_refused(done, "LOWLEVEL_MNIST_DATA", tmp_path / "absent")

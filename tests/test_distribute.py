@@ -11,8 +11,9 @@ import time
 import numpy as np
 import pytest
 from commands import run, split_cpu, start, start_anew, train
-from conftest import digit_arrays, read_metrics, write_idx_folder
+from conftest import assert_ends, digit_arrays, read_metrics, write_idx_folder
 
+from lowlevel_mnist.distribution import cluster
 from lowlevel_mnist.runs import folders
 
 # A batch of 32 is not to be divided by 3; the last one has one image, so most replicas get none.
@@ -281,7 +282,8 @@ ONE = '{"cluster": {"worker": ["127.0.0.1:12345"]}, '
         (ONE + WORKER + ', "rpc_layer": "tcp"}', "has another rpc_layer than grpc"),
         ('{"cluster": {"worker": [12345]}, ' + WORKER + "}", "12345, which is no host:port"),
         (ONE + '"task": {"type": "worker", "index": 1}}', "none of its cluster's workers"),
-        (ONE + '"task": {"type": "worker", "index": "0"}}', "none of its cluster's workers"),
+        (ONE + '"task": {"type": "worker", "index": "1"}}', "none of its cluster's workers"),
+        (ONE + '"task": {"type": "worker", "index": "first"}}', "none of its cluster's workers"),
         (ONE + '"task": {"type": "worker", "index": true}}', "none of its cluster's workers"),
         (ONE + '"task": {"type": "evaluator", "index": 0}}', "none of its cluster's workers"),
     ],
@@ -293,6 +295,18 @@ def test_a_wrong_tf_config_is_said(text, expected, tmp_path):
     assert '{"cluster": {"worker": ["192.168.0.1:12345"' in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_an_index_may_be_text():
+    """As a shell script writes it."""
+    number, text = (cluster.read_tf_config(tf_config([1234, 1235], index)) for index in (1, "1"))
+    assert text == number
+
+
+def test_a_forgotten_flag(small_folder, tmp_path):
+    flags = ["--data-dir", small_folder, "--no-plots", "--output-dir", "run"]
+    done = run("train", *flags, cwd=tmp_path, TF_CONFIG=tf_config([1234, 1235], 1))
+    assert_ends(done, 0, "TF_CONFIG is set, but", "--distribute multi-worker")
 
 
 @pytest.mark.full

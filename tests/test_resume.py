@@ -482,6 +482,22 @@ ending.run(main)
     assert_ends(ended, 130, "Interrupted after step 3.")
 
 
+def test_a_signal_that_falls_into_a_destructor_is_not_lost():
+    ended = run_python(
+        "-c",
+        """
+import os, signal
+from lowlevel_mnist.console import ending
+class Thing:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+ending.run(Thing)
+""",
+    )
+    assert ended.returncode == 143
+    assert ended.stderr.splitlines()[-1] == "Interrupted."
+
+
 def test_a_process_that_is_to_ignore_a_signal_does_so():
     """As `nohup` asks for SIGHUP."""
     with held(seconds=0, ignored=signal.SIGHUP) as process:

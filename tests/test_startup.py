@@ -91,6 +91,15 @@ def test_a_process_started_by_a_quiet_one_is_quiet():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("level", ["2", "3"])
+def test_who_has_asked_for_quiet_gets_it(level):
+    script = "from lowlevel_mnist import startup; startup.import_tensorflow()\n"
+    script += "import os; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    done = run_python("-c", script, TF_CPP_MIN_LOG_LEVEL=level)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{level}\n", "")
+
+
 def test_a_failing_import_of_tensorflow_says_why(tmp_path):
     """What was held back while TensorFlow started is shown when it does not start."""
     (tmp_path / "tensorflow.py").write_text(

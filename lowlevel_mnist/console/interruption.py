@@ -11,6 +11,7 @@ from lowlevel_mnist.errors import Interrupted
 
 EXIT_BASE = 128  # a process that a signal ends has this exit code plus the signal's number
 PATIENCE = 1.0  # seconds; `timeout`, for one, sends its signal twice at once
+_raised: int | None = None  # the number of the last signal that has raised `Interrupted`
 
 
 def raise_at_once() -> None:
@@ -23,8 +24,14 @@ def raise_at_once() -> None:
 
 
 def ignore() -> None:
-    """From now on, a signal has no effect: the work is done, and the process about to end."""
+    """From now on, a signal has no effect: the work is done, and the process about to end.
+
+    Raises `Interrupted` where an earlier signal has done so in vain: Python ignores what is raised
+    within a destructor, and so does some code of others.
+    """
     _handle(signal.SIG_IGN)
+    if _raised is not None:
+        raise Interrupted(_raised)
 
 
 class Request:
@@ -66,6 +73,8 @@ def held_back() -> Iterator[Request]:
 
 
 def _raise(number, _frame):
+    global _raised
+    _raised = number
     raise Interrupted(number)
 
 

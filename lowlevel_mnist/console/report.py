@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import os
 import shlex
 import sys
 
@@ -57,6 +58,12 @@ def print_header(tf, run, dataset, training, validation, device) -> None:
         f"{settings.learning_rate:g}, batch size {settings.batch_size}, seed {settings.seed}",
         flush=True,
     )
+    if os.environ.get("TF_CONFIG") and run.flags.distribute != "multi-worker":
+        print(
+            "TF_CONFIG is set, but this process trains alone. With --distribute multi-worker it "
+            "shares the run with the workers named there.",
+            file=sys.stderr,
+        )
 
 
 def print_resumed(state) -> None:
@@ -76,6 +83,14 @@ def show_progress(epoch: int, epochs: int, progress) -> None:
     global _unended
     if sys.stdout.isatty():
         print(f"\r{_progress_line(epoch, epochs, progress)}", end="", flush=True)
+        _unended = True
+
+
+def show_count(what: str, number: int, total: int) -> None:
+    """Prints how far a work has come, on a terminal only, where the next line replaces it."""
+    global _unended
+    if sys.stdout.isatty():
+        print(f"\r{what} {number}/{total}", end="", flush=True)
         _unended = True
 
 

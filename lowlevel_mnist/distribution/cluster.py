@@ -77,6 +77,8 @@ def read_tf_config(text: str | None) -> Cluster:
         if addresses.count(address) > 1:
             raise _wrong(f"has the address {address} more than once")
     mine = task.get("type"), task.get("index")
+    if isinstance(mine[1], str) and mine[1].isdecimal():  # as a shell script writes it
+        mine = mine[0], int(mine[1])
     if mine not in tasks or type(mine[1]) is not int:
         raise _wrong(f"has the task {json.dumps(task)}, which is none of its cluster's workers")
     names = tuple(f"{job} {number}" for job, number in tasks)

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import dataclasses
 import datetime
+import os
 import pathlib
 from collections.abc import Iterator, Mapping
 
@@ -13,6 +14,7 @@ from lowlevel_mnist.runs import files, settings
 
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
+PATTERN = "*?[\\".replace(os.sep, "")  # a backslash is nothing special on Windows
 METRICS, HISTORY, LOCK = "metrics.json", "history.csv", ".lock"
 # What other commands need to know of a run.
 KEYS = ("recipe", "dataset", "data_dir", "dtype", "layer_sizes")
@@ -115,10 +117,10 @@ def check_path(folder: pathlib.Path) -> None:
         raise UserError(f"The name of the folder {name!r} is not UTF-8; rename it.") from None
     except OSError as error:
         raise UserError(f"There can't be a folder {name}: {error.strerror}.") from error
-    if any(character in name for character in "*?["):
+    if any(character in name for character in PATTERN):
         raise UserError(
-            f"The name of the folder {name} has one of * ? [ in it, which TensorFlow takes for a "
-            "pattern that other folders match; rename it or choose another one."
+            f"The name of the folder {name} has one of {' '.join(PATTERN)} in it, which TensorFlow "
+            "takes for a pattern that other folders match; rename it or choose another one."
         )
 
 
