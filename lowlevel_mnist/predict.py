@@ -1,38 +1,57 @@
-"""`python -m lowlevel_mnist.predict`: reads pictures of digits that a person has made."""
+"""`python -m lowlevel_mnist.predict`: reads pictures that a person has made."""
 
 import pathlib
 
 import numpy as np
 
 from lowlevel_mnist import data, startup
-from lowlevel_mnist.console import ending, flags
+from lowlevel_mnist.console import ending, flags, report
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import pictures
 
 MOST_PICTURES = 400
-SHADES = " .:-=+*#%@"  # from paper to ink, for the terminal
+SHADES = " .:-=+*#%@"  # from black to white, for the terminal
 
 
 def parse():
-    parser = flags.Parser("predict", "Reads pictures of digits: PNG, JPEG, GIF or BMP of any size.")
+    parser = flags.Parser(
+        "predict", "Reads pictures of digits, or of what else the network has learnt."
+    )
     flags.add_run_flag(parser)
-    parser.add_argument("images", type=pathlib.Path, nargs="+", metavar="IMAGE", help="a picture")
+    parser.add_argument(
+        "images",
+        type=pathlib.Path,
+        nargs="+",
+        metavar="IMAGE",
+        help=f"a picture of any size ({', '.join(pictures.FORMATS)}), or a folder of them",
+    )
+    parser.add_argument(
+        "--save",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="save the sheet of all pictures as FILE (.png, .jpg, .pdf or .svg; default: "
+        "predictions.png in the run's folder)",
+    )
     return parser.parse_args()
 
 
 def main():
     arguments = parse()
+    if arguments.save:
+        flags.check_picture_name(arguments.save)
     run = folders.find(arguments.run)
-    if run.metrics["layer_sizes"][0] != 28 * 28:
-        raise UserError(f"The run {run.folder} was not trained on images of 28x28 pixels.")
-    if len(arguments.images) > MOST_PICTURES:
+    paths = [path for given in arguments.images for path in pictures.find(given)]
+    if len(paths) > MOST_PICTURES:
         raise UserError(
-            f"{len(arguments.images)} pictures are more than the {MOST_PICTURES} at a "
-            "time that fit on one sheet."
+            f"{len(paths)} pictures are more than the {MOST_PICTURES} at a time that fit on one "
+            "sheet."
         )
-    images = np.stack([pictures.read(path) for path in arguments.images])
-    # TensorFlow takes seconds to import: not before the run and the pictures are found good.
+    readings, errors = read(paths, folders.form_of(run))
+    if not readings:
+        raise UserError("\n".join(errors))
+    images = np.stack([reading.image for _, reading in readings])
+    # TensorFlow takes seconds to import: not before the run and a picture are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import metrics, plots
     from lowlevel_mnist.console import drawing
@@ -42,23 +61,41 @@ def main():
     learnt_on = run.metrics["dataset"]
     names = data.class_names(learnt_on, run.metrics["layer_sizes"][-1])
     # A file's name may have bytes that are no text.
-    files = [str(path).encode(errors="replace").decode() for path in arguments.images]
+    files = [str(path).encode(errors="replace").decode() for path, _ in readings]
     print(f"Run {run.folder}: {run.metrics['recipe']}, learnt on {data.TITLES[learnt_on]}\n")
-    for file, image, chances in zip(files, images, probabilities, strict=True):
-        print_prediction(file, image, chances, names)
-    picture = run.folder / "predictions.png"
+    for file, (_, reading), chances in zip(files, readings, probabilities, strict=True):
+        print_prediction(file, reading, chances, names)
+    picture = arguments.save or run.folder / "predictions.png"
     titles = [pathlib.PurePath(file).name for file in files]
     drawing.save_picture(
         picture, plots.predictions, images, probabilities, names, titles, data.TITLES[learnt_on]
     )
     print(f"Saved in {picture}")
+    if errors:
+        raise UserError("\n".join(errors))
 
 
-def print_prediction(file, image, chances, names):
+def read(paths, form):
+    """Returns (path, `pictures.Reading`) of all that can be read, and sentences on the others."""
+    readings, errors = [], []
+    for number, path in enumerate(paths, start=1):
+        report.show_count("Reading pictures", number, len(paths))
+        try:
+            readings.append((path, pictures.read(path, form)))
+        except UserError as error:
+            errors.append(str(error))
+    report.end_progress()
+    return readings, errors
+
+
+def print_prediction(file, reading, chances, names):
     """Prints the picture as it was understood, and the table of probabilities."""
     print(f"{file}, as it was understood:")
-    for row in image:
+    for row in reading.image:
         print("".join(2 * SHADES[int(value) * (len(SHADES) - 1) // 255] for value in row).rstrip())
+    if reading.others:
+        pieces = "one more piece" if reading.others == 1 else f"{reading.others} more pieces"
+        print(f"There is {pieces} of ink that could be read for itself; this is the largest.")
     width = max(map(len, names))
     for name, chance in zip(names, chances, strict=True):
         print(f"{name:>{width}}  {chance:>6.1%}  {'#' * round(40 * chance)}".rstrip())

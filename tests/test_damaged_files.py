@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources import formats, pictures
+from lowlevel_mnist.sources import digits, formats, forms, pictures
 
 # How much memory a reader may take: this many times the data that a file really holds, and for
 # a file of any size what NumPy and zipfile need and the pieces in which a file is read.
@@ -513,7 +513,9 @@ KINDS = (
     *("PNG RGB animated", "JPEG L", "JPEG RGB", "JPEG CMYK", "JPEG RGB progressive"),
     *("JPEG RGB exif", "GIF P", "GIF L", "GIF P animated", "GIF 1", "GIF P transparent"),
     *("BMP L", "BMP RGB", "BMP RGBA", "BMP P", "BMP 1"),
+    *("WEBP RGB", "WEBP RGBA", "WEBP RGB animated", "TIFF L", "TIFF RGB", "TIFF 1", "TIFF I;16"),
 )
+FORM = forms.learn(digits.generate(200, seed=1)[0])
 
 
 def mend_checksums(png):
@@ -528,7 +530,8 @@ def mend_checksums(png):
 
 def assert_picture(path, content):
     path.write_bytes(content)
-    image = attempt(pictures.read, path)
+    reading = attempt(pictures.read, path, FORM)
+    image = reading and reading.image
     if image is not None:
         assert (image.shape, image.dtype, image.max()) == ((28, 28), np.uint8, 255)
     return image
@@ -544,12 +547,12 @@ def test_picture_of_too_many_pixels(tmp_path):
     size = struct.pack(">2I", 10_000, 6_001)
     path.write_bytes(mend_checksums(damage(saved("PNG L"), [(16, 8, size)])))
     with pytest.raises(UserError, match="10000x6001 pixels large; a picture may have 60,000,000"):
-        pictures.read(path)
+        pictures.read(path, FORM)
 
 
 def test_picture_that_is_missing(tmp_path):
     with pytest.raises(UserError, match=r"a\.png can't be read: No such file or directory\.$"):
-        pictures.read(tmp_path / "a.png")
+        pictures.read(tmp_path / "a.png", FORM)
 
 
 @given(st.sampled_from(KINDS), EDITS, st.booleans())

@@ -1,19 +1,22 @@
 """`predict` and what it makes of a person's own pictures."""
 
+import dataclasses
 import itertools
+import json
 import os
 import re
+import shutil
 import zlib
 
 import numpy as np
 import pytest
 from commands import run, train
-from conftest import assert_refused, digit_arrays, write_idx_folder
-from PIL import Image
+from conftest import assert_refused, digit_arrays, read_metrics, real_folder, write_idx_folder
+from PIL import Image, ImageDraw
 
 from lowlevel_mnist import data, metrics
 from lowlevel_mnist.runs import checkpoints, folders
-from lowlevel_mnist.sources import digits, pictures
+from lowlevel_mnist.sources import digits, forms, pictures
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,7 @@ def agreement(base, images, tmp_path):
     return np.mean(metrics.predict(model, images).argmax(axis=1) == said)
 
 
-@pytest.mark.parametrize("count", [50, pytest.param(200, marks=pytest.mark.full)])
+@pytest.mark.parametrize("count", [100, pytest.param(200, marks=pytest.mark.full)])
 def test_built_in_digits_as_pictures(trained, tmp_path, count):
     assert agreement(trained, digits.generate(count, seed=8, part="test")[0], tmp_path) >= 0.95
 
@@ -76,6 +79,12 @@ def test_what_is_printed_and_drawn(trained, tmp_path):
     assert lines[-1] == "Saved in runs/one/predictions.png"
     picture = trained / "runs" / "one" / "predictions.png"
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def form():
+    """That of built-in digits."""
+    return forms.learn(digits.generate(1000, seed=1)[0])
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +120,33 @@ def with_noise(picture):
     return np.uint8(np.clip(picture + noise, 0, 255))
 
 
+def with_transparent_column(shades):
+    """Opaque white paper, but for its last column."""
+    opaque = np.stack([shades, np.full_like(shades, 255)], axis=-1)
+    opaque[:, -1, 1] = 0
+    return Image.fromarray(opaque)
+
+
+def under_light(ink, rightwards, downwards):
+    """Paper on which the light falls by so many shades, and a thin blue pen."""
+    y, x = np.mgrid[0 : 1 : ink.shape[0] * 1j, 0 : 1 : ink.shape[1] * 1j]
+    paper = 170 + rightwards * (0.5 - x) + downwards * (0.5 - y)
+    return Image.fromarray(np.uint8(paper * (1 - 0.6 * ink)))
+
+
+def framed(shades):
+    picture = Image.fromarray(shades)
+    ImageDraw.Draw(picture).rectangle((2, 2, 197, 147), outline=0, width=3)
+    return picture
+
+
+def with_neighbour(shades):
+    """Beside the digit, a part of another one comes in from beyond the edge."""
+    picture = Image.fromarray(shades)
+    ImageDraw.Draw(picture).ellipse((180, 40, 240, 110), outline=0, width=8)
+    return picture
+
+
 FORMS = {
     "white on black.png": lambda ink: Image.fromarray(np.uint8(255 * ink)),
     "black on white.png": lambda ink: Image.fromarray(np.uint8(255 - 255 * ink)),
@@ -133,27 +169,39 @@ FORMS = {
     "large.png": lambda ink: Image.fromarray(np.uint8(255 * ink)).resize((2000, 1500)),
     "speck.png": lambda ink: Image.fromarray(np.uint8(255 - 255 * with_speck(ink))),
     "noise.png": lambda ink: Image.fromarray(with_noise(on_paper(ink, (200,) * 3, (30,) * 3))),
+    "photo.webp": lambda ink: Image.fromarray(on_paper(ink, (225, 220, 210), (50, 45, 60))),
+    "scan.tif": lambda ink: Image.fromarray(np.uint8(255 - 255 * ink)),
+    "one transparent column.png": lambda ink: with_transparent_column(np.uint8(255 - 255 * ink)),
+    "light from the left.png": lambda ink: under_light(ink, 100, 0),
+    "light from above.png": lambda ink: under_light(ink, 0, 80),
+    "dim light from a corner.png": lambda ink: under_light(ink, -60, -40),
+    "frame.png": lambda ink: framed(np.uint8(255 - 255 * ink)),
+    "cut off beside it.png": lambda ink: with_neighbour(np.uint8(255 - 255 * ink)),
 }
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_any_colours_and_format_give_the_same_digit(ink, tmp_path, name):
+def test_any_colours_and_format_give_the_same_digit(ink, form, tmp_path, name):
     FORMS["white on black.png"](ink).save(tmp_path / "plain.png")
     FORMS[name](ink).save(tmp_path / name)
-    plain, other = (pictures.read(tmp_path / file).astype(float) for file in ("plain.png", name))
+    plain, other = (
+        pictures.read(tmp_path / file, form).image.astype(float) for file in ("plain.png", name)
+    )
     # A box one pixel smaller, where two colours cut the faint ink off, may move the middle.
     shifts = itertools.product((-1, 0, 1), repeat=2)
     nearest = min(np.abs(plain - np.roll(other, shift, (0, 1))).mean() for shift in shifts)
     assert nearest < 0.25 * plain.mean()
 
 
-def test_a_photo_is_turned_as_its_camera_says(ink, tmp_path):
+def test_a_photo_is_turned_as_its_camera_says(ink, form, tmp_path):
     upright = FORMS["photo.jpg"](ink)
     upright.save(tmp_path / "upright.jpg")
     exif = Image.Exif()
     exif[0x0112] = 6  # taken with the camera turned: a quarter turn clockwise puts it right
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg", exif=exif)
-    upright, turned = (pictures.read(tmp_path / f"{name}.jpg") for name in ("upright", "turned"))
+    upright, turned = (
+        pictures.read(tmp_path / f"{name}.jpg", form).image for name in ("upright", "turned")
+    )
     assert np.abs(upright.astype(float) - turned).mean() < 0.1 * upright.mean()
 
 
@@ -166,9 +214,9 @@ def test_any_file_name(trained, tmp_path, name):
     assert "learnt on custom data" in done.stdout
 
 
-def test_a_picture_is_brought_to_mnist_s_form(ink, tmp_path):
+def test_a_picture_is_brought_to_mnist_s_form(ink, form, tmp_path):
     FORMS["black on white.png"](ink).save(tmp_path / "a.png")
-    image = pictures.read(tmp_path / "a.png")
+    image = pictures.read(tmp_path / "a.png", form).image
     assert (image.shape, image.dtype, image.max()) == ((28, 28), np.uint8, 255)
     rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
     assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
@@ -198,11 +246,11 @@ def huge_png(path):
     ("kind", "word"),
     [
         ("missing", "No such file"),
-        ("folder", "directory"),
+        ("folder", "no picture in the folder"),
         ("empty", "no picture in PNG"),
         ("text", "no picture in PNG"),
         ("cut", "can't be read"),
-        ("webp", "no picture in PNG"),
+        ("photoshop", "no picture in PNG"),
         ("no pixels", "bad.png"),
         ("enormous", "large"),
         ("one colour", "only one colour"),
@@ -220,8 +268,8 @@ def test_a_bad_picture(trained, tmp_path, ink, kind, word):
     elif kind == "cut":
         FORMS["black on white.png"](ink).save(path)
         path.write_bytes(path.read_bytes()[:300])
-    elif kind == "webp":
-        FORMS["black on white.png"](ink).save(path, format="WEBP")
+    elif kind == "photoshop":
+        path.write_bytes(b"8BPS" + bytes(100))
     elif kind == "no pixels":
         FORMS["old.bmp"](ink).save(path, format="BMP")
         content = bytearray(path.read_bytes())
@@ -233,13 +281,201 @@ def test_a_bad_picture(trained, tmp_path, ink, kind, word):
         Image.new("RGB", (50, 50), (120, 80, 30)).save(path)
     elif kind == "all transparent":
         Image.new("RGBA", (50, 50), (255, 0, 0, 0)).save(path)
-    good = saved_picture(
-        digits.generate(1, seed=3)[0][0], tmp_path / "ok.png", np.random.default_rng(0)
+    assert_pictures_refused(tmp_path, trained, path, word=word)
+
+
+def test_the_pictures_that_can_be_read_are_read(trained, tmp_path):
+    """A folder's, those of other names not, and each that can't be read is named at the end."""
+    (tmp_path / "all").mkdir()
+    for number, image in enumerate(digits.generate(2, seed=3)[0]):
+        saved_picture(image, tmp_path / "all" / f"{number}.png", np.random.default_rng(number))
+    (tmp_path / "all" / "notes.txt").write_text("a seven")
+    (tmp_path / "all" / "broken.png").write_text("a seven")
+    run_folder = trained / "runs" / "one"
+    flags = ["--run", run_folder, "--save", "sheet.pdf"]
+    done = run("predict", *flags, "all", "missing.jpg", cwd=tmp_path)
+    assert done.returncode == 2
+    first, second = done.stderr.splitlines()
+    assert "all/broken.png is no picture" in first
+    assert "missing.jpg can't be read: No such file" in second
+    read = re.findall(r"^(\S+): \d \(", done.stdout, re.M)
+    assert read == ["all/0.png", "all/1.png"]
+    assert done.stdout.endswith("Saved in sheet.pdf\n")
+    assert (tmp_path / "sheet.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_two_digits_in_a_picture(trained, ink, tmp_path):
+    """The larger one is read, and the other one is mentioned."""
+    small = np.asarray(Image.fromarray(np.uint8(255 * ink[30:142, 10:122])).resize((80, 80)))
+    both = np.uint8(255 * ink)
+    both[40:120, 118:198] = np.maximum(both[40:120, 118:198], small)
+    Image.fromarray(255 - both).save(tmp_path / "both.png")
+    FORMS["black on white.png"](ink).save(tmp_path / "one.png")
+    done = run("predict", "--run", trained / "runs" / "one", "both.png", "one.png", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("There is one more piece of ink") == 1
+    said = re.findall(r"^\S+: (\d) \(", done.stdout, re.M)
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_a_thin_pen_s_lines_become_as_wide_as_the_images(form, tmp_path, width):
+    picture = Image.new("L", (64, 64), 255)
+    ImageDraw.Draw(picture).line([(20, 10), (45, 10), (25, 55)], fill=0, width=width)
+    picture.save(tmp_path / "seven.png")
+    image = pictures.read(tmp_path / "seven.png", form).image
+    assert forms.stroke_width(image / 255) == pytest.approx(form.strokes[1], rel=0.25)
+
+
+def test_the_width_of_a_line():
+    """Of a ring, of known area and outline, as wide as said."""
+    y, x = np.mgrid[-50:50, -50:50]
+    for width in (2, 3.5, 8):
+        distance = np.abs(np.hypot(x, y) - 30)
+        ring = np.clip(width / 2 + 0.5 - distance, 0, 1)
+        assert forms.stroke_width(ring) == pytest.approx(width, rel=0.05)
+
+
+def test_nothing_is_left_where_the_light_is_flattened(trained, tmp_path):
+    light = np.tile(np.linspace(60, 200, 90), (70, 1))
+    Image.fromarray(np.uint8(light)).save(tmp_path / "a.png")
+    assert_pictures_refused(tmp_path, trained, tmp_path / "a.png", word="only one colour")
+
+
+def shape_arrays(size, count):
+    """Grey things that fill their images, as Fashion-MNIST's do: discs, boxes, wedges, crosses."""
+    generator = np.random.default_rng(size + count)
+    images, labels = np.zeros((count, size, size), np.uint8), np.arange(count, dtype=np.uint8) % 4
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    for image, label in zip(images, labels, strict=True):
+        narrow = generator.uniform(0.5, 1)
+        u = x / narrow
+        inside = (
+            np.hypot(u, y) <= 1,
+            np.abs(u) <= 1,
+            np.abs(u) <= (1 + y) / 2,
+            (np.abs(u) <= 0.4) | ((np.abs(y) <= 0.4) & (np.abs(u) <= 1)),
+        )[label]
+        cloth = generator.integers(90, 180) + 40 * np.sin(generator.uniform(3, 9) * y)
+        image[:] = np.where(inside, cloth + generator.normal(0, 8, image.shape), 0)
+    return images, labels
+
+
+AS_FILES = {
+    "as they are": lambda image: Image.fromarray(image),
+    "enlarged": lambda image: Image.fromarray(image).resize(np.multiply(10, image.shape)),
+    "inverted": lambda image: Image.fromarray(255 - image),
+    "enlarged and inverted": lambda image: AS_FILES["enlarged"](255 - image),
+    "on larger paper": lambda image: on_larger_paper(image),
+}
+
+
+def on_larger_paper(image):
+    """Cut out, twice as large, dark on light, off-centre."""
+    side = 2 * max(image.shape)
+    canvas = Image.new("L", (2 * side, side + 40), 255)
+    canvas.paste(
+        Image.fromarray(255 - image).resize((side, side), Image.Resampling.BICUBIC), (9, 31)
     )
-    assert_pictures_refused(tmp_path, trained, good, path, word=word)
+    return canvas
 
 
-def test_a_run_on_images_of_another_size(small_folder, tmp_path):
-    train(small_folder, "--output-dir", "small", "--no-plots", cwd=tmp_path)
-    done = run("predict", "--run", "small", "any.png", cwd=tmp_path)
-    assert_refused(done, "28x28")
+def said_of_files(run_folder, images, form_of_file, folder):
+    """The classes that `predict` says of images that were saved as files."""
+    (folder / "files").mkdir()
+    for number, image in enumerate(images):
+        form_of_file(image).save(folder / "files" / f"{number:03}.png")
+    done = run("predict", "--run", run_folder, "files", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    kept = read_metrics(run_folder)
+    names = data.class_names(kept["dataset"], kept["layer_sizes"][-1])
+    said = re.findall(r"\.png: (.+) \([\d.]+%\)$", done.stdout, re.M)
+    return [names.index(name) for name in said]
+
+
+@pytest.fixture(scope="module", params=[28, pytest.param(50, marks=pytest.mark.full)])
+def trained_on_things(request, tmp_path_factory):
+    """(run folder, test images) of a run on `shape_arrays`."""
+    base = tmp_path_factory.mktemp("things")
+    training, test = shape_arrays(request.param, 1000), shape_arrays(request.param, 100)
+    data_folder = write_idx_folder(base / "data", (*training, *test))
+    flags = ["--hidden-units", 32, "--epochs", 3, "--no-plots", "--output-dir", base / "run"]
+    train(data_folder, *flags, cwd=base)
+    return base / "run", test[0]
+
+
+@pytest.mark.parametrize("name", AS_FILES)
+def test_a_run_that_did_not_learn_digits(trained_on_things, tmp_path, name):
+    """Its images, as pictures, are read as the images themselves."""
+    folder, images = trained_on_things
+    model = checkpoints.load_model(folders.find(folder))
+    expected = metrics.predict(model, images).argmax(axis=1)
+    said = said_of_files(folder, images, AS_FILES[name], tmp_path)
+    assert np.mean(said == expected) >= (0.95 if name == "on larger paper" else 0.99)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+@pytest.mark.parametrize("name", ["as they are", "enlarged and inverted"])
+def test_the_real_data_sets_images_as_files(real_runs, tmp_path, dataset, name):
+    folder, images, labels = real_runs[dataset]
+    said = said_of_files(folder, images, AS_FILES[name], tmp_path)
+    expected = metrics.predict(checkpoints.load_model(folders.find(folder)), images).argmax(axis=1)
+    assert abs(np.mean(said == labels) - np.mean(expected == labels)) <= 0.01
+
+
+@pytest.fixture(scope="module")
+def real_runs(tmp_path_factory):
+    """By data set: (folder of a run on it, 400 test images, their labels)."""
+    base, runs = tmp_path_factory.mktemp("real"), {}
+    for dataset in ("mnist", "fashion_mnist"):
+        found = data.load(dataset, real_folder(dataset))
+        flags = ["--recipe", "mlp-128-dropout", "--dataset", dataset, "--epochs", 1, "--no-plots"]
+        train(real_folder(dataset), *flags, "--output-dir", base / dataset, cwd=base)
+        runs[dataset] = base / dataset, found.test_images[:400], found.test_labels[:400]
+    return runs
+
+
+def test_a_run_of_an_older_version(trained_on_things, tmp_path):
+    """It has not kept the form of its images, which is learnt from the data then."""
+    folder = shutil.copytree(trained_on_things[0], tmp_path / "run")
+    kept = read_metrics(folder)
+    form = kept.pop("form")
+    (folder / "metrics.json").write_text(json.dumps(kept))
+    learnt = folders.form_of(folders.find(folder))
+    assert json.loads(json.dumps(dataclasses.asdict(learnt))) == form
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"box": 0}, {"box": float("nan")}, {"size": [28]}, {"paper": 300}, {"strokes": [1]}, None],
+)
+def test_a_damaged_form(trained, tmp_path, changes):
+    folder = shutil.copytree(trained / "runs" / "one", tmp_path / "run")
+    kept = read_metrics(folder)
+    kept["form"] = kept["form"] | changes if changes else []
+    (folder / "metrics.json").write_text(json.dumps(kept))
+    done = run("predict", "--run", "run", "any.png", cwd=tmp_path)
+    assert_refused(done, "run/metrics.json is not that of a run: its form is wrong.")
+
+
+def test_the_form_of_built_in_digits_is_mnist_s(form):
+    assert (form.size, form.paper, form.box, form.by_mass) == ((28, 28), 0, 20, True)
+
+
+def test_the_form_of_mnist(mnist_folder):
+    learnt = forms.learn(data.load("mnist", mnist_folder).train_images)
+    assert (learnt.size, learnt.paper, learnt.box, learnt.by_mass) == ((28, 28), 0, 20, True)
+    assert learnt.strokes == pytest.approx((1.2, 2.4), abs=0.2)
+
+
+def test_images_without_paper_are_taken_whole(tmp_path):
+    """Of a picture that is too wide, the middle."""
+    noise = np.random.default_rng(0).integers(0, 256, (50, 8, 8), np.uint8)
+    learnt = forms.learn(noise)
+    assert learnt.paper is None
+    large = np.kron(noise[0], np.ones((10, 10), np.uint8))
+    wide = np.hstack([np.zeros((80, 30), np.uint8), large, np.zeros((80, 30), np.uint8)])
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    image = pictures.read(tmp_path / "wide.png", learnt).image
+    assert np.abs(image.astype(float) - noise[0]).max() <= 1

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import dataclasses
 import datetime
+import math
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, settings
+from lowlevel_mnist.sources import forms
 
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
@@ -194,6 +196,20 @@ def data_source(
     """
     custom = data_dir is not None or metrics["dataset"] == "custom"
     return ("auto" if custom else metrics["dataset"]), data_dir or metrics["data_dir"]
+
+
+def form_of(run: SavedRun) -> forms.Form:
+    """Returns the form of the images that a run was trained on.
+
+    Where its `metrics.json` has none, as that of an older version, it is learnt from the images.
+    Raises `UserError` where it is damaged, or where the images are not there.
+    """
+    if "form" not in run.metrics:
+        return forms.learn(load_data(run.metrics).train_images)
+    form = settings.form_from_json(run.metrics["form"])
+    if form is None or math.prod(form.size) != run.metrics["layer_sizes"][0]:
+        raise UserError(f"{run.folder / METRICS} is not that of a run: its form is wrong.")
+    return form
 
 
 def load_data(metrics: Mapping, data_dir: pathlib.Path | None = None) -> data.Dataset:

@@ -19,6 +19,7 @@ from lowlevel_mnist.runs.settings import (
     read_settings,
     write_settings,
 )
+from lowlevel_mnist.sources import forms
 
 SAMPLE = 1000  # training images by whose cost a network is found healthy before it is saved
 
@@ -64,7 +65,7 @@ class Run:
         Yields the images to train on, and those to validate on or None.
         Raises `UserError` where the data, the settings or the folder can't be used.
         """
-        self.settings = self.decide(dataset)
+        self.settings, self.dataset = self.decide(dataset), dataset
         training, validation = self.split(dataset)
         if self.before is None:
             locked = folders.new_folder(self.flags.output_dir, self.settings.recipe)
@@ -158,6 +159,7 @@ class Run:
             "replicas": self.replicas,
             "parameters": self.settings.parameters,
             "tensorflow": tensorflow_version,
+            "form": dataclasses.asdict(forms.learn(self.dataset.train_images)),
             "history": self.checkpoints.state.history,
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,

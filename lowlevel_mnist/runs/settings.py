@@ -18,6 +18,7 @@ from lowlevel_mnist import data
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES, Recipe
 from lowlevel_mnist.runs import files
+from lowlevel_mnist.sources import forms
 
 FILE = "settings.json"
 # What a new run has where no flag says otherwise. A resumed one has what it had.
@@ -213,6 +214,31 @@ def from_json(said: Mapping, where: str | pathlib.Path) -> Settings:
     values = {key: said[key] for key in TYPES}
     sizes = {key: tuple(values[key]) for key in ("image_size", "layer_sizes")}
     return Settings(**{**values, **sizes})
+
+
+def form_from_json(said: object) -> forms.Form | None:
+    """Returns the `Form` of which `dataclasses.asdict` had made this, for JSON, or None."""
+    kinds = typing.get_type_hints(forms.Form)
+    if not isinstance(said, dict) or said.keys() != kinds.keys():
+        return None
+    if not all(_has_type(said[key], kind) for key, kind in kinds.items()):
+        return None
+    values: dict[str, typing.Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in said.items()
+    }
+    form = forms.Form(**values)
+    numbers = (
+        *form.size,
+        form.box,
+        *form.centre,
+        *form.boxes,
+        form.offset,
+        *form.shades,
+        *(form.strokes or ()),
+    )
+    possible = all(0 <= number < math.inf for number in numbers) and min(form.size) > 0
+    has_room = 1 <= form.box <= max(form.size) and 0 <= (form.paper or 0) <= 255
+    return form if possible and has_room else None
 
 
 def read_json(path: pathlib.Path, keys: Iterable[str]) -> dict:

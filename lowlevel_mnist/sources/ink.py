@@ -1,0 +1,213 @@
+"""The ink of a drawing: told from its paper, chosen, cut out, and put into the form of images."""
+
+import dataclasses
+import math
+
+import numpy as np
+from PIL import Image
+
+from lowlevel_mnist.sources import forms
+from lowlevel_mnist.sources.forms import Form
+
+ROUNDS = 6  # of fitting the light on the paper
+SPREAD = 2.5  # standard deviations within which a shade is paper
+GRAIN = 2.0  # shades that paper varies by at least
+FITTED = 20_000  # pixels to which it is fitted
+JOINED = 0.15  # of a digit's longer side: so near are its own pieces to each other
+TOUCHING = 0.05  # of the same: so near is even a tall piece its own
+TALL = 0.5  # of a digit's height: a piece as tall could be a digit of its own
+MOST_PIECES = 30  # that are looked at; in a noisy photo there are thousands of specks
+SPECK = 0.005  # of the largest piece's ink: what has less is none of a digit's
+FRAMED = 0.2  # of a piece's ink: with so much inside of it, it is a frame
+FINE = 4  # pixels for each pixel of an image, while lines are made wider
+
+
+def paper_of(shades: np.ndarray) -> np.ndarray:
+    """Returns the shade of the paper at each pixel of a picture [height, width].
+
+    The light on it falls evenly from one side to the other. A plane is fitted to all pixels, and
+    then, again and again, to those that are near to the one before: the others are ink.
+    """
+    height, width = shades.shape
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    terms = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
+    every = max(1, shades.size // FITTED)
+    fitted, values = terms[::every], shades.ravel()[::every]
+    near = np.ones(len(values), bool)
+    for _ in range(ROUNDS):
+        factors, *_ = np.linalg.lstsq(fitted[near], values[near], rcond=None)
+        distance = np.abs(values - fitted @ factors)
+        # 1.4826 times the median is the standard deviation of a normal distribution.
+        near = distance <= SPREAD * max(1.4826 * np.median(distance), GRAIN)
+    return (terms @ factors).reshape(shades.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """A connected piece of ink: its number, its mass, and the rows and columns of its box."""
+
+    number: int
+    mass: float
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def side(self) -> int:
+        return max(self.height, self.right - self.left)
+
+    def encloses(self, other: "Piece") -> bool:
+        return (
+            self.top < other.top
+            and self.bottom > other.bottom
+            and self.left < other.left
+            and self.right > other.right
+        )
+
+    def touches_edge(self, shape) -> bool:
+        return min(self.top, self.left) == 0 or self.bottom == shape[0] or self.right == shape[1]
+
+
+def choose(ink: np.ndarray) -> tuple[np.ndarray, int]:
+    """Returns the ink of one digit, and how many other pieces could be a digit of their own.
+
+    It is the piece with the most ink, and the smaller ones near to it: the bar of a 5, what a dry
+    pen has torn apart. Frames around it and what comes in from beyond the picture's edge are left
+    out.
+    """
+    numbers = label(ink > 0)
+    pieces = find_pieces(ink, numbers)
+    frames = [
+        piece
+        for piece in pieces
+        if any(piece.encloses(p) and p.mass >= FRAMED * piece.mass for p in pieces)
+    ]
+    pieces = [piece for piece in pieces if piece not in frames]
+    main = max(pieces, key=lambda piece: piece.mass)
+    strangers = [
+        p for p in pieces if p.touches_edge(ink.shape) and not main.touches_edge(ink.shape)
+    ]
+    others = [piece for piece in pieces if piece is not main and piece not in strangers]
+    chosen = numbers == main.number
+    while near := find_near(others, main, numbers, chosen):
+        chosen |= np.isin(numbers, [piece.number for piece in near])
+        others = [piece for piece in others if piece not in near]
+    return np.where(chosen, ink, 0), sum(could_be_digit(piece, main) for piece in others)
+
+
+def find_near(others, main, numbers, chosen):
+    """Returns the pieces that belong to the digit of which `main` and all that is chosen are."""
+    joined, touching = (
+        np.unique(numbers[grow(chosen, math.ceil(gap * main.side))]) for gap in (JOINED, TOUCHING)
+    )
+    return [p for p in others if p.number in (touching if could_be_digit(p, main) else joined)]
+
+
+def could_be_digit(piece, main):
+    return piece.height > TALL * main.height
+
+
+def find_pieces(ink, numbers):
+    """Returns the largest pieces, each a `Piece`."""
+    masses = np.bincount(numbers.ravel(), ink.ravel())
+    largest = np.argsort(-masses)[:MOST_PIECES]
+    pieces = []
+    for number in largest[masses[largest] > SPECK * masses.max()].tolist():
+        rows, columns = (np.flatnonzero((numbers == number).any(axis)) for axis in (1, 0))
+        box = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+        pieces.append(Piece(number, float(masses[number]), *box))
+    return pieces
+
+
+def label(mask: np.ndarray) -> np.ndarray:
+    """Returns a number for each connected piece of a mask [height, width], and 0 outside.
+
+    Each pixel begins with a number of its own. The largest spreads to its eight neighbours, and
+    jumps to where its number came from, so that long lines take few rounds.
+    """
+    height, width = mask.shape
+    numbers = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
+    while True:
+        padded = np.pad(numbers, 1)
+        around = [padded[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+        spread = np.where(mask, np.max(around, axis=0), 0)
+        origin = np.concatenate([[0], spread.ravel()])
+        for _ in range(3):
+            origin = origin[origin]
+        spread = np.maximum(spread, origin[1:].reshape(mask.shape))
+        if np.array_equal(spread, numbers):
+            return numbers
+        numbers = spread
+
+
+def grow(mask, distance):
+    """Returns a mask with all that is so near to it along rows and columns."""
+    for axis in (0, 1):
+        sums = np.cumsum(mask, axis)
+        length = mask.shape[axis]
+        after = np.take(sums, np.minimum(np.arange(length) + distance, length - 1), axis)
+        before = np.arange(length) - distance - 1
+        past = np.take(sums, np.maximum(before, 0), axis)
+        past = past * np.expand_dims(before >= 0, 1 - axis)
+        mask = after - past > 0
+    return mask
+
+
+def fit(ink: np.ndarray, form: Form) -> np.ndarray:
+    """Cuts out the ink and scales it, proportions kept, until its longer side is the form's box.
+
+    Lines that are thinner than those of the images are made as wide as these usually are: scaled
+    down, a thin pen leaves a broken grey line.
+    Returns `float` [height, width], not larger than an image, the strongest ink 1.
+    """
+    cut = ink[forms.extent(ink.sum(1)), forms.extent(ink.sum(0))]
+    lengths = zip(form.size, cut.shape, strict=True)
+    side = max(cut.shape) * min(form.box / max(cut.shape), *(whole / own for whole, own in lengths))
+    if form.strokes:
+        thin, usual = form.strokes
+        width = forms.stroke_width(cut) * side / max(cut.shape)
+        if width < thin:
+            fine = scale(cut, FINE * (side - (usual - width)))
+            cut = widen(fine, FINE * (usual - width) / 2)
+    return scale(cut, side)
+
+
+def scale(ink, side):
+    """Scales ink, proportions kept, until its longer side has so many pixels."""
+    height, width = ink.shape
+    factor = side / max(height, width)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    # In floating point, where even the ink of a single pixel in an otherwise empty box remains.
+    picture = Image.fromarray(np.float32(ink)).resize(size, Image.Resampling.HAMMING)
+    scaled = np.asarray(picture, np.float64)
+    return scaled / scaled.max()
+
+
+def widen(ink, radius):
+    """Draws a round pen of this radius, in pixels, along all ink."""
+    reach = math.ceil(radius)
+    height, width = ink.shape[0] + 2 * reach, ink.shape[1] + 2 * reach
+    padded = np.pad(ink, 2 * reach)
+    wide = np.zeros((height, width))
+    for y in range(2 * reach + 1):
+        for x in range(2 * reach + 1):
+            pen = min(max(radius + 0.5 - math.hypot(y - reach, x - reach), 0), 1)
+            np.maximum(wide, pen * padded[y : y + height, x : x + width], out=wide)
+    return wide
+
+
+def place(ink: np.ndarray, form: Form) -> np.ndarray:
+    """Puts ink on a form's paper, its centre in the form's. Returns `uint8` [height, width]."""
+    own = forms.centre_of_mass(ink) if form.by_mass else np.divide(ink.shape, 2)
+    firsts = np.floor(np.subtract(form.centre, own) + 0.5).astype(int)
+    top, left = np.clip(firsts, 0, np.subtract(form.size, ink.shape))
+    assert form.paper is not None  # whoever has none has no ink either
+    light = 255 if form.paper < 128 else 0
+    image = np.full(form.size, float(form.paper))
+    image[top : top + ink.shape[0], left : left + ink.shape[1]] += ink * (light - form.paper)
+    return np.uint8(image + 0.5)
