@@ -53,9 +53,9 @@ def agreement(base, images, tmp_path):
     return np.mean(metrics.predict(model, images).argmax(axis=1) == said)
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(200, marks=pytest.mark.full)])
-def test_built_in_digits_as_pictures(trained, tmp_path, count):
-    assert agreement(trained, digits.generate(count, seed=8, part="test")[0], tmp_path) >= 0.95
+@pytest.mark.full
+def test_200_built_in_digits_as_pictures(trained, tmp_path):
+    assert agreement(trained, digits.generate(200, seed=8, part="test")[0], tmp_path) >= 0.95
 
 
 @pytest.mark.full
@@ -404,7 +404,13 @@ def trained_on_things(request, tmp_path_factory):
     return base / "run", test[0]
 
 
-@pytest.mark.parametrize("name", AS_FILES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.full) for name in list(AS_FILES)[:3]),
+        *list(AS_FILES)[3:],
+    ],
+)
 def test_a_run_that_did_not_learn_digits(trained_on_things, tmp_path, name):
     """Its images, as pictures, are read as the images themselves."""
     folder, images = trained_on_things
