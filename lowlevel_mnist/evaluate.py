@@ -2,6 +2,8 @@
 
 import pathlib
 
+import numpy as np
+
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import ending, flags, report
 from lowlevel_mnist.errors import UserError
@@ -16,8 +18,9 @@ def parse():
     parser.add_argument(
         "--data-dir",
         type=pathlib.Path,
-        metavar="DIR",
-        help="test on the test images of this folder (default: the run's data)",
+        metavar="PATH",
+        help="test on the test images of this folder, or of the data set to which this file "
+        "belongs (default: the run's data)",
     )
     parser.add_argument(
         "--json", type=pathlib.Path, metavar="FILE", help="write the results to FILE, too"
@@ -29,6 +32,8 @@ def main():
     arguments = parse()
     run = folders.find(arguments.run)
     dataset = folders.load_data(run.metrics, arguments.data_dir)
+    if arguments.data_dir:
+        report.print_remarks(dataset)
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import metrics, plots
@@ -36,7 +41,9 @@ def main():
     from lowlevel_mnist.runs import checkpoints
 
     test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
-    matrix, names = test.confusion_matrix, dataset.class_names
+    shown = plots.classes_to_show(dataset.classes_with_images, test.predictions)
+    matrix = test.confusion_matrix[np.ix_(shown, shown)]
+    names = [dataset.class_names[label] for label in shown]
     if arguments.json:
         write_json(arguments.json, run, dataset, test)
     print(

@@ -37,7 +37,7 @@ def main():
     from lowlevel_mnist.runs import checkpoints
 
     model = checkpoints.load_model(run)
-    module = serving_module(tf, model, height, width)
+    module = serving_module(tf, model, height, width, run.metrics["invert"])
     try:
         with whole_folders.whole_folder(folder) as unfinished:
             tf.saved_model.save(module, str(unfinished), signatures=module.predict)
@@ -69,8 +69,11 @@ def image_size(run):
     return size
 
 
-def serving_module(tf, model, height, width):
-    """Returns a `tf.Module` whose function `predict` goes from images to classes."""
+def serving_module(tf, model, height, width, invert):
+    """Returns a `tf.Module` whose function `predict` goes from images to classes.
+
+    invert: whether the network has learnt from images whose light and dark were exchanged.
+    """
     from lowlevel_mnist import preprocessing
     from lowlevel_mnist.model import probabilities
 
@@ -81,7 +84,7 @@ def serving_module(tf, model, height, width):
         input_signature=[tf.TensorSpec([None, height, width], tf.uint8, "images")], autograph=False
     )
     def predict(images):
-        pixels = tf.reshape(images, [-1, height * width])
+        pixels = tf.reshape(255 - images if invert else images, [-1, height * width])
         scaled = preprocessing.scale(pixels, model.weights[0].dtype)
         chances = probabilities(model(scaled))
         return {"probabilities": chances, "classes": tf.argmax(chances, axis=1)}

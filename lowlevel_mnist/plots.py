@@ -156,6 +156,15 @@ def weights(
     figure.suptitle(title, fontsize=13)
 
 
+def classes_to_show(with_images: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Returns the classes that tables and pictures show, in order.
+
+    with_images: the classes that there are images of; one without is only shown where it was
+    predicted all the same. predictions: [n].
+    """
+    return np.union1d(with_images, predictions)
+
+
 def choose_images(
     labels: np.ndarray, predictions: np.ndarray, count: int, seed: int, mistakes: bool = False
 ) -> np.ndarray:

@@ -47,7 +47,7 @@ def main():
             f"{len(paths)} pictures are more than the {MOST_PICTURES} at a time that fit on one "
             "sheet."
         )
-    readings, errors = read(paths, folders.form_of(run))
+    readings, errors = read(paths, folders.form_of(run), run.metrics["invert"])
     if not readings:
         raise UserError("\n".join(errors))
     images = np.stack([reading.image for _, reading in readings])
@@ -59,7 +59,11 @@ def main():
 
     probabilities = metrics.predict(checkpoints.load_model(run), images)
     learnt_on = run.metrics["dataset"]
-    names = data.class_names(learnt_on, run.metrics["layer_sizes"][-1])
+    names = folders.class_names(run)
+    with_images = [label for label, name in enumerate(names) if name is not None]
+    shown = plots.classes_to_show(with_images, probabilities.argmax(axis=1))
+    names = [names[label] or str(label) for label in shown]
+    probabilities = probabilities[:, shown]
     # A file's name may have bytes that are no text.
     files = [str(path).encode(errors="replace").decode() for path, _ in readings]
     print(f"Run {run.folder}: {run.metrics['recipe']}, learnt on {data.TITLES[learnt_on]}\n")
@@ -75,13 +79,13 @@ def main():
         raise UserError("\n".join(errors))
 
 
-def read(paths, form):
+def read(paths, form, invert):
     """Returns (path, `pictures.Reading`) of all that can be read, and sentences on the others."""
     readings, errors = [], []
     for number, path in enumerate(paths, start=1):
         report.show_count("Reading pictures", number, len(paths))
         try:
-            readings.append((path, pictures.read(path, form)))
+            readings.append((path, pictures.read(path, form, invert)))
         except UserError as error:
             errors.append(str(error))
     report.end_progress()

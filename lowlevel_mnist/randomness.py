@@ -11,6 +11,7 @@ BATCH_ORDER = 2
 SHOWN_IMAGES = 3
 VALIDATION_SPLIT = 4
 DROPOUT = 5
+TEST_SPLIT = 6
 
 
 def generator(seed: int, purpose: int, *which: int) -> np.random.Generator:

@@ -30,8 +30,8 @@ def train(run):
     run: what is to be trained, as the flags say, and where it is kept.
     """
     # Step 1: load the data.
-    dataset = data.load(*run.data_source)
-    report.print_fallback(dataset)
+    dataset = data.load(**run.data_source)
+    report.print_remarks(dataset)
     with run.open(dataset) as (training, validation):
         # TensorFlow takes seconds to import: not before the flags and the data are found good.
         tf = run.start_tensorflow()
@@ -102,9 +102,16 @@ def parse():
     add(
         "--data-dir",
         type=pathlib.Path,
-        metavar="DIR",
-        help="a folder with the four IDX files (raw or .gz) or one .npz (default: the one in "
-        f"{data.ENVIRONMENT_VARIABLE}, or else Keras's cache and downloader)",
+        metavar="PATH",
+        help="a folder with the four IDX files (raw or .gz), one .npz, or CSV files, or one of "
+        f"them (default: the folder in {data.ENVIRONMENT_VARIABLE}, or else Keras's cache and "
+        "downloader)",
+    )
+    add(
+        "--invert",
+        action="store_true",
+        default=None,
+        help="exchange light and dark, for images that are dark on light",
     )
     add(
         "--hidden-units",

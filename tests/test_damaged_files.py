@@ -25,7 +25,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources import digits, formats, forms, pictures
+from lowlevel_mnist.sources import digits, forms, layouts, pictures, tables
+from lowlevel_mnist.sources import idx as idx_files
+from lowlevel_mnist.sources import npz as archives
 
 # How much memory a reader may take: this many times the data that a file really holds, and for
 # a file of any size what NumPy and zipfile need and the pieces in which a file is read.
@@ -133,7 +135,7 @@ def assert_idx(path, file_content, content, dimensions, size):
     """Writes a file and checks that what its content says is read; None says nothing."""
     path.write_bytes(file_content)
     expected = None if content is None else honest_idx(content, dimensions)
-    array = attempt(formats.read_idx, path, dimensions, size=size)
+    array = attempt(idx_files.read, path, dimensions, size=size)
     assert (array is None) == (expected is None)
     if array is not None:
         np.testing.assert_array_equal(array, expected, strict=True)
@@ -201,7 +203,13 @@ METHODS = {
     "lzma": zipfile.ZIP_LZMA,
 }
 SAVED = st.sampled_from(["stored", "deflated"])
-MEMBERS = [f"{key}.npy" for key in formats.NPZ_KEYS]
+NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
+MEMBERS = [f"{key}.npy" for key in NPZ_KEYS]
+
+
+def read_npz(path):
+    """The four arrays, in the order of NPZ_KEYS."""
+    return list(archives.read(path, layouts.KERAS).values())
 
 
 def npz(names, contents, method, extra=b""):
@@ -241,7 +249,7 @@ def read_by_numpy(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with np.load(path) as archive:
-                return [archive[key] for key in formats.NPZ_KEYS]
+                return [archive[key] for key in NPZ_KEYS]
     except Exception:
         return None
 
@@ -257,7 +265,7 @@ def assert_equal(read, expected):
 def test_damaged_npz(tmp_path, large, method, edits):
     path = tmp_path / "d.npz"
     path.write_bytes(damage(honest_npz(large, method), edits))
-    read = attempt(formats.read_npz, path, size=size_of(npy(large)))
+    read = attempt(read_npz, path, size=size_of(npy(large)))
     if read is not None:
         assert_equal(read, arrays(large))
 
@@ -267,7 +275,7 @@ def test_npz_that_numpy_did_not_compress(tmp_path, method):
     path = tmp_path / "d.npz"
     path.write_bytes(honest_npz(False, method))
     with pytest.raises(UserError, match=f"{path} has x_train compressed .* np.savez_compressed"):
-        formats.read_npz(path)
+        read_npz(path)
 
 
 # Where the numbers in an archive's headers are: before each member, in the directory, at the end.
@@ -321,7 +329,7 @@ def test_npz_with_other_numbers_in_its_headers(tmp_path, large, method, extra, c
         content = rewrite(content, member, field, value)
     path = tmp_path / "d.npz"
     path.write_bytes(content)
-    read = attempt(formats.read_npz, path, size=size_of(npy(large)))
+    read = attempt(read_npz, path, size=size_of(npy(large)))
     if read is not None:
         assert_equal(read, arrays(large))
 
@@ -336,7 +344,7 @@ def test_npz_with_other_names(tmp_path, names, more, lack_one):
     contents = [content for content, _ in zip(itertools.cycle(npy(large=False)), names)]
     path = tmp_path / "d.npz"
     path.write_bytes(npz(names, contents, "stored"))
-    read, expected = attempt(formats.read_npz, path, size=size_of(contents)), read_by_numpy(path)
+    read, expected = attempt(read_npz, path, size=size_of(contents)), read_by_numpy(path)
     assert (read is None) == (expected is None)
     if read is not None:
         assert_equal(read, expected)
@@ -398,7 +406,7 @@ def test_npz_with_another_header_of_an_array(tmp_path, key, header, size, method
     contents[key] = header + bytes(range(250)) * (size // 250) + bytes(size % 250)
     path = tmp_path / "d.npz"
     path.write_bytes(npz(MEMBERS, contents, method))
-    read = attempt(formats.read_npz, path, size=size_of(contents))
+    read = attempt(read_npz, path, size=size_of(contents))
     if read is not None:
         assert_equal(read, read_by_numpy(path))
 
@@ -408,16 +416,16 @@ def test_npz_with_another_header_of_an_array(tmp_path, key, header, size, method
 def test_npz_with_arrays_of_many_types(tmp_path, dtype, method):
     save = np.savez if method == "stored" else np.savez_compressed
     expected = [array.astype(dtype) for array in arrays(large=False)]
-    save(tmp_path / "d.npz", **dict(zip(formats.NPZ_KEYS, expected, strict=True)))
-    assert_equal(attempt(formats.read_npz, tmp_path / "d.npz"), expected)
+    save(tmp_path / "d.npz", **dict(zip(NPZ_KEYS, expected, strict=True)))
+    assert_equal(attempt(read_npz, tmp_path / "d.npz"), expected)
 
 
 def test_npz_with_a_table_for_an_array(tmp_path):
     """The text of its type, which may be long, must not get into an error of who gets the array."""
     path = tmp_path / "d.npz"
-    np.savez(path, **dict.fromkeys(formats.NPZ_KEYS, np.zeros(5, "u1," * 40)))
+    np.savez(path, **dict.fromkeys(NPZ_KEYS, np.zeros(5, "u1," * 40)))
     with pytest.raises(UserError, match="x_train is a table of columns"):
-        formats.read_npz(path)
+        read_npz(path)
 
 
 # Files that are made to take memory, many times as much as they themselves have.
@@ -463,13 +471,72 @@ def npz_with_a_long_directory():
 def test_npz_that_is_made_to_take_memory(tmp_path, make):
     path = tmp_path / "d.npz"
     path.write_bytes(make())
-    assert attempt(formats.read_npz, path, size=path.stat().st_size) is None
+    assert attempt(read_npz, path, size=path.stat().st_size) is None
 
 
 def test_gzip_that_is_made_to_take_memory(tmp_path):
     path = tmp_path / "file.gz"
     path.write_bytes(gzip.compress(idx(False, 3) + bytes(100_000_000), 1))
-    assert attempt(formats.read_idx, path, 3, size=path.stat().st_size) is None
+    assert attempt(idx_files.read, path, 3, size=path.stat().st_size) is None
+
+
+# CSV: what is to be read is known from a plain reading of its lines.
+
+
+def csv(large, header):
+    images, labels, *_ = arrays(large)
+    rows = np.column_stack([labels[: len(images)], images.reshape(len(images), -1)[:, :36]])
+    names = "label," + ",".join(f"pixel{number}" for number in range(36)) + "\n"
+    return (names * header + "".join(f"{','.join(map(str, row))}\n" for row in rows)).encode()
+
+
+def honest_csv(content):
+    """The numbers in a file of these bytes, or None where they are no table of 37 columns."""
+    text = content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    rows = [line.split(",") for line in text.split("\n") if line.strip()]
+    if any(len(row) != 37 for row in rows):
+        return None
+    if rows and sum(bool(re.fullmatch(' *"*[0-9]+"* *', field)) for field in rows[0]) < 37 / 2:
+        del rows[0]
+    if not rows:
+        return None
+    fields = [field.strip() for row in rows for field in row]
+    if not all(re.fullmatch('[0-9]+|"[0-9]+"', field) for field in fields):
+        return None
+    numbers = [int(field.strip('"')) for field in fields]
+    return np.reshape(numbers, (-1, 37)) if max(numbers) < 256 else None
+
+
+CSV_EDITS = st.lists(
+    st.tuples(
+        PLACES,
+        REMOVED,
+        INSERTED | st.sampled_from([b",", b"\n", b"\r\n", b'"', b"-", b"999", b"a", b" ", b"\xff"]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(LARGE, st.booleans(), CSV_EDITS)
+def test_damaged_csv(tmp_path, large, header, edits):
+    path, content = tmp_path / "d.csv", damage(csv(large, header), edits)
+    path.write_bytes(content)
+    read, expected = attempt(tables.read, path, size=len(content)), honest_csv(content)
+    if read is None:
+        assert expected is None or b'"' in content  # a quotation mark may open a field of lines
+    else:
+        images, labels = read
+        np.testing.assert_array_equal(labels, expected[:, 0])
+        np.testing.assert_array_equal(images.reshape(-1, 36), expected[:, 1:])
+
+
+@given(st.lists(st.tuples(PLACES, REMOVED, INSERTED), max_size=3))
+def test_damaged_mapping(tmp_path, edits):
+    path = tmp_path / "emnist-any-mapping.txt"
+    path.write_bytes(damage(b"".join(b"%d %d\n" % (n, 65 + n) for n in range(26)), edits))
+    names = attempt(layouts.read_mapping, path, size=path.stat().st_size)
+    assert names is None or all(name.isprintable() and name for name in names.values())
 
 
 # Pictures: whatever can be decoded becomes an image of 28x28. Their memory is not bounded by the

@@ -14,8 +14,8 @@ from conftest import IDX_NAMES, assert_ends, assert_refused, pattern_arrays, wri
 
 from lowlevel_mnist import data
 from lowlevel_mnist.errors import UnreachableError, UserError
+from lowlevel_mnist.sources import layouts
 from lowlevel_mnist.sources.download import download
-from lowlevel_mnist.sources.formats import read_folder
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
@@ -59,7 +59,7 @@ def test_the_environment_may_lack_a_data_set(tmp_path, serve, keras_home, monkey
     """Then it is looked for in the next place, which here is a server without it."""
     (tmp_path / "fashion_mnist").mkdir()
     monkeypatch.setenv("LOWLEVEL_MNIST_DATA", str(tmp_path))
-    with pytest.raises(UserError, match="no IDX files"):
+    with pytest.raises(UserError, match="holds no data set"):
         data.load("fashion_mnist")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(UnreachableError, match="has no folder mnist. The data set mnist is"):
@@ -139,8 +139,10 @@ def serve():
 def test_download_into_keras_s_cache_and_then_from_there(fashion_folder, serve, keras_home):
     url, requested = serve(fashion_folder)
     arrays = download("fashion_mnist", url)
-    for left, right in zip(arrays, read_folder(fashion_folder), strict=True):
-        np.testing.assert_array_equal(left, right)
+    expected = layouts.read(fashion_folder).arrays
+    assert arrays.keys() == expected.keys()
+    for part, array in arrays.items():
+        np.testing.assert_array_equal(array, expected[part])
     assert sum(line.startswith("GET") for line in requested) == 4
     assert len(list(keras_home.rglob("*.gz"))) == 4
     requested.clear()

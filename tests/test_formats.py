@@ -1,50 +1,492 @@
-"""The readers give back what was written, in every form that a data folder may have."""
+"""Data sets are read in every form in which people have them, to the byte.
+
+`FORMS` writes one small data set in each form. What a command has read is known by the SHA-256 in
+`metrics.json`, which is calculated here from the arrays that were written.
+"""
+
+import gzip
+import hashlib
 
 import numpy as np
 import pytest
-from conftest import pattern_arrays, write_idx_folder
+import tensorflow as tf
+from commands import run, train
+from conftest import (
+    IDX_NAMES,
+    assert_refused,
+    digit_arrays,
+    idx_bytes,
+    pattern_arrays,
+    read_metrics,
+    write_idx_folder,
+)
+from PIL import Image
 
-from lowlevel_mnist import data
-from lowlevel_mnist.sources.formats import read_folder
+from lowlevel_mnist import data, metrics
+from lowlevel_mnist.runs import checkpoints, folders
 
-
-@pytest.fixture(scope="module")
-def arrays():
-    return pattern_arrays(size=(5, 9), classes=3, train=40, test=20)
-
-
-def assert_equal(read, written):
-    for left, right in zip(read, written, strict=True):
-        np.testing.assert_array_equal(left, right)
-
-
-@pytest.mark.parametrize("compress", [False, True])
-def test_idx(tmp_path, arrays, compress):
-    assert_equal(read_folder(write_idx_folder(tmp_path, arrays, compress)), arrays)
-
-
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_npz(tmp_path, arrays, save):
-    x_train, y_train, x_test, y_test = arrays
-    save(tmp_path / "any.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    assert_equal(read_folder(tmp_path), arrays)
+ARRAYS = pattern_arrays(size=(6, 6), classes=3, train=70, test=20)
+QUICKLY = ("--epochs", 1, "--batch-size", 10, "--no-plots")
 
 
-def test_npz_with_labels_of_other_integers_and_images_in_fortran_order(tmp_path, arrays):
-    x_train, y_train, x_test, y_test = arrays
-    np.savez(
-        tmp_path / "any.npz",
-        x_train=np.asfortranarray(x_train),
-        y_train=y_train.astype(np.int64),
-        x_test=x_test,
+def sha256(*arrays):
+    total = hashlib.sha256(repr([array.shape for array in arrays]).encode())
+    for array in arrays:
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def rename(folder, change, contents=None):
+    """Writes ARRAYS as IDX files whose names are changed by a function."""
+    for name, array in zip(IDX_NAMES, contents or ARRAYS, strict=True):
+        path = folder / change(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(idx_bytes(array))
+    return folder
+
+
+def with_dots(folder):
+    return rename(folder, lambda name: name.replace("-idx", ".idx"))
+
+
+def called_test(folder):
+    return rename(folder, lambda name: name.replace("t10k", "test"))
+
+
+def in_capitals(folder):
+    return rename(folder, str.upper)
+
+
+def in_folders_of_their_name(folder):
+    return rename(folder, lambda name: f"{name}/{name}")
+
+
+def of_torchvision(folder):
+    rename(folder / "MNIST" / "raw", str)
+    return folder
+
+
+def of_torchvision_named_closer(folder):
+    return of_torchvision(folder) / "MNIST"
+
+
+def packed_without_gz(folder):
+    for path in rename(folder, str).iterdir():
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    return folder
+
+
+def unpacked_with_gz(folder):
+    return rename(folder, "{}.gz".format)
+
+
+def packed(folder):
+    return write_idx_folder(folder, ARRAYS, compress=True)
+
+
+def one_of_the_files(folder):
+    return rename(folder, str) / IDX_NAMES[2]
+
+
+def swapped():
+    """ARRAYS with the images as EMNIST stores them."""
+    return [array.swapaxes(1, 2) if array.ndim == 3 else array for array in ARRAYS]
+
+
+def emnist_name(name):
+    return "emnist-mini-" + name.replace("t10k", "test")
+
+
+def emnist(folder):
+    return rename(folder, emnist_name, swapped())
+
+
+def archive(folder, **changes):
+    x_train, y_train, x_test, y_test = ARRAYS
+    arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+    np.savez(folder / "any.npz", **{**arrays, **changes})
+    return folder
+
+
+def archive_by_its_name(folder):
+    return archive(folder) / "any.npz"
+
+
+def packed_archive(folder):
+    x_train, y_train, x_test, y_test = ARRAYS
+    arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+    np.savez_compressed(folder / "any.npz", **arrays)
+    return folder
+
+
+def archive_of_wide_numbers(folder):
+    x_train, y_train, x_test, y_test = ARRAYS
+    return archive(
+        folder,
+        x_train=np.asfortranarray(x_train.astype(np.int64)),
+        y_train=y_train.astype(">i2"),
+        x_test=x_test.astype(np.uint16),
         y_test=y_test.astype(np.int32),
     )
-    dataset = data.load("auto", tmp_path)
-    read = [
-        dataset.train_images,
-        dataset.train_labels,
-        dataset.test_images,
-        dataset.test_labels,
-    ]
-    assert_equal(read, arrays)
-    assert all(array.dtype == np.uint8 for array in read)
+
+
+def archive_with_more_axes(folder):
+    x_train, y_train, x_test, y_test = ARRAYS
+    return archive(
+        folder,
+        x_train=x_train[..., None],
+        x_test=x_test[..., None],
+        y_train=y_train[:, None],
+        y_test=y_test[:, None],
+    )
+
+
+def archive_of_one_hot_labels(folder):
+    _, y_train, _, y_test = ARRAYS
+    return archive(folder, y_train=np.eye(3)[y_train], y_test=np.eye(3, dtype=bool)[y_test])
+
+
+def kmnist(folder):
+    names = ("train-imgs", "train-labels", "test-imgs", "test-labels")
+    for name, array in zip(names, ARRAYS, strict=True):
+        np.savez_compressed(folder / f"k49-{name}.npz", array)
+    return folder
+
+
+def csv(images, labels, header="", end="\n"):
+    rows = [header] if header else []
+    for image, label in zip(images, labels, strict=True):
+        rows.append(",".join(map(str, (label, *image.ravel()))))
+    return "".join(f"{row}{end}" for row in rows)
+
+
+def pixels(name):
+    return ",".join(name.format(number) for number in range(36))
+
+
+def csv_pair(folder, prefix="", header="", arrays=ARRAYS, **options):
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, contents in (("train", arrays[:2]), ("test", arrays[2:])):
+        (folder / f"{prefix}{part}.csv").write_text(csv(*contents, header, **options))
+    return folder
+
+
+def csv_without_header(folder):
+    return csv_pair(folder, "mnist_")
+
+
+def csv_with_header(folder):
+    return csv_pair(folder, "fashion-mnist_", f"label,{pixels('pixel{}')}")
+
+
+def csv_of_pandas(folder):
+    """Its header has whole numbers, as those of a table without names have."""
+    return csv_pair(folder, "", f"label,{pixels('{}')}")
+
+
+def csv_with_numbers_in_its_header(folder):
+    return csv_pair(folder, "", f"0,{pixels('0.{}')}")
+
+
+def csv_of_windows(folder):
+    names = pixels('"{}"')
+    return csv_pair(folder, "mnist-", f'\ufeff"Label",{names}', end="\r\n")
+
+
+def csv_in_folders_of_their_name(folder):
+    csv_pair(folder, "sign_mnist_")
+    for name in ("sign_mnist_train", "sign_mnist_test"):
+        (folder / name).mkdir()
+        (folder / f"{name}.csv").rename(folder / name / f"{name}.csv")
+    return folder
+
+
+def packed_csv(folder):
+    for path in list(csv_pair(folder).iterdir()):
+        (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    return folder
+
+
+def csv_with_the_label_last(folder):
+    for part, (images, labels) in (("train", ARRAYS[:2]), ("test", ARRAYS[2:])):
+        rows = [f"{pixels('p{}')},label\n"]
+        for image, label in zip(images, labels, strict=True):
+            rows.append(f"{','.join(map(str, image.ravel()))},{label}\n")
+        (folder / f"{part}.csv").write_text("".join(rows))
+    return folder
+
+
+def emnist_csv(folder):
+    return csv_pair(folder, "emnist-mini-", arrays=swapped())
+
+
+FORMS = [
+    with_dots,
+    called_test,
+    in_capitals,
+    in_folders_of_their_name,
+    of_torchvision,
+    of_torchvision_named_closer,
+    packed_without_gz,
+    unpacked_with_gz,
+    packed,
+    one_of_the_files,
+    emnist,
+    archive,
+    archive_by_its_name,
+    packed_archive,
+    archive_of_wide_numbers,
+    archive_with_more_axes,
+    archive_of_one_hot_labels,
+    kmnist,
+    csv_without_header,
+    csv_with_header,
+    csv_of_pandas,
+    csv_with_numbers_in_its_header,
+    csv_of_windows,
+    csv_in_folders_of_their_name,
+    packed_csv,
+    csv_with_the_label_last,
+    emnist_csv,
+]
+BY_NAME = {"ids": lambda form: form.__name__}
+
+
+@pytest.mark.parametrize("form", FORMS, **BY_NAME)
+def test_what_was_written_is_read(tmp_path, form):
+    dataset = data.load("auto", form(tmp_path))
+    read = (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
+    for left, right in zip(read, ARRAYS, strict=True):
+        np.testing.assert_array_equal(left, right, strict=True)
+    assert (dataset.remark, dataset.names, dataset.validation) == (None, None, None)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("form", FORMS, **BY_NAME)
+def test_a_command_reads_it(tmp_path, form):
+    (tmp_path / "data").mkdir()
+    path = form(tmp_path / "data").relative_to(tmp_path)
+    done = train(path, "--output-dir", "run", *QUICKLY, cwd=tmp_path)
+    assert done.stderr == ""
+    said = read_metrics(tmp_path / "run")
+    assert (said["dataset"], said["data_sha256"]) == ("custom", sha256(*ARRAYS))
+    assert said["data_dir"] == str(tmp_path / path)
+    assert run("evaluate", "--run", "run", cwd=tmp_path).returncode == 0
+
+
+# EMNIST's class names, and classes without images.
+
+
+def test_a_mapping_names_the_classes_in_all_commands(tmp_path):
+    """The letters' labels begin with 1, so nothing is said of a class 0."""
+    x_train, y_train, x_test, y_test = swapped()
+    letters = [x_train, y_train + 1, x_test, y_test + 1]
+    rename(tmp_path / "data", emnist_name, letters)
+    mapping = "".join(f"{label} {64 + label} {96 + label}\n" for label in range(1, 27))
+    (tmp_path / "data" / "emnist-mini-mapping.txt").write_text(mapping)
+    done = train("data", "--output-dir", "run", "--epochs", 20, "--batch-size", 10, cwd=tmp_path)
+    assert "of 6x6, 3 classes" in done.stdout
+    said = read_metrics(tmp_path / "run")
+    assert said["class_names"] == [None, "Aa", "Bb", "Cc"]
+    assert said["layer_sizes"] == [36, 4]
+
+    lines = run("evaluate", "--run", "run", cwd=tmp_path).stdout.splitlines()
+    table = [line.split()[0] for line in lines[lines.index("") + 2 : lines.index("") + 5]]
+    assert table == ["Aa", "Bb", "Cc"]
+    assert lines[lines.index("") + 5] == ""
+    assert "  Aa    Bb    Cc" in lines[lines.index("") + 7]
+
+    shown = run("show_random", "--run", "run", "--seed", 0, "--save", "s.png", cwd=tmp_path)
+    rows = [line.split() for line in shown.stdout.splitlines() if "%" in line]
+    assert len(rows) == 20
+    assert {row[1] for row in rows} | {row[3] for row in rows} == {"Aa", "Bb", "Cc"}
+
+    Image.fromarray(ARRAYS[2][0]).save(tmp_path / "first.png")
+    done = run("predict", "--run", "run", "first.png", cwd=tmp_path)
+    names = [line.split()[0] for line in done.stdout.splitlines() if line.endswith(("%", "#"))]
+    assert [name for name in names if name in ("0", "Aa", "Bb", "Cc")] == ["Aa", "Bb", "Cc"]
+    assert "first.png: Aa" in done.stdout
+
+
+# Images for validation that came along.
+
+
+def medmnist(folder):
+    folder.mkdir()
+    x_train, y_train, x_test, y_test = ARRAYS
+    np.savez(
+        folder / "smallmnist.npz",
+        train_images=x_train[:50],
+        train_labels=y_train[:50, None],
+        val_images=x_train[50:],
+        val_labels=y_train[50:, None],
+        test_images=x_test,
+        test_labels=y_test[:, None],
+    )
+    return folder
+
+
+def test_images_that_came_for_validation_are_used_for_it(tmp_path):
+    medmnist(tmp_path / "data")
+    done = train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
+    assert "50 training, 20 validation and 20 test images" in done.stdout
+    assert "Best epoch: 1, validation accuracy" in done.stdout
+    said = read_metrics(tmp_path / "run")
+    assert said["validation_split"] == 0
+    x_train, y_train, *test = ARRAYS
+    training, validation = (x_train[:50], y_train[:50]), (x_train[50:], y_train[50:])
+    assert said["data_sha256"] == sha256(*training, *test, *validation)
+
+    # The validation is that of the last weights on those images.
+    model = checkpoints.load_model(folders.find(tmp_path / "run"))
+    expected = metrics.evaluate(model, *validation)
+    assert said["history"][0]["val_loss"] == expected.loss
+    assert said["history"][0]["val_accuracy"] == expected.accuracy
+
+
+def test_a_split_of_data_that_has_images_for_validation(tmp_path):
+    medmnist(tmp_path / "data")
+    flags = ("--validation-split", 0.2, "--output-dir", "run")
+    done = run("train", "--data-dir", "data", *flags, cwd=tmp_path)
+    assert_refused(done, "--validation-split 0.2", "has images for validation")
+    assert not (tmp_path / "run").exists()
+
+
+# One labelled file: a seventh is for the test.
+
+
+def rows_of(images, labels):
+    return sorted(zip(labels.tolist(), (image.tobytes() for image in images), strict=True))
+
+
+def test_a_seventh_of_one_labelled_file_is_set_aside(tmp_path):
+    """As of Kaggle's digit recognizer, whose test.csv has no labels."""
+    images, labels, unlabelled, _ = ARRAYS
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.csv").write_text(csv(images, labels, f"label,{pixels('pixel{}')}"))
+    rows = "".join(f"{','.join(map(str, image.ravel()))}\n" for image in unlabelled)
+    (tmp_path / "data" / "test.csv").write_text(f"{pixels('pixel{}')}\n{rows}")
+    (tmp_path / "data" / "sample_submission.csv").write_text("ImageId,Label\n1,0\n")
+    done = train("data", "--output-dir", "run", *QUICKLY, "--seed", 3, cwd=tmp_path)
+    assert done.stderr == ""
+    assert "60 training and 10 test images (a seventh of the labelled ones" in done.stdout
+    said = read_metrics(tmp_path / "run")
+    assert said["test_split"] == pytest.approx(1 / 7)
+
+    dataset = data.load("auto", tmp_path / "data", seed=3)
+    assert said["data_sha256"] == dataset.sha256
+    training = dataset.train_images, dataset.train_labels
+    test = dataset.test_images, dataset.test_labels
+    assert len(test[1]) == 10
+    assert sorted(rows_of(*training) + rows_of(*test)) == rows_of(images, labels)
+    assert set(dataset.train_labels) == set(labels)
+    other = data.load("auto", tmp_path / "data", seed=4)
+    assert rows_of(other.test_images, other.test_labels) != rows_of(*test)
+
+    # All commands test on the same images, a resumed run as well.
+    assert "on the 10 test images" in run("evaluate", "--run", "run", cwd=tmp_path).stdout
+    again = run("train", "--resume", "--output-dir", "run", "--epochs", 2, cwd=tmp_path)
+    assert again.returncode == 0
+    assert read_metrics(tmp_path / "run")["data_sha256"] == dataset.sha256
+
+
+def test_classes_of_one_image_are_trained_on(tmp_path):
+    images, *_ = ARRAYS
+    labels = np.arange(70) % 65
+    (tmp_path / "any.csv").write_text(csv(images, labels))
+    for seed in range(10):
+        dataset = data.load("auto", tmp_path, seed=seed)
+        assert len(dataset.test_labels) == 5
+        assert set(dataset.train_labels) == set(range(65))
+
+
+# Dark on light.
+
+
+def test_ink_on_paper_is_remarked_on(tmp_path):
+    images, labels, test_images, test_labels = ARRAYS
+    write_idx_folder(tmp_path / "data", (255 - images // 2, labels, 255 - test_images, test_labels))
+    done = train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
+    assert len(done.stderr.splitlines()) == 1
+    assert "--invert" in done.stderr
+    assert read_metrics(tmp_path / "run")["invert"] is False
+
+
+def test_ink_on_paper_is_inverted_by_all_commands(tmp_path):
+    images, labels, test_images, test_labels = digit_arrays()
+    dark_on_light = (255 - images, labels, 255 - test_images, test_labels)
+    write_idx_folder(tmp_path / "data", dark_on_light)
+    done = train("data", "--output-dir", "run", "--invert", "--epochs", 2, cwd=tmp_path)
+    assert done.stderr == ""
+    assert "not verified, inverted" in done.stdout
+    said = read_metrics(tmp_path / "run")
+    assert said["invert"] is True
+    assert said["data_sha256"] == sha256(*digit_arrays())
+    assert said["test_accuracy"] > 0.5
+    result = f"Test loss {said['test_loss']:.4f}, test accuracy {said['test_accuracy']:.4f}"
+    for arguments in ([], ["--data-dir", "data"]):
+        assert result in run("evaluate", "--run", "run", *arguments, cwd=tmp_path).stdout
+
+    model = checkpoints.load_model(folders.find(tmp_path / "run"))
+    expected = metrics.predict(model, test_images).argmax(1)
+    done = run("show_random", "--run", "run", "--count", 100, "--save", "s.png", cwd=tmp_path)
+    rows = [line.split() for line in done.stdout.splitlines() if "%" in line]
+    assert [int(row[1]) for row in rows] == [expected[int(row[0])] for row in rows]
+
+    for number in range(10):
+        Image.fromarray(dark_on_light[2][number]).save(tmp_path / f"{number}.png")
+    done = run("predict", "--run", "run", *(f"{n}.png" for n in range(10)), cwd=tmp_path)
+    for number in range(10):
+        assert f"\n{number}.png: {expected[number]} (" in done.stdout
+
+    assert run("export", "--run", "run", "--to", "saved", cwd=tmp_path).returncode == 0
+    exported = tf.saved_model.load(str(tmp_path / "saved"))
+    np.testing.assert_array_equal(exported.predict(dark_on_light[2])["classes"], expected)
+
+
+def test_light_on_dark_is_not_to_be_inverted(tmp_path):
+    images, labels, test_images, test_labels = ARRAYS
+    write_idx_folder(tmp_path / "data", (images // 4, labels, test_images // 4, test_labels))
+    done = train("data", "--invert", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
+    assert len(done.stderr.splitlines()) == 1
+    assert "With --invert, most pixels" in done.stderr
+
+
+@pytest.mark.parametrize(("begun", "given"), [(["--invert"], []), ([], ["--invert"])])
+def test_a_run_keeps_its_invert(tmp_path, begun, given):
+    write_idx_folder(tmp_path / "data", ARRAYS)
+    train("data", "--output-dir", "run", *QUICKLY, *begun, cwd=tmp_path)
+    resumed = ("train", "--resume", "--output-dir", "run", "--epochs", 2, *given)
+    done = run(*resumed, cwd=tmp_path)
+    if given:
+        assert_refused(done, "--invert contradicts the run in run, which has no --invert")
+    else:
+        assert done.returncode == 0
+        assert read_metrics(tmp_path / "run")["invert"] is True
+
+
+# More than one data set in a folder.
+
+
+def test_two_forms_in_a_folder(tmp_path):
+    write_idx_folder(tmp_path / "data", ARRAYS)
+    x_train, y_train, x_test, y_test = pattern_arrays(size=(5, 5), classes=2, train=30, test=10)
+    archive(tmp_path / "data", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    done = train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
+    assert read_metrics(tmp_path / "run")["data_sha256"] == sha256(*ARRAYS)
+    assert len(done.stderr.splitlines()) == 1
+    for word in ("more than one form", "IDX files are taken", "data/any.npz"):
+        assert word in done.stderr
+    done = train("data/any.npz", "--output-dir", "other", *QUICKLY, cwd=tmp_path)
+    assert read_metrics(tmp_path / "other")["image_size"] == [5, 5]
+    assert done.stderr == ""
+
+
+def test_several_data_sets_of_one_form(tmp_path):
+    for split in ("letters", "digits"):
+        rename(tmp_path, lambda name, split=split: emnist_name(name).replace("mini", split))
+    done = run("train", "--data-dir", tmp_path, cwd=tmp_path)
+    assert_refused(done, "2 data sets", "emnist-digits-train-images-idx3-ubyte", "--data-dir")
+    dataset = data.load("auto", tmp_path / "emnist-letters-test-labels-idx1-ubyte")
+    np.testing.assert_array_equal(dataset.train_images, ARRAYS[0].swapaxes(1, 2))

@@ -21,7 +21,7 @@ commands.limit_files(int(sys.argv[1]))()
 sys.argv = sys.argv[2:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
-EPOCHS = 12  # so that the history is longer than the settings
+EPOCHS = 14  # so that the history is longer than the settings
 PICTURES = (
     "samples.png",
     "curves.png",

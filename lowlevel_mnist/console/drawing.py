@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from lowlevel_mnist import plots
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files
@@ -33,8 +35,21 @@ def random_images(dataset, test, count: int, seed: int, mistakes: bool = False):
     shown = plots.choose_images(labels, test.predictions, count, seed, mistakes)
     kind = "mistakes among the test images" if mistakes else "random test images"
     title = f"{len(shown)} {kind} of {dataset.title}"
-    images, chances = dataset.test_images[shown], test.probabilities[shown]
-    return shown, title, (images, labels[shown], chances, dataset.class_names, title)
+    classes, names = _classes_to_show(dataset, test)
+    content = (
+        dataset.test_images[shown],
+        np.searchsorted(classes, labels[shown]),
+        test.probabilities[np.ix_(shown, classes)],
+        names,
+        title,
+    )
+    return shown, title, content
+
+
+def _classes_to_show(dataset, test):
+    """Returns the classes that a picture shows, and their names."""
+    classes = plots.classes_to_show(dataset.classes_with_images, test.predictions)
+    return classes, [dataset.class_names[label] for label in classes]
 
 
 def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> None:
@@ -42,16 +57,18 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
 
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
-    title, names, images = dataset.title, dataset.class_names, dataset.train_images
+    title, images, labels = dataset.title, dataset.train_images, dataset.train_labels
+    classes, names = _classes_to_show(dataset, test)
+    matrix = test.confusion_matrix[np.ix_(classes, classes)]
     *_, shown = random_images(dataset, test, RANDOM_IMAGES, seed)
     pictures: dict[str, tuple] = {
-        "samples": (plots.samples, images, dataset.train_labels, names, title),
+        "samples": (plots.samples, images, labels, dataset.class_names, title),
         "curves": (plots.curves, state.history, test.loss, test.accuracy, title),
-        "confusion_matrix": (plots.confusion_matrix, test.confusion_matrix, names, title),
+        "confusion_matrix": (plots.confusion_matrix, matrix, names, title),
         "random_predictions": (plots.random_predictions, *shown),
     }
     if len(model.weights) == 1:
-        weights = model.weights[0].numpy()
+        weights = model.weights[0].numpy()[:, classes]
         headline = f"Which pixels speak for each class (red) or against it (blue), on {title}"
         pictures["weights"] = (plots.weights, weights, images.shape[1:], names, headline)
     for name, content in pictures.items():

@@ -26,11 +26,22 @@ def print_recipes() -> None:
         print("  ".join(cells).rstrip())
 
 
-def print_fallback(dataset) -> None:
-    """Says on stderr why the built-in digits stand in for MNIST, where they do."""
+def print_remarks(dataset) -> None:
+    """Says on stderr what a user should know of the data before he waits for the results."""
     if dataset.fallback_reason:
         print(
             f"{dataset.fallback_reason} Meanwhile the network learns from the built-in digits.",
+            file=sys.stderr,
+        )
+    if dataset.remark:
+        print(dataset.remark, file=sys.stderr)
+    if dataset.is_bright:
+        print(
+            "With --invert, most pixels of these images are light; without it, they would be dark."
+            if dataset.inverted
+            else "Most pixels of these images are light, as those of ink on white paper, and a "
+            "network may learn little from them. Train with --invert, which exchanges light and "
+            "dark.",
             file=sys.stderr,
         )
 
@@ -44,6 +55,7 @@ def print_header(tf, run, dataset, training, validation, device) -> None:
     settings = run.settings
     counts = [f"{len(training[1]):,} training"]
     counts += [f"{len(validation[1]):,} validation"] if validation else []
+    drawn = " (a seventh of the labelled ones, drawn from the seed)" if dataset.test_split else ""
     sharing = f", batches shared by {run.replicas} replicas" if run.replicas > 1 else ""
     dropout = f", dropout {settings.dropout:g}" if settings.dropout else ""
     print(
@@ -51,8 +63,8 @@ def print_header(tf, run, dataset, training, validation, device) -> None:
         f"eager execution {'on' if tf.executing_eagerly() else 'off'}, "
         f"steps executed: {settings.execution}, device {device.rpartition('device:')[2]}{sharing}\n"
         f"Data: {dataset.title}, {dataset.provenance}, "
-        f"{', '.join(counts)} and {len(dataset.test_labels):,} test images of "
-        f"{'x'.join(map(str, settings.image_size))}, {dataset.classes} classes\n"
+        f"{', '.join(counts)} and {len(dataset.test_labels):,} test images{drawn} of "
+        f"{'x'.join(map(str, settings.image_size))}, {len(dataset.classes_with_images)} classes\n"
         f"Network: {settings.recipe}, {'-'.join(map(str, settings.layer_sizes))}{dropout}, "
         f"{settings.parameters:,} parameters, {settings.optimizer} with learning rate "
         f"{settings.learning_rate:g}, batch size {settings.batch_size}, seed {settings.seed}",
@@ -137,7 +149,7 @@ def print_results(run, state, test, dataset) -> None:
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
     folder, show = shlex.quote(str(run.folder)), startup.command_line("show_random")
-    if run.settings.validation_split:
+    if state.history[0]["val_accuracy"] is not None:
         best = max(state.history, key=lambda row: row["val_accuracy"])
         print(
             f"Best epoch: {best['epoch']}, validation accuracy {best['val_accuracy']:.4f}, "

@@ -113,7 +113,7 @@ class HelpingRun(SharedRun):
         settings = from_json(meeting.exchange(None)[0], "What the chief says")
         agree(settings, flags, self.title, growing=False)
         chiefs = settings.data_dir
-        if chiefs and settings.dataset != "custom" and not pathlib.Path(chiefs).is_dir():
+        if chiefs and settings.dataset != "custom" and not pathlib.Path(chiefs).exists():
             settings = dataclasses.replace(settings, data_dir=None)  # that disk is not here
         self.before = settings
 

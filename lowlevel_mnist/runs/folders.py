@@ -8,18 +8,28 @@ import math
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, settings
-from lowlevel_mnist.sources import forms
+from lowlevel_mnist.sources import forms, published
 
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
 PATTERN = "*?[\\".replace(os.sep, "")  # a backslash is nothing special on Windows
 METRICS, HISTORY, LOCK = "metrics.json", "history.csv", ".lock"
 # What other commands need to know of a run.
-KEYS = ("recipe", "dataset", "data_dir", "dtype", "layer_sizes")
+KEYS = (
+    "recipe",
+    "dataset",
+    "data_dir",
+    "dtype",
+    "layer_sizes",
+    "seed",
+    "invert",
+    "class_names",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,16 +196,32 @@ def find(folder: pathlib.Path | None = None) -> SavedRun:
     return SavedRun(folder, settings.read_json(path, KEYS))
 
 
-def data_source(
-    metrics: Mapping, data_dir: pathlib.Path | None = None
-) -> tuple[str, pathlib.Path | str | None]:
-    """Returns what `data.load` is to be given for the data of a run: a name, and a folder or None.
+def data_source(metrics: Mapping, data_dir: pathlib.Path | None = None) -> dict[str, Any]:
+    """Returns the arguments of `data.load` for the data of a run, by their names.
 
     metrics: what the run's `metrics.json` or `settings.json` says.
     data_dir: where the data lies now, if not where it did.
     """
     custom = data_dir is not None or metrics["dataset"] == "custom"
-    return ("auto" if custom else metrics["dataset"]), data_dir or metrics["data_dir"]
+    return {
+        "name": "auto" if custom else metrics["dataset"],
+        "data_dir": data_dir or metrics["data_dir"],
+        "invert": metrics["invert"],
+        "seed": metrics["seed"],
+    }
+
+
+def class_names(run: SavedRun) -> list[str | None]:
+    """Returns the names of the classes of a run, None for one that no image has.
+
+    Raises `UserError` where they are not as many as the network's outputs.
+    """
+    classes, names = run.metrics["layer_sizes"][-1], run.metrics["class_names"]
+    if names is None:  # in older versions a data set did not name its classes
+        return [*published.class_names(run.metrics["dataset"], classes)]
+    if len(names) != classes:
+        raise UserError(f"{run.folder / METRICS} is not that of a run: its class_names are wrong.")
+    return names
 
 
 def form_of(run: SavedRun) -> forms.Form:
@@ -217,7 +243,7 @@ def load_data(metrics: Mapping, data_dir: pathlib.Path | None = None) -> data.Da
 
     Raises `UserError` where it can't be had or is of another kind than the network reads.
     """
-    dataset = data.load(*data_source(metrics, data_dir))
+    dataset = data.load(**data_source(metrics, data_dir))
     height, width = dataset.test_images.shape[1:]
     sizes = metrics["layer_sizes"]
     if (sizes[0], sizes[-1]) != (height * width, dataset.classes):

@@ -6,6 +6,7 @@ import dataclasses
 import pathlib
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.data import Images
@@ -14,6 +15,7 @@ from lowlevel_mnist.runs import advice, folders
 from lowlevel_mnist.runs.settings import (
     Settings,
     agree,
+    choose,
     choose_recipe,
     decide,
     read_settings,
@@ -51,10 +53,15 @@ class Run:
             self.recipe = choose_recipe(flags)
 
     @property
-    def data_source(self) -> tuple[str, pathlib.Path | str | None]:
-        """What `data.load` is to be given: the name of a data set, and its folder or None."""
+    def data_source(self) -> dict[str, Any]:
+        """The arguments of `data.load`, by their names."""
         if self.before is None:
-            return self.recipe.dataset, self.flags.data_dir
+            return {
+                "name": self.recipe.dataset,
+                "data_dir": self.flags.data_dir,
+                "invert": choose(self.flags, "invert"),
+                "seed": choose(self.flags, "seed"),
+            }
         return folders.data_source(dataclasses.asdict(self.before), self.flags.data_dir)
 
     @contextlib.contextmanager
@@ -88,7 +95,7 @@ class Run:
             )
         settings = agree(self.before, self.flags, self.title, growing=True)
         if self.flags.data_dir:  # where it lies now
-            where = str(self.flags.data_dir.resolve())
+            where = str(self.flags.data_dir.absolute())
             return dataclasses.replace(settings, data_dir=where, dataset_source=dataset.source)
         return settings
 
@@ -97,6 +104,7 @@ class Run:
         settings = self.settings
         images, labels = dataset.train_images, dataset.train_labels
         training, validation = data.split(images, labels, settings.validation_split, settings.seed)
+        validation = validation or dataset.validation
         if settings.batch_size > len(training[1]):
             raise UserError(
                 f"--batch-size {settings.batch_size} is larger than the data: there are "

@@ -27,10 +27,12 @@ DEFAULTS: dict[str, typing.Any] = {
     "execution": "eager",
     "dtype": "float32",
     "seed": 0,
+    "invert": False,
 }
 DTYPES = ("float32", "float64")
 MOST_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
 MOST_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
+LONGEST_NAME = 100  # characters of a class's name
 MOST_BYTES = 100_000_000  # of a file; it has the history of as many as 500,000 epochs
 
 
@@ -43,7 +45,11 @@ class Settings:
     data_dir: the absolute path of the data's folder where one was given.
     image_size: (height, width) of an image in pixels.
     layer_sizes: [pixels, units of each hidden layer ..., classes].
+    invert, test_split: whether light and dark of the images are exchanged, and the fraction that
+        is set aside as test images, as in `data.Dataset`.
+    class_names: the name of each class, None for one that no image has.
     The others are those of `recipes.Recipe` and `training.Trainer`.
+    What has a default is missing in runs of older versions.
     """
 
     recipe: str
@@ -63,11 +69,20 @@ class Settings:
     learning_rate: float
     layer_sizes: tuple[int, ...]
     dropout: float
+    invert: bool = False
+    test_split: float = 0.0
+    class_names: tuple[str | None, ...] | None = None
 
     @property
     def parameters(self) -> int:
         """How many weights and biases the network has."""
         return sum((a + 1) * b for a, b in itertools.pairwise(self.layer_sizes))
+
+
+def choose(flags: argparse.Namespace, name: str) -> typing.Any:
+    """Returns the value of a flag of `train`, or of DEFAULTS where it is not given."""
+    value = getattr(flags, name)
+    return DEFAULTS[name] if value is None else value
 
 
 def choose_recipe(flags: argparse.Namespace) -> Recipe:
@@ -76,7 +91,7 @@ def choose_recipe(flags: argparse.Namespace) -> Recipe:
     flags: those of `train`, None where they are not given.
     Raises `UserError` where they contradict each other.
     """
-    recipe = RECIPES[flags.recipe or DEFAULTS["recipe"]]
+    recipe = RECIPES[choose(flags, "recipe")]
     names = [field.name for field in dataclasses.fields(Recipe) if hasattr(flags, field.name)]
     given = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
     # --data-dir without --dataset means whatever is in that folder.
@@ -99,16 +114,18 @@ def decide(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> 
     Raises `UserError` where the network is too large.
     """
     image_size = dataset.train_images.shape[1:]
-    execution, dtype, seed = (
-        DEFAULTS[name] if getattr(flags, name) is None else getattr(flags, name)
-        for name in ("execution", "dtype", "seed")
-    )
+    execution, dtype, seed = (choose(flags, name) for name in ("execution", "dtype", "seed"))
+    if dataset.validation and flags.validation_split:
+        raise UserError(
+            f"--validation-split {flags.validation_split:g} has nothing to split off: the data has "
+            "images for validation. Leave the flag out."
+        )
     settings = Settings(
         recipe=recipe.name,
         dataset=dataset.name,
         dataset_source=dataset.source,
         dataset_verified=dataset.verified,
-        data_dir=flags.data_dir and str(flags.data_dir.resolve()),
+        data_dir=flags.data_dir and str(flags.data_dir.absolute()),
         data_sha256=dataset.sha256,
         image_size=image_size,
         execution=execution,
@@ -116,11 +133,17 @@ def decide(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> 
         seed=seed,
         batch_size=recipe.batch_size,
         epochs=recipe.epochs,
-        validation_split=recipe.validation_split,
+        validation_split=0.0 if dataset.validation else recipe.validation_split,
         optimizer=recipe.optimizer,
         learning_rate=recipe.learning_rate,
         layer_sizes=(math.prod(image_size), *recipe.hidden_units, dataset.classes),
         dropout=recipe.dropout,
+        invert=dataset.inverted,
+        test_split=dataset.test_split,
+        class_names=tuple(
+            name if label in dataset.classes_with_images else None
+            for label, name in enumerate(dataset.class_names)
+        ),
     )
     if settings.parameters > MOST_PARAMETERS:
         raise UserError(
@@ -140,17 +163,24 @@ def agree(settings: Settings, flags: argparse.Namespace, whose: str, growing: bo
     """
     values = {**dataclasses.asdict(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
     names = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
-    for name in ("recipe", *names, "execution", "dtype", "seed"):
+    for name in ("recipe", *names, "execution", "dtype", "seed", "invert"):
         given, was = getattr(flags, name), values[name]
         grown = growing and name == "epochs" and given is not None and given > was
         if given not in (None, "auto", was) and not grown:
-            flag = name.replace("_", "-")
             may = ", which may only grow" if growing and name == "epochs" else ""
             raise UserError(
-                f"--{flag} {in_words(given)} contradicts {whose}, which has --{flag} "
-                f"{in_words(was)}{may}. Leave the flag out, or start another run."
+                f"{_as_flag(name, given)} contradicts {whose}, which has {_as_flag(name, was)}"
+                f"{may}. Leave the flag out, or start another run."
             )
     return dataclasses.replace(settings, epochs=flags.epochs or settings.epochs)
+
+
+def _as_flag(name, value):
+    """Returns a flag with its value as one writes them."""
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return flag if value else f"no {flag}"
+    return f"{flag} {in_words(value)}"
 
 
 def in_words(value: object) -> str:
@@ -175,8 +205,18 @@ RANGES: dict[str, Callable[[typing.Any], bool]] = {
         len(sizes) > 1 and min(sizes) > 0 and max(sizes[1:-1], default=0) <= MOST_UNITS
     ),
     "dropout": lambda value: 0 <= value < 1,
+    "test_split": lambda value: 0 <= value < 1,
+    "class_names": lambda names: all(
+        name is None or (name.isprintable() and 0 < len(name) <= LONGEST_NAME)
+        for name in names or ()
+    ),
 }
 TYPES = typing.get_type_hints(Settings)
+OPTIONAL = {
+    field.name: field.default
+    for field in dataclasses.fields(Settings)
+    if field.default is not dataclasses.MISSING
+}
 
 
 def fits(key: str, value: object) -> bool:
@@ -210,10 +250,13 @@ def from_json(said: Mapping, where: str | pathlib.Path) -> Settings:
     where: where this is from, in words.
     Raises `UserError` where a value is missing or wrong.
     """
-    _check(said, TYPES, where)
-    values = {key: said[key] for key in TYPES}
-    sizes = {key: tuple(values[key]) for key in ("image_size", "layer_sizes")}
-    return Settings(**{**values, **sizes})
+    said = _check(said, TYPES, where)
+    return Settings(**{key: _as_tuple(said[key]) for key in TYPES})
+
+
+def _as_tuple(value) -> typing.Any:
+    """Returns a value as it was before JSON made a list of a tuple."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def form_from_json(said: object) -> forms.Form | None:
@@ -223,10 +266,7 @@ def form_from_json(said: object) -> forms.Form | None:
         return None
     if not all(_has_type(said[key], kind) for key, kind in kinds.items()):
         return None
-    values: dict[str, typing.Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in said.items()
-    }
-    form = forms.Form(**values)
+    form = forms.Form(**{key: _as_tuple(value) for key, value in said.items()})
     numbers = (
         *form.size,
         form.box,
@@ -257,16 +297,20 @@ def read_json(path: pathlib.Path, keys: Iterable[str]) -> dict:
         said = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: it is not JSON ({error}).") from error
-    _check(said, keys, path)
-    return said
+    return _check(said, keys, path)
 
 
 def _check(said, keys, where):
-    """Raises `UserError` where one of the keys has no value that fits."""
+    """Returns what a file says, with what older versions did not say yet.
+
+    Raises `UserError` where one of the keys has no value that fits.
+    """
     wrong = "content"
     if isinstance(said, dict):
+        said = {**OPTIONAL, **said}
         wrong = next((key for key in keys if key not in said or not fits(key, said[key])), None)
         if said.get("dataset") == "custom" and not said.get("data_dir"):
-            wrong = wrong or "data_dir"
+            wrong = "data_dir"
     if wrong:
         raise UserError(f"{where} is not that of a run: its {wrong} is missing or wrong.")
+    return said

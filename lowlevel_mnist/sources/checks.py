@@ -1,63 +1,118 @@
-"""Whether four arrays are images and labels, and belong together."""
+"""Whether arrays are images and labels, and belong together."""
 
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.formats import Arrays
-from lowlevel_mnist.sources.published import PARTS
+
+KINDS = ("training", "validation", "test")
 
 
-def check(arrays: Arrays, where: str | pathlib.Path) -> Arrays:
-    """Returns the four arrays as images and labels in `uint8`.
+def check(
+    arrays: Mapping[str, np.ndarray], where: str | pathlib.Path
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns images, `uint8` [n, height, width], and labels, `uint8` [n], of each of KINDS.
 
+    arrays: by their parts, as in `layouts.MEDMNIST`; those for validation or the test may be
+        missing. Images may have a last axis of length 1, and labels may be [n, 1] or one-hot;
+        both may be whole numbers of any width.
     where: they are, in words.
-    Raises `UserError` where they are not.
+    Raises `UserError` where they are not, or do not belong together.
     """
-    for part, array in zip(PARTS, arrays, strict=True):
-        dimensions, kind = (3, "[n, height, width]") if "images" in part else (1, "[n]")
-        if array.ndim != dimensions or array.size == 0:
+    pairs = {}
+    for kind in KINDS:
+        if f"{kind} images" in arrays:
+            images = _check_images(arrays[f"{kind} images"], f"The {kind} images of {where}")
+            labels = _check_labels(arrays[f"{kind} labels"], f"The {kind} labels of {where}")
+            if len(images) != len(labels):
+                raise UserError(
+                    f"{where} has {len(images):,} {kind} images but {len(labels):,} {kind} labels; "
+                    "each image needs one label."
+                )
+            pairs[kind] = images, labels
+    for kind in [kind for kind in pairs if kind != "training"]:
+        _check_belonging(pairs["training"], pairs[kind], kind, where)
+    return pairs
+
+
+def _check_images(images, these):
+    """these: what they are, in words."""
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.ndim == 4 and images.shape[-1] in (3, 4):
+        raise UserError(
+            f"{these} are in colour, {_shape(images)}; they must be grey, [n, height, width]. "
+            "Take the mean of the colours, as images[..., :3].mean(-1).round().astype('uint8')."
+        )
+    if images.ndim != 3 or images.size == 0:
+        raise UserError(
+            f"{these} have the shape {_shape(images)}; they must be an [n, height, width] array "
+            "with something in it."
+        )
+    if images.dtype.kind not in "iu":
+        raise UserError(f"{these} are {images.dtype}; they must be whole numbers from 0 to 255.")
+    return _as_bytes(images, these)
+
+
+def _check_labels(labels, these):
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2 and labels.size and labels.dtype.kind in "iufb":
+        if not (np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all()):
             raise UserError(
-                f"The {part} of {where} have the shape {list(array.shape)}; they must be a "
-                f"{kind} array with something in it."
+                f"{these} have the shape {_shape(labels)}, but not one 1 and else 0 in each row; "
+                "each image needs one label."
             )
-    train_images, train_labels, test_images, test_labels = arrays
-    _check_pair("training", train_images, train_labels, where)
-    _check_pair("test", test_images, test_labels, where)
-    if train_images.shape[1:] != test_images.shape[1:]:
+        labels = labels.argmax(1)
+    if labels.ndim != 1 or labels.size == 0:
         raise UserError(
-            f"The training images of {where} are {_size(train_images)} pixels but the test "
-            f"images {_size(test_images)}; they must have one size."
-        )
-    unknown = sorted(set(test_labels.tolist()) - set(train_labels.tolist()))
-    if unknown:
-        raise UserError(
-            f"The test labels of {where} have classes that the training labels lack: "
-            f"{', '.join(map(str, unknown))}. A network can't learn what it is never shown."
-        )
-    return train_images, train_labels.astype(np.uint8), test_images, test_labels.astype(np.uint8)
-
-
-def _check_pair(part, images, labels, where):
-    if images.dtype != np.uint8:
-        raise UserError(
-            f"The {part} images of {where} are {images.dtype}; they must be uint8, 0 to 255."
-        )
-    if len(images) != len(labels):
-        raise UserError(
-            f"{where} has {len(images):,} {part} images but {len(labels):,} {part} labels; "
-            "each image needs one label."
+            f"{these} have the shape {_shape(labels)}; they must be an [n] array with something "
+            "in it."
         )
     if labels.dtype.kind not in "iu":
+        raise UserError(f"{these} are {labels.dtype}; they must be whole numbers.")
+    return _as_bytes(labels, these)
+
+
+def _as_bytes(numbers, these):
+    if numbers.dtype != np.uint8:
+        if numbers.min() < 0 or numbers.max() > 255:
+            raise UserError(
+                f"{these} go from {numbers.min()} to {numbers.max()}; they must lie between 0 "
+                "and 255."
+            )
+        numbers = numbers.astype(np.uint8)
+    return np.ascontiguousarray(numbers)
+
+
+def _check_belonging(training, others, kind, where):
+    if training[0].shape[1:] != others[0].shape[1:]:
         raise UserError(
-            f"The {part} labels of {where} are {labels.dtype}; they must be whole numbers."
+            f"The training images of {where} are {_size(training[0])} pixels but the {kind} images "
+            f"{_size(others[0])}; they must have one size."
         )
-    if labels.min() < 0 or labels.max() > 255:
+    unknown = np.setdiff1d(others[1], training[1])
+    if len(unknown):
         raise UserError(
-            f"The {part} labels of {where} go from {labels.min()} to {labels.max()}; they "
-            "must lie between 0 and 255."
+            f"The {kind} labels of {where} have classes that the training labels lack: "
+            f"{', '.join(map(str, unknown))}. A network can't learn what it is never shown."
         )
+
+
+def check_names(names: Mapping[int, str], labels: np.ndarray, where: str | pathlib.Path) -> None:
+    """Raises `UserError` where a class of the labels, [n], has no name."""
+    nameless = [str(label) for label in np.unique(labels) if label not in names]
+    if nameless:
+        raise UserError(
+            f"The mapping of {where} does not fit its labels: it has no name for "
+            f"{', '.join(nameless)}. Get that file again, or remove it."
+        )
+
+
+def _shape(array):
+    return list(array.shape)
 
 
 def _size(images):

@@ -9,7 +9,7 @@ import urllib.request
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.errors import UnreachableError
-from lowlevel_mnist.sources import formats
+from lowlevel_mnist.sources import layouts, npz
 
 DOWNLOAD_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 # Where Keras keeps a data set in its cache, and its files with their published checksums
@@ -36,7 +36,7 @@ def download(name, url=DOWNLOAD_URL):
     """Gets a named data set from Keras's cache, or downloads it with Keras into that cache.
 
     name: "mnist" or "fashion_mnist".
-    Returns training images, training labels, test images and test labels.
+    Returns the arrays by their parts, as in `published.PARTS`.
     Raises `UnreachableError` where the server can't be reached, falls silent for
     NETWORK_TIMEOUT seconds, or sends something else.
     """
@@ -55,7 +55,9 @@ def download(name, url=DOWNLOAD_URL):
         ) from error
     finally:
         socket.setdefaulttimeout(timeout_before)
-    return formats.read_npz(paths[0]) if name == "mnist" else formats.read_folder(paths[0].parent)
+    if name == "mnist":
+        return npz.read(paths[0], layouts.KERAS)
+    return layouts.read(paths[0].parent).arrays
 
 
 def _get_files(keras, url, folder, files):

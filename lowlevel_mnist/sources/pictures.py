@@ -45,14 +45,17 @@ def find(path: pathlib.Path) -> list[pathlib.Path]:
     return found
 
 
-def read(path: pathlib.Path, form: Form) -> Reading:
+def read(path: pathlib.Path, form: Form, invert: bool = False) -> Reading:
     """Reads a picture and brings it to a form.
 
     path: of a picture of any size in one of FORMATS, in colour or grey, with or without
         transparency, dark on light or light on dark.
+    invert: whether light and dark were exchanged in the images that have this form.
     Raises `UserError` where there is no such picture, it is too large, or nothing is to be seen.
     """
     shades = decode(path, max(LONGEST_SIDE, *form.size))
+    if invert:
+        shades = 255 - shades
     image = as_it_is(shades, form)
     if image is not None:
         return Reading(image)

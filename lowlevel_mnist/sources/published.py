@@ -57,10 +57,9 @@ def identify(
     """Returns the data set's name and whether its bytes are the published ones.
 
     arrays: in the order of PARTS; name: the one asked for, or "auto"; where: they are, in words.
-
     Raises `UserError` where a data set was asked for by name and something of it is another's.
     """
-    sums = tuple(hashlib.sha256(np.ascontiguousarray(array).data).hexdigest() for array in arrays)
+    sums = tuple(hashlib.sha256(array.data).hexdigest() for array in arrays)
     if name == "auto":
         published = {known_sums: known for known, known_sums in PUBLISHED_SUMS.items()}
         name = published.get(sums, "custom")

@@ -1,0 +1,325 @@
+"""The ways in which data sets lie on disk, as tables, and how one is found in a folder.
+
+Another form takes one more entry in LAYOUTS or ARCHIVES.
+"""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.sources import idx, npz, tables
+from lowlevel_mnist.sources.opening import open_bytes, unreadable
+
+Files = Mapping[str, pathlib.Path]  # the file of each part of a data set
+Arrays = dict[str, np.ndarray]  # the array of each part, as in MEDMNIST
+
+CLASS_NAMES = "class names"
+LONGEST_MAPPING = 100_000  # bytes
+MOST_SHOWN = 6  # data sets that an error names
+
+# What the arrays of an .npz archive are called.
+KERAS = {
+    "training images": "x_train",
+    "training labels": "y_train",
+    "test images": "x_test",
+    "test labels": "y_test",
+}
+MEDMNIST = {
+    "training images": "train_images",
+    "training labels": "train_labels",
+    "validation images": "val_images",
+    "validation labels": "val_labels",
+    "test images": "test_images",
+    "test labels": "test_labels",
+}
+ARCHIVES = (KERAS, MEDMNIST)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A way in which a data set lies on disk.
+
+    title: in words.
+    names: what the file of each part may be called, the most usual name first. A star stands for
+        any text, the same for all files of a data set. Letter case does not matter, nor whether
+        .gz follows.
+    read: reads the files; it is given the path of each part.
+    optional: the parts that may be missing.
+    swapped: whether rows and columns of the images are swapped.
+    """
+
+    title: str
+    names: Mapping[str, tuple[str, ...]]
+    read: Callable[[Files], Arrays]
+    optional: tuple[str, ...] = ()
+    swapped: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The files of a data set, perhaps not all of them; star: what the star stands for."""
+
+    layout: Layout
+    star: str
+    files: Files
+
+    @property
+    def missing(self) -> list[str]:
+        """What the files that are missing are usually called."""
+        needed = self.layout.names.keys() - self.files.keys() - {*self.layout.optional}
+        names = (self.layout.names[part][0] for part in self.layout.names if part in needed)
+        return [name.replace("*", self.star) for name in names]
+
+    def __str__(self):
+        return str(next(iter(self.files.values())))
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """What a data folder holds.
+
+    arrays: as they are stored; whether they are images and labels is not checked.
+    class_names: the name of each class, where the folder says it.
+    remark: a sentence on what else there is, or None.
+    """
+
+    arrays: Arrays
+    class_names: dict[int, str] | None = None
+    remark: str | None = None
+
+
+def _read_idx(files):
+    return {part: idx.read(path, 3 if "images" in part else 1) for part, path in files.items()}
+
+
+def _read_archive(files):
+    return npz.read(files["archive"], *ARCHIVES)
+
+
+def _read_single_arrays(files):
+    return {part: npz.read(path, {part: "arr_0"})[part] for part, path in files.items()}
+
+
+def _read_tables(files):
+    arrays = {}
+    for part, path in files.items():
+        images, labels = tables.read(path)
+        if labels is not None:
+            arrays |= {f"{part} images": images, f"{part} labels": labels}
+        elif part == "training":
+            raise UserError(
+                f"{path} has no labels: its rows are {images[0].size:,} pixels. Training needs "
+                "the label of each image as the first number of its row."
+            )
+    return arrays
+
+
+IDX = {
+    "training images": ("train-images-idx3-ubyte", "train-images.idx3-ubyte"),
+    "training labels": ("train-labels-idx1-ubyte", "train-labels.idx1-ubyte"),
+    "test images": (
+        "t10k-images-idx3-ubyte",
+        "t10k-images.idx3-ubyte",
+        "test-images-idx3-ubyte",
+        "test-images.idx3-ubyte",
+    ),
+    "test labels": (
+        "t10k-labels-idx1-ubyte",
+        "t10k-labels.idx1-ubyte",
+        "test-labels-idx1-ubyte",
+        "test-labels.idx1-ubyte",
+    ),
+}
+EMNIST_NAMES = {CLASS_NAMES: ("emnist-*-mapping.txt",)}
+# Where a folder holds several data sets, the one of the first layout is taken.
+LAYOUTS = (
+    Layout("IDX files", IDX, _read_idx),
+    Layout(
+        "IDX files of EMNIST",
+        {
+            "training images": ("emnist-*-train-images-idx3-ubyte",),
+            "training labels": ("emnist-*-train-labels-idx1-ubyte",),
+            "test images": ("emnist-*-test-images-idx3-ubyte",),
+            "test labels": ("emnist-*-test-labels-idx1-ubyte",),
+            **EMNIST_NAMES,
+        },
+        _read_idx,
+        optional=(CLASS_NAMES,),
+        swapped=True,
+    ),
+    Layout(
+        "NumPy arrays of KMNIST",
+        {
+            "training images": ("*-train-imgs.npz",),
+            "training labels": ("*-train-labels.npz",),
+            "test images": ("*-test-imgs.npz",),
+            "test labels": ("*-test-labels.npz",),
+        },
+        _read_single_arrays,
+    ),
+    Layout("an .npz archive", {"archive": ("*.npz",)}, _read_archive),
+    Layout(
+        "CSV files of EMNIST",
+        {"training": ("emnist-*-train.csv",), "test": ("emnist-*-test.csv",), **EMNIST_NAMES},
+        _read_tables,
+        optional=(CLASS_NAMES,),
+        swapped=True,
+    ),
+    Layout(
+        "CSV files",
+        {
+            "training": ("train.csv", "*_train.csv", "*-train.csv"),
+            "test": ("test.csv", "*_test.csv", "*-test.csv"),
+        },
+        _read_tables,
+        optional=("test",),
+    ),
+    Layout("a CSV file", {"training": ("*.csv",)}, _read_tables),
+)
+
+
+def read(path: pathlib.Path | str) -> Content:
+    """Reads the data set in a folder, or the one to which a file belongs.
+
+    Raises `UserError` where it can't be had.
+    """
+    path = pathlib.Path(path)
+    try:
+        found, remark = _find(path)
+    except OSError as error:  # of a name that is too long, for one
+        raise unreadable(path, error) from error
+    files = dict(found.files)
+    mapping = files.pop(CLASS_NAMES, None)
+    arrays = found.layout.read(files)
+    if found.layout.swapped:
+        arrays = {
+            part: array.swapaxes(1, 2) if array.ndim == 3 else array
+            for part, array in arrays.items()
+        }
+    return Content(arrays, mapping and read_mapping(mapping), remark)
+
+
+def read_mapping(path: pathlib.Path) -> dict[int, str]:
+    """Returns the names of classes: "10 65" in a line is A for 10, "1 65 97" Aa for 1.
+
+    Raises `UserError` where a line is no class and the codes of printable characters.
+    """
+    with open_bytes(path) as file:
+        text = file.read(LONGEST_MAPPING).decode(errors="replace")
+    names = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            label, *codes = map(int, line.split())
+            names[label] = "".join(map(chr, codes))
+        except (ValueError, OverflowError):
+            label = None
+        if label is None or not names[label] or not names[label].isprintable():
+            raise UserError(
+                f"{path} is no mapping of EMNIST: line {number} is not the number of a class and "
+                "the codes of its characters, such as 10 65. Get the file again."
+            )
+    return names
+
+
+def _find(path):
+    """Returns what is `Found` at a path, whole, and a sentence on what else is there, or None."""
+    if path.is_file():
+        candidates = [found for found in _search(path.parent, path) if path in found.files.values()]
+        whole = [found for found in candidates if not found.missing]
+        if not whole:
+            raise _incomplete(path, candidates)
+        return whole[0], None
+    if path.is_symlink() and not path.exists():
+        raise unreadable(path, FileNotFoundError())
+    if not path.is_dir():
+        raise UserError(f"There is no data folder {path}; check the path.")
+    candidates = _search(path)
+    if all(found.missing for found in candidates):  # torchvision has them in MNIST/raw
+        raws = [raw for raw in (path / "raw", *sorted(path.glob("*/raw"))) if raw.is_dir()]
+        candidates += [found for raw in raws for found in _search(raw)]
+    whole = [found for found in candidates if not found.missing]
+    if not whole:
+        raise _incomplete(path, candidates)
+    first = min(whole, key=lambda found: LAYOUTS.index(found.layout))
+    alike = [str(found) for found in whole if found.layout is first.layout]
+    if len(alike) > 1:
+        shown = ", ".join(alike[:MOST_SHOWN]) + (", ..." if len(alike) > MOST_SHOWN else "")
+        raise UserError(
+            f"{path} holds {len(alike)} data sets: {shown}. Name one of these files with "
+            "--data-dir, and the data set to which it belongs is taken."
+        )
+    # Beside something else, a lone CSV file may be anything.
+    others = [str(found) for found in whole if found.layout not in (first.layout, LAYOUTS[-1])]
+    if not others:
+        return first, None
+    return first, (
+        f"{path} holds data in more than one form; {first.layout.title} are taken. For another, "
+        f"name one of its files with --data-dir, such as {others[0]}."
+    )
+
+
+def _search(folder, named=None):
+    """Returns all that is `Found` in a folder, whole or not, in the order of LAYOUTS.
+
+    named: a file that goes before any other of its part, or None.
+    """
+    files = sorted(
+        _list_files(folder),
+        key=lambda file: (file != named, not file.exists(), file.suffix == ".gz", file.name),
+    )
+    found = []
+    for layout in LAYOUTS:
+        sets = {}
+        for part, names in layout.names.items():
+            for file in files:
+                star = _match(names, file.name)
+                if star is not None:
+                    sets.setdefault(star, {}).setdefault(part, file)
+        here = [Found(layout, star, parts) for star, parts in sorted(sets.items())]
+        taken = {file for whole in here if not whole.missing for file in whole.files.values()}
+        files = [file for file in files if file not in taken]
+        found += here
+    return found
+
+
+def _list_files(folder) -> Iterator[pathlib.Path]:
+    """Yields the files and dead links in a folder, and the files that lie in one of their name."""
+    for path in folder.iterdir():
+        if path.is_dir():  # what Kaggle's archives unpack to
+            inner = (path / f"{path.name}{suffix}" for suffix in ("", ".gz", ".csv", ".npz"))
+            yield from (file for file in inner if file.is_file())
+        elif path.is_file() or path.is_symlink():
+            yield path
+
+
+def _match(names, file_name):
+    """Returns what the star of one of the names stands for in a file's name ("" without a star).
+
+    None where it is none of them.
+    """
+    for name in names:
+        pattern = re.escape(name).replace(r"\*", "(?P<star>.+)")
+        if match := re.fullmatch(rf"{pattern}(\.gz)?", file_name, re.IGNORECASE):
+            return match.groupdict().get("star", "").lower()
+    return None
+
+
+def _incomplete(path, candidates):
+    """Returns the error for data of which something is missing, or all."""
+    if not candidates:
+        return UserError(
+            f"{path} holds no data set that is known by its files' names, such as "
+            f"{', '.join(name for name, *_ in IDX.values())} (raw or .gz), one .npz, or train.csv "
+            "and test.csv."
+        )
+    nearest = min(candidates, key=lambda found: len(found.missing))
+    folder = path if path.is_dir() else path.parent
+    return UserError(
+        f"The data folder {folder} lacks {', '.join(nearest.missing)} (or the same .gz)."
+    )

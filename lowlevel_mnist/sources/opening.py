@@ -1,0 +1,64 @@
+"""Opening a data file: its bytes decide what it is, whatever its name says."""
+
+import contextlib
+import gzip
+import io
+import pathlib
+import re
+import zlib
+from collections.abc import Iterator
+
+from lowlevel_mnist.errors import UserError
+
+GZIP = b"\x1f\x8b"  # the first two bytes of every gzip stream (RFC 1952, section 2.3.1)
+# What people have under a data file's name without knowing it: how it begins, what it is, what to
+# do. A new line here is all that one more of them takes.
+STRANGERS = (
+    (
+        rb"\s*<(!doctype html|html|head|body)",
+        "a web page, not data: the address led to a page about the file. Get the file itself.",
+    ),
+    (rb"\s*<", "XML, not data, such as a server's error message. Get the file again."),
+    (
+        rb"version https://git-lfs",
+        "a Git LFS pointer, not the data that it stands for. Get that with git lfs pull.",
+    ),
+    (rb"PK\x03\x04", "a ZIP archive. Unpack it."),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8", "a picture, not a data set; see the README's table of data."),
+)
+
+
+@contextlib.contextmanager
+def open_bytes(path: pathlib.Path) -> Iterator[gzip.GzipFile | io.BufferedReader]:
+    """Opens a file to read its bytes, decompressed where they are a gzip stream.
+
+    Raises `UserError`, also from within the `with` block, where the file can't be read, is damaged,
+    or begins as something else does.
+    """
+    try:
+        with path.open("rb") as raw:
+            packed = raw.peek(len(GZIP)).startswith(GZIP)
+            with gzip.open(raw) if packed else raw as file:
+                refuse_strangers(path, file.peek(100))
+                yield file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is a broken gzip file ({error}); get the file again.") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def refuse_strangers(path: pathlib.Path, beginning: bytes) -> None:
+    """Raises `UserError` where a file begins as one of STRANGERS does."""
+    for pattern, what in STRANGERS:
+        if re.match(pattern, beginning, re.IGNORECASE):
+            raise UserError(f"{path} is {what}")
+
+
+def unreadable(path: pathlib.Path, error: OSError) -> UserError:
+    """Returns the error for a file that can't be read."""
+    if path.is_symlink() and isinstance(error, FileNotFoundError):
+        return UserError(
+            f"{path} is a link that leads nowhere: there is no {path.readlink()}. Get what it "
+            "points to, or put the file itself in its place."
+        )
+    return UserError(f"{path} can't be read: {error.strerror}.")
