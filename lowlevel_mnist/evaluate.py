@@ -50,7 +50,7 @@ def main():
         f"Run {run.folder}: {run.metrics['recipe']}\n"
         f"Data: {dataset.title}, {dataset.provenance}\n"
         f"Test loss {test.loss:.4f}, test accuracy {test.accuracy:.4f} "
-        f"on the {len(dataset.test_labels):,} test images of {dataset.title}\n"
+        f"on the {report.test_images(dataset)} of {dataset.title}\n"
     )
     report.print_classes(metrics.per_class(matrix), names)
     report.print_matrix(matrix, names)

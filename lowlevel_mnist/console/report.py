@@ -46,6 +46,12 @@ def print_remarks(dataset) -> None:
         )
 
 
+def test_images(dataset) -> str:
+    """Returns how many test images there are, and where they are from, unless they came so."""
+    drawn = " (a seventh of the labelled ones, drawn by the seed)" if dataset.test_split else ""
+    return f"{len(dataset.test_labels):,} test images{drawn}"
+
+
 def print_header(tf, run, dataset, training, validation, device) -> None:
     """Says what is about to be trained, and where.
 
@@ -55,7 +61,6 @@ def print_header(tf, run, dataset, training, validation, device) -> None:
     settings = run.settings
     counts = [f"{len(training[1]):,} training"]
     counts += [f"{len(validation[1]):,} validation"] if validation else []
-    drawn = " (a seventh of the labelled ones, drawn from the seed)" if dataset.test_split else ""
     sharing = f", batches shared by {run.replicas} replicas" if run.replicas > 1 else ""
     dropout = f", dropout {settings.dropout:g}" if settings.dropout else ""
     print(
@@ -63,7 +68,7 @@ def print_header(tf, run, dataset, training, validation, device) -> None:
         f"eager execution {'on' if tf.executing_eagerly() else 'off'}, "
         f"steps executed: {settings.execution}, device {device.rpartition('device:')[2]}{sharing}\n"
         f"Data: {dataset.title}, {dataset.provenance}, "
-        f"{', '.join(counts)} and {len(dataset.test_labels):,} test images{drawn} of "
+        f"{', '.join(counts)} and {test_images(dataset)} of "
         f"{'x'.join(map(str, settings.image_size))}, {len(dataset.classes_with_images)} classes\n"
         f"Network: {settings.recipe}, {'-'.join(map(str, settings.layer_sizes))}{dropout}, "
         f"{settings.parameters:,} parameters, {settings.optimizer} with learning rate "
