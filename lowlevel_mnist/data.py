@@ -70,8 +70,8 @@ class Dataset:
 
     @property
     def class_names(self) -> list[str]:
-        names = dict(enumerate(class_names(self.name, self.classes))) | dict(self.names or {})
-        return [names[label] for label in range(self.classes)]
+        given, names = self.names or {}, class_names(self.name, self.classes)
+        return [given.get(label, name) for label, name in enumerate(names)]
 
     @property
     def classes_with_images(self) -> np.ndarray:
@@ -99,7 +99,8 @@ class Dataset:
     @property
     def is_bright(self) -> bool:
         """Whether the images are mostly light, as ink on white paper is."""
-        return bool(self.train_images[:: len(self.train_images) // 1000 + 1].mean() > BRIGHT)
+        kinds = (self.train_images, self.test_images)
+        return any(images[:: len(images) // 1000 + 1].mean() > BRIGHT for images in kinds)
 
     def invert(self) -> "Dataset":
         """Returns the same data with light and dark exchanged."""

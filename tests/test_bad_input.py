@@ -159,9 +159,20 @@ def test_a_link_that_leads_nowhere(tmp_path, small_folder, name):
     refuse_data(tmp_path, folder, path, "link that leads nowhere", "objects/4e1a")
 
 
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x1f\x8b\x08"])
+def test_another_thing_under_an_archive_s_name(tmp_path, content):
+    """What NumPy would say of it, "pickled", is not true."""
+    (tmp_path / "d.npz").write_bytes(content)
+    done = run("train", "--data-dir", tmp_path, "--output-dir", "run", cwd=tmp_path)
+    assert_refused(done, tmp_path / "d.npz")
+    assert "pickle" not in done.stderr
+
+
 def test_a_file_that_belongs_to_no_data_set(tmp_path, small_folder):
     (small_folder / "notes.txt").write_text("two years of work")
-    refuse_data(tmp_path, small_folder / "notes.txt", small_folder / "notes.txt", "no data set")
+    refuse_data(
+        tmp_path, small_folder / "notes.txt", small_folder / "notes.txt", "not known by its name"
+    )
 
 
 def csv_rows(count=40, pixels=36):
@@ -194,17 +205,18 @@ def changed(row, column, value):
         (changed(3, 4, "\x1b[2J"), ["'\\x1b[2J' in line 5, column 5"]),
         (changed(3, 4, "9" * 5000), ["line 5, column 5"]),
         (csv_text([row[1:] for row in csv_rows()], header=False), ["no labels", "36 pixels"]),
-        (csv_text([row[:-1] for row in csv_rows()]), ["line of 36 columns", "785"]),
-        (csv_text([row[:-2] for row in csv_rows()], header=False), ["line of 35 columns", "785"]),
+        (csv_text([row[:-1] for row in csv_rows()]), ["36 columns", "785"]),
+        (csv_text([row[:-2] for row in csv_rows()], header=False), ["35 columns", "785"]),
         (csv_text(csv_rows()).splitlines()[0], ["no rows"]),
         ("", ["is empty"]),
         ("\n\n", ["is empty"]),
         ("label," + ",".join(map(str, range(999_999))), ["1,000,000 columns", "square"]),
-        ("1;2;3\n", ["line of 1 column", "commas"]),
+        ("1;2;3\n", ["no comma"]),
         ("0" * 11_000_000, ["10,000,000 characters", "line 1"]),
+        (csv_text(csv_rows()).replace("label", "pixel99"), ["which of its 37 columns"]),
         (csv_text(csv_rows(6)), ["6 labelled images", "too few"]),
     ],
-    ids=range(21),
+    ids=range(22),
 )
 def test_a_bad_csv(tmp_path, text, words):
     (tmp_path / "train.csv").write_text(text)
@@ -241,7 +253,13 @@ def npz(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"y_test": None}, ["has no array y_test"]),
+        ({"y_test": None}, ["has no array y_test", "x_train.npy"]),
+        ({"x_val": np.zeros((9, 8, 6), np.uint8)}, ["validation images alone"]),
+        ({"y_train": np.zeros(500, np.uint8), "y_test": None}, ["has no array y_test"]),
+        (
+            {"y_train": np.zeros(500, np.uint8), "y_test": np.zeros(100, np.uint8)},
+            ["All training labels", "are 0"],
+        ),
         ({"y_train": np.array([{}] * 500, object)}, ["y_train", "pickled"]),
         ({"x_train": np.zeros((500, 48), np.uint8)}, ["training images", "[500, 48]"]),
         ({"x_test": np.zeros((0, 8, 6), np.uint8)}, ["test images", "[0, 8, 6]"]),

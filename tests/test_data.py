@@ -59,7 +59,7 @@ def test_the_environment_may_lack_a_data_set(tmp_path, serve, keras_home, monkey
     """Then it is looked for in the next place, which here is a server without it."""
     (tmp_path / "fashion_mnist").mkdir()
     monkeypatch.setenv("LOWLEVEL_MNIST_DATA", str(tmp_path))
-    with pytest.raises(UserError, match="holds no data set"):
+    with pytest.raises(UserError, match="there is no file that is known by its name"):
         data.load("fashion_mnist")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     with pytest.raises(UnreachableError, match="has no folder mnist. The data set mnist is"):

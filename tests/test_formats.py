@@ -208,17 +208,44 @@ def packed_csv(folder):
     return folder
 
 
-def csv_with_the_label_last(folder):
+def csv_with_the_label_last(folder, name="label"):
     for part, (images, labels) in (("train", ARRAYS[:2]), ("test", ARRAYS[2:])):
-        rows = [f"{pixels('p{}')},label\n"]
+        rows = [f"{pixels('p{}')},{name}\n"]
         for image, label in zip(images, labels, strict=True):
             rows.append(f"{','.join(map(str, image.ravel()))},{label}\n")
         (folder / f"{part}.csv").write_text("".join(rows))
     return folder
 
 
+def csv_of_openml(folder):
+    return csv_with_the_label_last(folder, "class")
+
+
+def csv_with_an_index(folder):
+    """As pandas writes it, with numbers above 255."""
+    for part, (images, labels) in (("train", ARRAYS[:2]), ("test", ARRAYS[2:])):
+        rows = [f",label,{pixels('pixel{}')}\n"]
+        for number, (image, label) in enumerate(zip(images, labels, strict=True), start=300):
+            rows.append(f"{number},{label},{','.join(map(str, image.ravel()))}\n")
+        (folder / f"{part}.csv").write_text("".join(rows))
+    return folder
+
+
+def csv_whose_header_counts(folder):
+    return csv_pair(folder, "", ",".join(map(str, range(37))))
+
+
 def emnist_csv(folder):
     return csv_pair(folder, "emnist-mini-", arrays=swapped())
+
+
+def one_file_in_a_folder_of_its_name(folder):
+    return in_folders_of_their_name(folder) / IDX_NAMES[1] / IDX_NAMES[1]
+
+
+def beside_files_of_macos(folder):
+    (folder / "._any.npz").write_bytes(b"\0\5\x16\7")
+    return archive(folder)
 
 
 FORMS = [
@@ -248,7 +275,12 @@ FORMS = [
     csv_in_folders_of_their_name,
     packed_csv,
     csv_with_the_label_last,
+    csv_of_openml,
+    csv_with_an_index,
+    csv_whose_header_counts,
     emnist_csv,
+    one_file_in_a_folder_of_its_name,
+    beside_files_of_macos,
 ]
 BY_NAME = {"ids": lambda form: form.__name__}
 
@@ -273,6 +305,32 @@ def test_a_command_reads_it(tmp_path, form):
     assert (said["dataset"], said["data_sha256"]) == ("custom", sha256(*ARRAYS))
     assert said["data_dir"] == str(tmp_path / path)
     assert run("evaluate", "--run", "run", cwd=tmp_path).returncode == 0
+
+
+def test_a_lone_csv_of_emnist_is_turned_as_well(tmp_path):
+    for name in ("emnist-mini-train.csv", "emnist-mini-test.csv", "emnist_mini.csv"):
+        (tmp_path / name).write_text(csv(*swapped()[:2]))
+        dataset = data.load("auto", tmp_path)
+        together = rows_of(dataset.train_images, dataset.train_labels)
+        together += rows_of(dataset.test_images, dataset.test_labels)
+        assert sorted(together) == rows_of(*ARRAYS[:2])
+        (tmp_path / name).unlink()
+
+
+def test_csv_with_images_for_validation(tmp_path):
+    csv_pair(tmp_path)
+    (tmp_path / "val.csv").write_text(csv(ARRAYS[0][:9], ARRAYS[1][:9]))
+    images, labels = data.load("auto", tmp_path).validation
+    np.testing.assert_array_equal(images, ARRAYS[0][:9])
+    np.testing.assert_array_equal(labels, ARRAYS[1][:9])
+
+
+def test_a_test_file_of_an_index_and_pixels_has_no_labels(tmp_path):
+    """As that of Kannada-MNIST."""
+    images, labels, *_ = ARRAYS
+    (tmp_path / "train.csv").write_text(csv(images, labels, f"label,{pixels('pixel{}')}"))
+    (tmp_path / "test.csv").write_text(csv(images, range(70), f"id,{pixels('pixel{}')}"))
+    assert len(data.load("auto", tmp_path).test_labels) == 10
 
 
 # EMNIST's class names, and classes without images.
@@ -450,7 +508,7 @@ def test_light_on_dark_is_not_to_be_inverted(tmp_path):
     write_idx_folder(tmp_path / "data", (images // 4, labels, test_images // 4, test_labels))
     done = train("data", "--invert", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
     assert len(done.stderr.splitlines()) == 1
-    assert "With --invert, most pixels" in done.stderr
+    assert "are light since --invert" in done.stderr
 
 
 @pytest.mark.parametrize(("begun", "given"), [(["--invert"], []), ([], ["--invert"])])
@@ -466,6 +524,14 @@ def test_a_run_keeps_its_invert(tmp_path, begun, given):
         assert read_metrics(tmp_path / "run")["invert"] is True
 
 
+def test_images_that_do_not_go_up_to_white_are_remarked_on(tmp_path):
+    images, labels, test_images, test_labels = ARRAYS
+    write_idx_folder(tmp_path / "data", (images // 16, labels, test_images // 16, test_labels))
+    done = train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
+    assert len(done.stderr.splitlines()) == 1
+    assert "No pixel of these images is above 15" in done.stderr
+
+
 # More than one data set in a folder.
 
 
@@ -476,7 +542,11 @@ def test_two_forms_in_a_folder(tmp_path):
     done = train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
     assert read_metrics(tmp_path / "run")["data_sha256"] == sha256(*ARRAYS)
     assert len(done.stderr.splitlines()) == 1
-    for word in ("more than one form", "IDX files are taken", "data/any.npz"):
+    for word in (
+        "holds other data",
+        "data/any.npz, which is not",
+        "data/train-images-idx3-ubyte is",
+    ):
         assert word in done.stderr
     done = train("data/any.npz", "--output-dir", "other", *QUICKLY, cwd=tmp_path)
     assert read_metrics(tmp_path / "other")["image_size"] == [5, 5]
@@ -490,3 +560,30 @@ def test_several_data_sets_of_one_form(tmp_path):
     assert_refused(done, "2 data sets", "emnist-digits-train-images-idx3-ubyte", "--data-dir")
     dataset = data.load("auto", tmp_path / "emnist-letters-test-labels-idx1-ubyte")
     np.testing.assert_array_equal(dataset.train_images, ARRAYS[0].swapaxes(1, 2))
+
+
+def test_what_is_begun_is_not_replaced_by_another_form(tmp_path):
+    write_idx_folder(tmp_path / "data", ARRAYS)
+    archive(tmp_path / "data")
+    (tmp_path / "data" / IDX_NAMES[3]).unlink()
+    assert_refused(run("train", "--data-dir", "data", cwd=tmp_path), "data lacks", IDX_NAMES[3])
+
+
+def test_a_run_keeps_the_names_of_its_classes(tmp_path):
+    rename(tmp_path / "data", emnist_name, swapped())
+    mapping = tmp_path / "data" / "emnist-mini-mapping.txt"
+    mapping.write_text("0 65\n1 66\n2 67\n3 68\n")
+    train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
+    mapping.unlink()
+    lines = run("evaluate", "--run", "run", cwd=tmp_path).stdout.splitlines()
+    start = lines.index("") + 2
+    assert [line.split()[0] for line in lines[start : start + 3]] == ["A", "B", "C"]
+
+
+def test_images_of_as_many_pixels_but_another_shape(tmp_path):
+    write_idx_folder(tmp_path / "data", ARRAYS)
+    train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
+    flat = [array.reshape(-1, 4, 9) if array.ndim == 3 else array for array in ARRAYS]
+    write_idx_folder(tmp_path / "flat", flat)
+    done = run("evaluate", "--run", "run", "--data-dir", "flat", cwd=tmp_path)
+    assert_refused(done, "[6, 6]", "[4, 9]")

@@ -12,6 +12,7 @@ from lowlevel_mnist.recipes import RECIPES, Recipe
 from lowlevel_mnist.runs.settings import in_words
 
 BAR_WIDTH = 20
+DARK = 64  # shades of 255; where none is above that, images were meant to go to 1 or 16, perhaps
 _unended = False  # whether the terminal's last line is one of progress
 
 
@@ -37,11 +38,18 @@ def print_remarks(dataset) -> None:
         print(dataset.remark, file=sys.stderr)
     if dataset.is_bright:
         print(
-            "With --invert, most pixels of these images are light; without it, they would be dark."
+            "Most pixels of these images were dark, and are light since --invert of this run has "
+            "exchanged the two."
             if dataset.inverted
-            else "Most pixels of these images are light, as those of ink on white paper, and a "
-            "network may learn little from them. Train with --invert, which exchanges light and "
+            else "Most pixels of these images are light, as those of ink on white paper are. A "
+            "network learns little from them; train it with --invert, which exchanges light and "
             "dark.",
+            file=sys.stderr,
+        )
+    if dataset.train_images.max() < DARK:
+        print(
+            f"No pixel of these images is above {dataset.train_images.max()}, but white is 255. A "
+            "network learns slowly from them; multiply them so that they go up to 255.",
             file=sys.stderr,
         )
 

@@ -245,11 +245,18 @@ def load_data(metrics: Mapping, data_dir: pathlib.Path | None = None) -> data.Da
     """
     dataset = data.load(**data_source(metrics, data_dir))
     height, width = dataset.test_images.shape[1:]
-    sizes = metrics["layer_sizes"]
-    if (sizes[0], sizes[-1]) != (height * width, dataset.classes):
+    pixels, *_, classes = metrics["layer_sizes"]
+    if (pixels, classes) != (height * width, dataset.classes):
         raise UserError(
-            f"The run's network is for {sizes[0]} pixels and {sizes[-1]} classes, but the data "
+            f"The run's network is for {pixels} pixels and {classes} classes, but the data "
             f"({dataset.title}, {dataset.source}) has {height}x{width} pixels and "
             f"{dataset.classes} classes."
         )
-    return dataset
+    size = metrics.get("image_size", [height, width])  # older runs do not say it
+    if size != [height, width]:
+        raise UserError(
+            f"The run's network is for images of {size}, but the data ({dataset.title}, "
+            f"{dataset.source}) has [{height}, {width}]."
+        )
+    names = {label: name for label, name in enumerate(metrics["class_names"] or ()) if name}
+    return dataclasses.replace(dataset, names=names or dataset.names)

@@ -19,6 +19,7 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES, Recipe
 from lowlevel_mnist.runs import files
 from lowlevel_mnist.sources import forms
+from lowlevel_mnist.sources.published import is_class_name
 
 FILE = "settings.json"
 # What a new run has where no flag says otherwise. A resumed one has what it had.
@@ -32,7 +33,6 @@ DEFAULTS: dict[str, typing.Any] = {
 DTYPES = ("float32", "float64")
 MOST_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
 MOST_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
-LONGEST_NAME = 100  # characters of a class's name
 MOST_BYTES = 100_000_000  # of a file; it has the history of as many as 500,000 epochs
 
 
@@ -206,10 +206,7 @@ RANGES: dict[str, Callable[[typing.Any], bool]] = {
     ),
     "dropout": lambda value: 0 <= value < 1,
     "test_split": lambda value: 0 <= value < 1,
-    "class_names": lambda names: all(
-        name is None or (name.isprintable() and 0 < len(name) <= LONGEST_NAME)
-        for name in names or ()
-    ),
+    "class_names": lambda names: all(name is None or is_class_name(name) for name in names or ()),
 }
 TYPES = typing.get_type_hints(Settings)
 OPTIONAL = {

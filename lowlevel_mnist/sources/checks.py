@@ -23,7 +23,10 @@ def check(
     """
     pairs = {}
     for kind in KINDS:
-        if f"{kind} images" in arrays:
+        there = [what for what in ("images", "labels") if f"{kind} {what}" in arrays]
+        if len(there) == 1:
+            raise UserError(f"{where} has {kind} {there[0]} alone; images and labels go together.")
+        if there:
             images = _check_images(arrays[f"{kind} images"], f"The {kind} images of {where}")
             labels = _check_labels(arrays[f"{kind} labels"], f"The {kind} labels of {where}")
             if len(images) != len(labels):
@@ -32,6 +35,12 @@ def check(
                     "each image needs one label."
                 )
             pairs[kind] = images, labels
+    labels = pairs["training"][1]
+    if labels.min() == labels.max():
+        raise UserError(
+            f"All training labels of {where} are {labels[0]}, so there is nothing to tell apart. "
+            "Are these the labels?"
+        )
     for kind in [kind for kind in pairs if kind != "training"]:
         _check_belonging(pairs["training"], pairs[kind], kind, where)
     return pairs
@@ -46,13 +55,18 @@ def _check_images(images, these):
             f"{these} are in colour, {_shape(images)}; they must be grey, [n, height, width]. "
             "Take the mean of the colours, as images[..., :3].mean(-1).round().astype('uint8')."
         )
-    if images.ndim != 3 or images.size == 0:
+    if images.size == 0:
+        raise UserError(f"{these} have the shape {_shape(images)}: there are none.")
+    if images.ndim != 3:
         raise UserError(
-            f"{these} have the shape {_shape(images)}; they must be an [n, height, width] array "
-            "with something in it."
+            f"{these} have the shape {_shape(images)}; they must be [n, height, width]. Save them "
+            "as images.reshape(n, height, width)."
         )
     if images.dtype.kind not in "iu":
-        raise UserError(f"{these} are {images.dtype}; they must be whole numbers from 0 to 255.")
+        raise UserError(
+            f"{these} are {images.dtype}; they must be whole numbers from 0 to 255, such as uint8. "
+            "Those from 0 to 1 become so by (255 * images).round().astype('uint8')."
+        )
     return _as_bytes(images, these)
 
 
@@ -62,17 +76,20 @@ def _check_labels(labels, these):
     if labels.ndim == 2 and labels.size and labels.dtype.kind in "iufb":
         if not (np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all()):
             raise UserError(
-                f"{these} have the shape {_shape(labels)}, but not one 1 and else 0 in each row; "
-                "each image needs one label."
+                f"{these} have the shape {_shape(labels)}, but there is not exactly one 1 in each "
+                "row; an image needs one label, not several."
             )
         labels = labels.argmax(1)
     if labels.ndim != 1 or labels.size == 0:
         raise UserError(
-            f"{these} have the shape {_shape(labels)}; they must be an [n] array with something "
-            "in it."
+            f"{these} have the shape {_shape(labels)}; they must be [n], with one label for each "
+            "image."
         )
     if labels.dtype.kind not in "iu":
-        raise UserError(f"{these} are {labels.dtype}; they must be whole numbers.")
+        raise UserError(
+            f"{these} are {labels.dtype}; they must be whole numbers, as from "
+            "labels.astype('uint8')."
+        )
     return _as_bytes(labels, these)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import idx, npz, tables
 from lowlevel_mnist.sources.opening import open_bytes, unreadable
+from lowlevel_mnist.sources.published import is_class_name
 
 Files = Mapping[str, pathlib.Path]  # the file of each part of a data set
 Arrays = dict[str, np.ndarray]  # the array of each part, as in MEDMNIST
@@ -25,6 +26,8 @@ MOST_SHOWN = 6  # data sets that an error names
 KERAS = {
     "training images": "x_train",
     "training labels": "y_train",
+    "validation images": "x_val",
+    "validation labels": "y_val",
     "test images": "x_test",
     "test labels": "y_test",
 }
@@ -134,19 +137,14 @@ IDX = {
         "test-labels.idx1-ubyte",
     ),
 }
-EMNIST_NAMES = {CLASS_NAMES: ("emnist-*-mapping.txt",)}
-# Where a folder holds several data sets, the one of the first layout is taken.
+EMNIST_NAMES = {CLASS_NAMES: ("emnist*mapping.txt",)}
+# The first of which a folder holds a file is taken.
 LAYOUTS = (
     Layout("IDX files", IDX, _read_idx),
     Layout(
         "IDX files of EMNIST",
-        {
-            "training images": ("emnist-*-train-images-idx3-ubyte",),
-            "training labels": ("emnist-*-train-labels-idx1-ubyte",),
-            "test images": ("emnist-*-test-images-idx3-ubyte",),
-            "test labels": ("emnist-*-test-labels-idx1-ubyte",),
-            **EMNIST_NAMES,
-        },
+        {part: tuple(f"emnist*{name}" for name in names) for part, names in IDX.items()}
+        | EMNIST_NAMES,
         _read_idx,
         optional=(CLASS_NAMES,),
         swapped=True,
@@ -164,19 +162,21 @@ LAYOUTS = (
     Layout("an .npz archive", {"archive": ("*.npz",)}, _read_archive),
     Layout(
         "CSV files of EMNIST",
-        {"training": ("emnist-*-train.csv",), "test": ("emnist-*-test.csv",), **EMNIST_NAMES},
+        {"training": ("emnist*train.csv",), "test": ("emnist*test.csv",), **EMNIST_NAMES},
         _read_tables,
-        optional=(CLASS_NAMES,),
+        optional=("test", CLASS_NAMES),
         swapped=True,
     ),
+    Layout("a CSV file of EMNIST", {"training": ("emnist*.csv",)}, _read_tables, swapped=True),
     Layout(
         "CSV files",
         {
             "training": ("train.csv", "*_train.csv", "*-train.csv"),
+            "validation": ("val.csv", "*_val.csv", "*-val.csv"),
             "test": ("test.csv", "*_test.csv", "*-test.csv"),
         },
         _read_tables,
-        optional=("test",),
+        optional=("validation", "test"),
     ),
     Layout("a CSV file", {"training": ("*.csv",)}, _read_tables),
 )
@@ -209,7 +209,7 @@ def read_mapping(path: pathlib.Path) -> dict[int, str]:
     Raises `UserError` where a line is no class and the codes of printable characters.
     """
     with open_bytes(path) as file:
-        text = file.read(LONGEST_MAPPING).decode(errors="replace")
+        text = file.read(LONGEST_MAPPING).decode("utf-8-sig", errors="replace")
     names = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -219,7 +219,7 @@ def read_mapping(path: pathlib.Path) -> dict[int, str]:
             names[label] = "".join(map(chr, codes))
         except (ValueError, OverflowError):
             label = None
-        if label is None or not names[label] or not names[label].isprintable():
+        if label is None or not is_class_name(names[label]):
             raise UserError(
                 f"{path} is no mapping of EMNIST: line {number} is not the number of a class and "
                 "the codes of its characters, such as 10 65. Get the file again."
@@ -230,37 +230,65 @@ def read_mapping(path: pathlib.Path) -> dict[int, str]:
 def _find(path):
     """Returns what is `Found` at a path, whole, and a sentence on what else is there, or None."""
     if path.is_file():
-        candidates = [found for found in _search(path.parent, path) if path in found.files.values()]
-        whole = [found for found in candidates if not found.missing]
-        if not whole:
-            raise _incomplete(path, candidates)
-        return whole[0], None
+        return _find_by_file(path), None
     if path.is_symlink() and not path.exists():
         raise unreadable(path, FileNotFoundError())
     if not path.is_dir():
         raise UserError(f"There is no data folder {path}; check the path.")
     candidates = _search(path)
-    if all(found.missing for found in candidates):  # torchvision has them in MNIST/raw
+    if not candidates:  # torchvision has them in MNIST/raw
         raws = [raw for raw in (path / "raw", *sorted(path.glob("*/raw"))) if raw.is_dir()]
-        candidates += [found for raw in raws for found in _search(raw)]
-    whole = [found for found in candidates if not found.missing]
-    if not whole:
-        raise _incomplete(path, candidates)
-    first = min(whole, key=lambda found: LAYOUTS.index(found.layout))
-    alike = [str(found) for found in whole if found.layout is first.layout]
+        candidates = [found for raw in raws for found in _search(raw)]
+    if not candidates:
+        raise UserError(
+            f"In {path} there is no file that is known by its name, such as "
+            f"{', '.join(name for name, *_ in IDX.values())} (raw or .gz), one .npz, or train.csv "
+            "and test.csv."
+        )
+    # What is begun is meant: another form is not taken because a file of the first one is missing.
+    layout = min((found.layout for found in candidates), key=LAYOUTS.index)
+    alike = [found for found in candidates if found.layout is layout and not found.missing]
+    if not alike:
+        raise _incomplete(path, [found for found in candidates if found.layout is layout])
     if len(alike) > 1:
-        shown = ", ".join(alike[:MOST_SHOWN]) + (", ..." if len(alike) > MOST_SHOWN else "")
+        shown = ", ".join(map(str, alike[:MOST_SHOWN])) + ", ..." * (len(alike) > MOST_SHOWN)
         raise UserError(
             f"{path} holds {len(alike)} data sets: {shown}. Name one of these files with "
             "--data-dir, and the data set to which it belongs is taken."
         )
-    # Beside something else, a lone CSV file may be anything.
-    others = [str(found) for found in whole if found.layout not in (first.layout, LAYOUTS[-1])]
+    # A lone CSV file beside something else may be anything.
+    others = [found for found in candidates if found != alike[0] and found.layout != LAYOUTS[-1]]
     if not others:
-        return first, None
-    return first, (
-        f"{path} holds data in more than one form; {first.layout.title} are taken. For another, "
-        f"name one of its files with --data-dir, such as {others[0]}."
+        return alike[0], None
+    return alike[0], (
+        f"{path} holds other data, too, such as {others[0]}, which is not read; {alike[0]} is, "
+        "with what belongs to it. To read other data, name one of its files with --data-dir."
+    )
+
+
+def _find_by_file(path):
+    """Returns the first `Found` of LAYOUTS to which a file belongs, whole."""
+    in_its_own = path.name.startswith(path.parent.name) and path.parent.name
+    folder = path.parent.parent if in_its_own else path.parent
+    candidates = [found for found in _search(folder, path) if path in found.files.values()]
+    if not candidates:
+        with open_bytes(path):  # says what it is instead, where that is known
+            pass
+        raise UserError(
+            f"{path} is not known by its name as a file of a data set. Names that are known: "
+            f"{', '.join(name for name, *_ in IDX.values())} (raw or .gz), any .npz, any .csv."
+        )
+    whole = [found for found in candidates if not found.missing]
+    if not whole:
+        raise _incomplete(folder, candidates)
+    return whole[0]
+
+
+def _incomplete(folder, candidates):
+    """Returns the error for data of which something is missing."""
+    nearest = min(candidates, key=lambda found: len(found.missing))
+    return UserError(
+        f"The data folder {folder} lacks {', '.join(nearest.missing)} (or the same .gz)."
     )
 
 
@@ -271,7 +299,7 @@ def _search(folder, named=None):
     """
     files = sorted(
         _list_files(folder),
-        key=lambda file: (file != named, not file.exists(), file.suffix == ".gz", file.name),
+        key=lambda file: (file != named, not file.exists(), file.suffix == ".gz", file.parts),
     )
     found = []
     for layout in LAYOUTS:
@@ -282,7 +310,8 @@ def _search(folder, named=None):
                 if star is not None:
                     sets.setdefault(star, {}).setdefault(part, file)
         here = [Found(layout, star, parts) for star, parts in sorted(sets.items())]
-        taken = {file for whole in here if not whole.missing for file in whole.files.values()}
+        here = [some for some in here if some.files.keys() - {*layout.optional}]
+        taken = {file for some in here for file in some.files.values() if not some.missing}
         files = [file for file in files if file not in taken]
         found += here
     return found
@@ -291,6 +320,8 @@ def _search(folder, named=None):
 def _list_files(folder) -> Iterator[pathlib.Path]:
     """Yields the files and dead links in a folder, and the files that lie in one of their name."""
     for path in folder.iterdir():
+        if path.name.startswith("."):  # as ._train.csv, which macOS packs into archives
+            continue
         if path.is_dir():  # what Kaggle's archives unpack to
             inner = (path / f"{path.name}{suffix}" for suffix in ("", ".gz", ".csv", ".npz"))
             yield from (file for file in inner if file.is_file())
@@ -308,18 +339,3 @@ def _match(names, file_name):
         if match := re.fullmatch(rf"{pattern}(\.gz)?", file_name, re.IGNORECASE):
             return match.groupdict().get("star", "").lower()
     return None
-
-
-def _incomplete(path, candidates):
-    """Returns the error for data of which something is missing, or all."""
-    if not candidates:
-        return UserError(
-            f"{path} holds no data set that is known by its files' names, such as "
-            f"{', '.join(name for name, *_ in IDX.values())} (raw or .gz), one .npz, or train.csv "
-            "and test.csv."
-        )
-    nearest = min(candidates, key=lambda found: len(found.missing))
-    folder = path if path.is_dir() else path.parent
-    return UserError(
-        f"The data folder {folder} lacks {', '.join(nearest.missing)} (or the same .gz)."
-    )

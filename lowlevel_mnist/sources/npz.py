@@ -40,6 +40,8 @@ def read(path: pathlib.Path, *tables: Mapping[str, str]) -> dict[str, np.ndarray
         raise unreadable(path, error) from error
     if not beginning.startswith(ZIP):
         refuse_strangers(path, beginning)
+        what = "does not begin as one" if beginning else "is empty"
+        raise UserError(f"{path} is a broken .npz file (it {what}); get the file again.")
     try:
         with file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd headers, as those that Python 2 wrote
@@ -95,7 +97,8 @@ def _refusal(archive, key, keys):
     try:
         member = archive.getinfo(f"{key}.npy")
     except KeyError:
-        return f"has no array {key}; such an .npz has {', '.join(keys.values())}."
+        there = textwrap.shorten(ascii(archive.namelist())[1:-1] or "nothing", 120)
+        return f"has no array {key}; such an .npz has {', '.join(keys.values())}, this one {there}."
     # bzip2 and lzma would take any memory: they give all that a piece of the file expands to.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return (

@@ -15,7 +15,7 @@ GZIP = b"\x1f\x8b"  # the first two bytes of every gzip stream (RFC 1952, sectio
 # do. A new line here is all that one more of them takes.
 STRANGERS = (
     (
-        rb"\s*<(!doctype html|html|head|body)",
+        rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)",
         "a web page, not data: the address led to a page about the file. Get the file itself.",
     ),
     (rb"\s*<", "XML, not data, such as a server's error message. Get the file again."),
@@ -24,6 +24,7 @@ STRANGERS = (
         "a Git LFS pointer, not the data that it stands for. Get that with git lfs pull.",
     ),
     (rb"PK\x03\x04", "a ZIP archive. Unpack it."),
+    (rb"\x1f\x8b", "a file within a gzip file. Unpack it with gunzip."),
     (rb"\x89PNG|\xff\xd8\xff|GIF8", "a picture, not a data set; see the README's table of data."),
 )
 

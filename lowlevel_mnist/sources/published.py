@@ -9,6 +9,7 @@ import numpy as np
 from lowlevel_mnist.errors import UserError
 
 PARTS = ("training images", "training labels", "test images", "test labels")
+LONGEST_NAME = 100  # characters of a class's name
 TITLES = {
     "mnist": "MNIST",
     "fashion_mnist": "Fashion-MNIST",
@@ -42,6 +43,11 @@ PUBLISHED_SUMS: dict[str, tuple[str, ...]] = {
         "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
     ),
 }
+
+
+def is_class_name(name: str) -> bool:
+    """Whether a text can name a class in a table and a picture."""
+    return name.isprintable() and 0 < len(name) <= LONGEST_NAME
 
 
 def class_names(name: str, classes: int) -> list[str]:
