@@ -239,6 +239,14 @@ def emnist_csv(folder):
     return csv_pair(folder, "emnist-mini-", arrays=swapped())
 
 
+def one_csv_in_a_folder_of_its_name(folder):
+    return csv_in_folders_of_their_name(folder) / "sign_mnist_test" / "sign_mnist_test.csv"
+
+
+def one_csv_in_a_folder_of_its_prefix(folder):
+    return csv_pair(folder / "mnist", "mnist_") / "mnist_train.csv"
+
+
 def one_file_in_a_folder_of_its_name(folder):
     return in_folders_of_their_name(folder) / IDX_NAMES[1] / IDX_NAMES[1]
 
@@ -279,6 +287,8 @@ FORMS = [
     csv_with_an_index,
     csv_whose_header_counts,
     emnist_csv,
+    one_csv_in_a_folder_of_its_name,
+    one_csv_in_a_folder_of_its_prefix,
     one_file_in_a_folder_of_its_name,
     beside_files_of_macos,
 ]
@@ -336,6 +346,7 @@ def test_a_test_file_of_an_index_and_pixels_has_no_labels(tmp_path):
 # EMNIST's class names, and classes without images.
 
 
+@pytest.mark.full
 def test_a_mapping_names_the_classes_in_all_commands(tmp_path):
     """The letters' labels begin with 1, so nothing is said of a class 0."""
     x_train, y_train, x_test, y_test = swapped()
@@ -471,6 +482,7 @@ def test_ink_on_paper_is_remarked_on(tmp_path):
     assert read_metrics(tmp_path / "run")["invert"] is False
 
 
+@pytest.mark.full
 def test_ink_on_paper_is_inverted_by_all_commands(tmp_path):
     images, labels, test_images, test_labels = digit_arrays()
     dark_on_light = (255 - images, labels, 255 - test_images, test_labels)
@@ -524,6 +536,7 @@ def test_a_run_keeps_its_invert(tmp_path, begun, given):
         assert read_metrics(tmp_path / "run")["invert"] is True
 
 
+@pytest.mark.full
 def test_images_that_do_not_go_up_to_white_are_remarked_on(tmp_path):
     images, labels, test_images, test_labels = ARRAYS
     write_idx_folder(tmp_path / "data", (images // 16, labels, test_images // 16, test_labels))
@@ -580,6 +593,7 @@ def test_a_run_keeps_the_names_of_its_classes(tmp_path):
     assert [line.split()[0] for line in lines[start : start + 3]] == ["A", "B", "C"]
 
 
+@pytest.mark.full
 def test_images_of_as_many_pixels_but_another_shape(tmp_path):
     write_idx_folder(tmp_path / "data", ARRAYS)
     train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)

@@ -267,10 +267,14 @@ def _find(path):
 
 
 def _find_by_file(path):
-    """Returns the first `Found` of LAYOUTS to which a file belongs, whole."""
-    in_its_own = path.name.startswith(path.parent.name) and path.parent.name
-    folder = path.parent.parent if in_its_own else path.parent
-    candidates = [found for found in _search(folder, path) if path in found.files.values()]
+    """Returns what is `Found` around a file that belongs to it, whole.
+
+    The others may lie beside it, or, if its folder has its name, beside that.
+    """
+    around = _search(path.parent, path)
+    if path.parent.name and path.name.startswith(path.parent.name):
+        around += _search(path.parent.parent, path)
+    candidates = [found for found in around if path in found.files.values()]
     if not candidates:
         with open_bytes(path):  # says what it is instead, where that is known
             pass
@@ -280,8 +284,8 @@ def _find_by_file(path):
         )
     whole = [found for found in candidates if not found.missing]
     if not whole:
-        raise _incomplete(folder, candidates)
-    return whole[0]
+        raise _incomplete(path.parent, candidates)
+    return min(whole, key=lambda found: (LAYOUTS.index(found.layout), -len(found.files)))
 
 
 def _incomplete(folder, candidates):
