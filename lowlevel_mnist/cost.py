@@ -63,6 +63,7 @@ def cost_and_gradients(
         if gradient is None:
             raise ValueError(
                 f"The variable {variable.name} {list(variable.shape)} takes no part in the logits, "
-                "so it has no gradient; train only variables that the model uses."
+                "so it has no gradient; train only variables that the model uses. Was the "
+                "optimizer made for this model?"
             )
     return costs, logits, gradients

@@ -257,8 +257,11 @@ def _sheet(figure, images, columns, panel, below, title):
     images: `uint8` [n, height, width].
     panel: width and height, in inches, of an image with what stands above and below it.
     below: inches that are kept free below an image.
+    Raises `ValueError` where there are no images.
     Returns the axes, whose units are inches, and for each image (x, y, width, height) of its box.
     """
+    if not len(images):
+        raise ValueError(f"There are no images to draw for {title!r}.")
     columns = min(columns, len(images))
     above = 0.35 + 0.2 * title.count("\n")
     figure_width = max(columns * panel[0], WIDTH_OF_A_TITLE)

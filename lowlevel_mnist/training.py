@@ -100,6 +100,11 @@ class Trainer:
         if execution not in blocks.COMPILERS:
             accepted = ", ".join(blocks.COMPILERS)
             raise ValueError(f"execution is {execution!r}; it must be one of {accepted}.")
+        if not isinstance(optimizer, Optimizer):
+            raise ValueError(
+                f"optimizer is {optimizer!r:.200}; it must be one of the package's, or an "
+                "Optimizer of your own."
+            )
         if batch_size < 1 or batch_size != int(batch_size):
             raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number above 0.")
         if not 0 <= dropout < 1:
@@ -153,7 +158,8 @@ class Trainer:
             raise UserError(f"Step {since.step}, to go on after, is not inside of this epoch.")
         if self.work is None:
             sizes = [pixels.shape[1], *self.mask_units]
-            self.work = blocks.count_multiplications(self.model, sizes, one_hot.dtype)
+            classes = one_hot.shape[1]
+            self.work = blocks.count_multiplications(self.model, sizes, classes, one_hot.dtype)
         return self._train_blocks(pixels, one_hot, epoch, progress)
 
     def _train_blocks(self, pixels, one_hot, epoch, progress):

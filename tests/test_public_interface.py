@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from commands import run_python
 from conftest import digit_arrays
+from matplotlib.figure import Figure
 
 import lowlevel_mnist
 from lowlevel_mnist import (
@@ -18,6 +19,7 @@ from lowlevel_mnist import (
     RMSprop,
     Trainer,
     metrics,
+    plots,
     preprocessing,
 )
 from lowlevel_mnist.execution import blocks
@@ -136,11 +138,11 @@ def test_blocks_are_as_short_as_the_work_asks():
     dense = Network([784, 300, 100, 10])
     parameters = sum(math.prod(w.shape) for w in dense.trainable_variables)
     sizes = (784, *dense.dropout_units)
-    assert blocks.count_multiplications(dense, sizes, tf.float32) == parameters
+    assert blocks.count_multiplications(dense, sizes, 10, tf.float32) == parameters
     convolutional = 28 * 28 * 4 * (25 + 1) + 14 * 14 * 8 * (25 * 4 + 1)
     convolutional += (7 * 7 * 8 + 1) * 32 + (32 + 1) * 10
     sizes = (784, 32)
-    assert blocks.count_multiplications(Convolutional(), sizes, tf.float32) == convolutional
+    assert blocks.count_multiplications(Convolutional(), sizes, 10, tf.float32) == convolutional
     assert blocks.block_shapes(60_000, 1000, 5_000_000)[0] == (2, 1000)
 
 
@@ -172,6 +174,13 @@ def test_what_a_trainer_does_where_nothing_is_said():
             "float32, float64",
         ),
         (lambda: Adam([ONE], 0.0), "learning_rate is 0.0"),
+        (lambda: Trainer(Network([4, 2]), "adam", 5), "optimizer is 'adam'"),
+        (
+            lambda: plots.random_predictions(
+                Figure(), np.zeros((0, 8, 8), np.uint8), [], np.zeros((0, 2)), "AB", "nothing"
+            ),
+            "no images to draw",
+        ),
     ],
 )
 def test_wrong_arguments(wrong, words):
@@ -199,6 +208,33 @@ def test_wrong_images_and_labels(digits, change, words):
         with pytest.raises(ValueError, match=words):
             train(pixels, one_hot, epoch=1)
     np.testing.assert_array_equal(trainer.model.weights[0].numpy(), before)
+
+
+class Forgetful(Convolutional):
+    """It says that it drops out, and takes no masks."""
+
+    def __call__(self, images):
+        return super().__call__(images)
+
+
+class Narrow(Convolutional):
+    dropout_units = (16,)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (Forgetful, r"can't be called with images \[1, 784\] and masks \[1, 32\]"),
+        (Narrow, r"and masks \[1, 16\]: .*must be equal"),
+        (lambda: Network([784, 32, 12]), r"gives \[1, 12\] .* must give logits \[1, 10\]"),
+    ],
+)
+def test_a_model_that_does_not_fit(digits, model, words):
+    model = model()
+    optimizer = SGD(model.trainable_variables, 0.1)
+    trainer = Trainer(model, optimizer, 50, dropout=0.2, execution="graph")
+    with pytest.raises(ValueError, match=words):
+        trainer.train_epoch(*digits[:2], epoch=1)
 
 
 def test_a_position_outside_of_the_epoch(digits):

@@ -1,6 +1,7 @@
 """How an epoch is cut into blocks of steps, and how a block is executed: eagerly, or compiled."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,7 +42,9 @@ def for_each_batch(step, blocks, dtypes):
     )
 
 
-def count_multiplications(model: tf.Module, sizes: Sequence[int], dtype: tf.DType) -> int:
+def count_multiplications(
+    model: tf.Module, sizes: Sequence[int], classes: int, dtype: tf.DType
+) -> int:
     """Counts the multiplications that the forward pass of one image takes.
 
     Each number that comes out of an operation with a variable takes as many as the variable has
@@ -50,10 +53,23 @@ def count_multiplications(model: tf.Module, sizes: Sequence[int], dtype: tf.DTyp
 
     model: maps images, and masks where it drops out, to logits.
     sizes: pixels of an image, and units of each layer that drops out.
+    Raises `ValueError` where the model can't be called with these, or does not give logits for so
+    many classes.
     """
     inputs = [tf.TensorSpec([1, size], dtype) for size in sizes]
-    graph = tf.function(model, autograph=False).get_concrete_function(*inputs).graph
-    values = [op.outputs[0] for op in graph.get_operations() if op.type == "ReadVariableOp"]
+    shapes = " and masks ".join(str([1, size]) for size in sizes)
+    try:
+        traced = tf.function(model, autograph=False).get_concrete_function(*inputs)
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        reason = textwrap.shorten(str(error), 300)
+        raise ValueError(f"The model can't be called with images {shapes}: {reason}") from error
+    outputs = traced.structured_outputs.shape.as_list()
+    if outputs != [1, classes]:
+        raise ValueError(
+            f"The model gives {outputs} for images {shapes}; for these labels it must give logits "
+            f"[1, {classes}]."
+        )
+    values = [op.outputs[0] for op in traced.graph.get_operations() if op.type == "ReadVariableOp"]
     return sum(
         output.shape.num_elements() * math.prod(value.shape[:-1])
         for value in values
