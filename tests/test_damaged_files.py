@@ -401,6 +401,13 @@ def npy_headers(draw):
     size=st.sampled_from([24_000] * 5 + [0, 0, 23_999, 4_000_000]),
     method=SAVED,
 )
+@example(
+    key=0,
+    header=b"\x93NUMPY\1\0\x50\0{'descr': '|u1', 'fortran_order': False, 'shape': (0, 1%s), }\n"
+    % (b"0" * 20),
+    size=0,
+    method="stored",
+)
 def test_npz_with_another_header_of_an_array(tmp_path, key, header, size, method):
     contents = npy(large=False).copy()
     contents[key] = header + bytes(range(250)) * (size // 250) + bytes(size % 250)

@@ -7,6 +7,7 @@ that are really there before anything of that size is made, and nothing is unpic
 import io
 import math
 import pathlib
+import sys
 import textwrap
 import warnings
 import zipfile
@@ -119,6 +120,8 @@ def _refusal(archive, key, keys):
             )
         if dtype.names:
             raise ValueError(f"{key} is a table of columns, not an array of numbers")
+        if max(shape, default=0) > sys.maxsize:  # beside a length of 0, the size is 0 all the same
+            raise ValueError(f"{key} has a length in its header that no array can have")
         size = math.prod(shape) * dtype.itemsize
         if file.tell() + size != member.file_size or size > 1032 * member.compress_size:
             raise ValueError(f"{key} does not have the {size:,} bytes that its header declares")
