@@ -490,6 +490,7 @@ def test_gzip_that_is_made_to_take_memory(tmp_path):
 # CSV: what is to be read is known from a plain reading of its lines.
 
 
+@functools.cache
 def csv(large, header):
     images, labels, *_ = arrays(large)
     rows = np.column_stack([labels[: len(images)], images.reshape(len(images), -1)[:, :36]])

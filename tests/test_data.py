@@ -136,6 +136,7 @@ def serve():
         server.shutdown()
 
 
+@pytest.mark.full
 def test_download_into_keras_s_cache_and_then_from_there(fashion_folder, serve, keras_home):
     url, requested = serve(fashion_folder)
     arrays = download("fashion_mnist", url)
@@ -190,6 +191,7 @@ def test_a_firewall_that_swallows_everything_gets_an_answer(tmp_path):
     assert_refused(done, "mnist is not on disk and can't be downloaded")
 
 
+@pytest.mark.full
 def test_without_mnist_the_first_command_learns_the_built_in_digits(tmp_path):
     flags = ["--epochs", 1, "--no-plots", "--output-dir", "run"]
     done = run("train", *flags, cwd=tmp_path, **without_network(tmp_path))

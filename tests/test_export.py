@@ -153,6 +153,7 @@ def test_an_older_run_goes_into_the_folder_that_the_shell_is_in(base):
     assert_equal(found, base, images, 1e-6)
 
 
+@pytest.mark.full
 def test_tensorflow_s_tool_shows_the_signature(base):
     lines = export(base, "a folder/that is/made")
     program, *arguments = shlex.split(lines[-1])

@@ -185,6 +185,7 @@ def test_no_room_at_the_end(base):
     assert_same_bits(base / "run", base / "undisturbed")
 
 
+@pytest.mark.full
 def test_no_room_for_what_a_training_prints(base):
     """Its output goes to a file that is full after a few epochs."""
     limit, header, line = 10**6, 330, 93

@@ -22,7 +22,15 @@ def folder(tmp_path_factory):
     return write_idx_folder(tmp_path_factory.mktemp("digits") / "data", digit_arrays(train=3000))
 
 
-@pytest.fixture(scope="module", params=recipes.RECIPES)
+@pytest.fixture(
+    scope="module",
+    params=[
+        "softmax",
+        "mlp-128-dropout",
+        "fashion-softmax",
+        *(pytest.param(name, marks=pytest.mark.full) for name in ("mlp-512", "mlp-512-dropout")),
+    ],
+)
 def trained(request, folder, tmp_path_factory):
     """(recipe, base folder, `folders.SavedRun`) of a run as the recipe says, but for epochs."""
     base = tmp_path_factory.mktemp(request.param)

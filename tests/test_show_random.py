@@ -112,6 +112,7 @@ def test_a_backend_without_windows(trained):
     assert picture.exists()
 
 
+@pytest.mark.full
 def test_a_reader_that_leaves_early(trained):
     base, _ = trained
     with start_anew("show_random", "--count", 400, cwd=base) as process:

@@ -202,6 +202,7 @@ def test_tensorflow_s_own_lines_come_back_when_asked_for(small_run, tmp_path):
     assert "tensorflow" in done.stderr.lower() or "onednn" in done.stderr.lower()
 
 
+@pytest.mark.full
 def test_a_terminal_shows_progress_on_one_line(small_run, tmp_path):
     terminal, end = pty.openpty()
     # 300 steps an epoch make several blocks.
