@@ -6,6 +6,7 @@
 
 import gzip
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -601,3 +602,22 @@ def test_images_of_as_many_pixels_but_another_shape(tmp_path):
     write_idx_folder(tmp_path / "flat", flat)
     done = run("evaluate", "--run", "run", "--data-dir", "flat", cwd=tmp_path)
     assert_refused(done, "[6, 6]", "[4, 9]")
+
+
+def test_a_run_of_an_older_version(tmp_path):
+    """It does not say what newer ones do; that is read as it was meant."""
+    write_idx_folder(tmp_path / "data", ARRAYS)
+    train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
+    for name in ("settings.json", "metrics.json"):
+        path = tmp_path / "run" / name
+        said = json.loads(path.read_text())
+        for key in ("invert", "test_split", "class_names"):
+            del said[key]
+        path.write_text(json.dumps(said))
+    Image.fromarray(ARRAYS[2][0]).save(tmp_path / "first.png")
+    for command in (["evaluate"], ["show_random", "--save", "s.png"], ["predict", "first.png"]):
+        done = run(*command, "--run", "run", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+    done = run("train", "--resume", "--output-dir", "run", "--epochs", 2, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_metrics(tmp_path / "run")["class_names"] is None

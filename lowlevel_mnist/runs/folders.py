@@ -255,7 +255,7 @@ def load_data(metrics: Mapping, data_dir: pathlib.Path | None = None) -> data.Da
     size = metrics.get("image_size", [height, width])  # older runs do not say it
     if size != [height, width]:
         raise UserError(
-            f"The run's network is for images of {size}, but the data ({dataset.title}, "
+            f"The run's network is for images of {size!r:.40}, but the data ({dataset.title}, "
             f"{dataset.source}) has [{height}, {width}]."
         )
     names = {label: name for label, name in enumerate(metrics["class_names"] or ()) if name}
