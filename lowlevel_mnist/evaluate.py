@@ -41,9 +41,8 @@ def main():
     from lowlevel_mnist.runs import checkpoints
 
     test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
-    shown = plots.classes_to_show(dataset.classes_with_images, test.predictions)
-    matrix = test.confusion_matrix[np.ix_(shown, shown)]
-    names = [dataset.class_names[label] for label in shown]
+    classes, names = drawing.classes_to_show(dataset, test)
+    matrix = test.confusion_matrix[np.ix_(classes, classes)]
     if arguments.json:
         write_json(arguments.json, run, dataset, test)
     print(

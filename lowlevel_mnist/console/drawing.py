@@ -35,7 +35,7 @@ def random_images(dataset, test, count: int, seed: int, mistakes: bool = False):
     shown = plots.choose_images(labels, test.predictions, count, seed, mistakes)
     kind = "mistakes among the test images" if mistakes else "random test images"
     title = f"{len(shown)} {kind} of {dataset.title}"
-    classes, names = _classes_to_show(dataset, test)
+    classes, names = classes_to_show(dataset, test)
     content = (
         dataset.test_images[shown],
         np.searchsorted(classes, labels[shown]),
@@ -46,8 +46,8 @@ def random_images(dataset, test, count: int, seed: int, mistakes: bool = False):
     return shown, title, content
 
 
-def _classes_to_show(dataset, test):
-    """Returns the classes that a picture shows, and their names."""
+def classes_to_show(dataset, test):
+    """Returns the classes that tables and pictures show of a data set's test, and their names."""
     classes = plots.classes_to_show(dataset.classes_with_images, test.predictions)
     return classes, [dataset.class_names[label] for label in classes]
 
@@ -58,7 +58,7 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
     title, images, labels = dataset.title, dataset.train_images, dataset.train_labels
-    classes, names = _classes_to_show(dataset, test)
+    classes, names = classes_to_show(dataset, test)
     matrix = test.confusion_matrix[np.ix_(classes, classes)]
     *_, shown = random_images(dataset, test, RANDOM_IMAGES, seed)
     pictures: dict[str, tuple] = {

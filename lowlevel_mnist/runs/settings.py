@@ -120,6 +120,7 @@ def decide(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> 
             f"--validation-split {flags.validation_split:g} has nothing to split off: the data has "
             "images for validation. Leave the flag out."
         )
+    with_images = set(dataset.classes_with_images.tolist())
     settings = Settings(
         recipe=recipe.name,
         dataset=dataset.name,
@@ -141,8 +142,7 @@ def decide(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> 
         invert=dataset.inverted,
         test_split=dataset.test_split,
         class_names=tuple(
-            name if label in dataset.classes_with_images else None
-            for label, name in enumerate(dataset.class_names)
+            name if label in with_images else None for label, name in enumerate(dataset.class_names)
         ),
     )
     if settings.parameters > MOST_PARAMETERS:

@@ -41,8 +41,9 @@ def check(
             f"All training labels of {where} are {labels[0]}, so there is nothing to tell apart. "
             "Are these the labels?"
         )
-    for kind in [kind for kind in pairs if kind != "training"]:
-        _check_belonging(pairs["training"], pairs[kind], kind, where)
+    for kind, pair in pairs.items():
+        if kind != "training":
+            _check_belonging(pairs["training"], pair, kind, where)
     return pairs
 
 

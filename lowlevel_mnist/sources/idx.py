@@ -11,10 +11,9 @@ import struct
 import numpy as np
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.opening import open_bytes
+from lowlevel_mnist.sources.opening import PIECE, open_bytes
 
 KINDS = {1: "labels", 3: "images"}
-PIECE = 1 << 18  # bytes, the most that is read of a file at a time
 
 
 def read(path: pathlib.Path, dimensions: int) -> np.ndarray:

@@ -46,7 +46,6 @@ ARCHIVES = (KERAS, MEDMNIST)
 class Layout:
     """A way in which a data set lies on disk.
 
-    title: in words.
     names: what the file of each part may be called, the most usual name first. A star stands for
         any text, the same for all files of a data set. Letter case does not matter, nor whether
         .gz follows.
@@ -55,7 +54,6 @@ class Layout:
     swapped: whether rows and columns of the images are swapped.
     """
 
-    title: str
     names: Mapping[str, tuple[str, ...]]
     read: Callable[[Files], Arrays]
     optional: tuple[str, ...] = ()
@@ -140,17 +138,15 @@ IDX = {
 EMNIST_NAMES = {CLASS_NAMES: ("emnist*mapping.txt",)}
 # The first of which a folder holds a file is taken.
 LAYOUTS = (
-    Layout("IDX files", IDX, _read_idx),
+    Layout(IDX, _read_idx),
     Layout(
-        "IDX files of EMNIST",
         {part: tuple(f"emnist*{name}" for name in names) for part, names in IDX.items()}
         | EMNIST_NAMES,
         _read_idx,
         optional=(CLASS_NAMES,),
         swapped=True,
     ),
-    Layout(
-        "NumPy arrays of KMNIST",
+    Layout(  # KMNIST
         {
             "training images": ("*-train-imgs.npz",),
             "training labels": ("*-train-labels.npz",),
@@ -159,17 +155,15 @@ LAYOUTS = (
         },
         _read_single_arrays,
     ),
-    Layout("an .npz archive", {"archive": ("*.npz",)}, _read_archive),
+    Layout({"archive": ("*.npz",)}, _read_archive),
     Layout(
-        "CSV files of EMNIST",
         {"training": ("emnist*train.csv",), "test": ("emnist*test.csv",), **EMNIST_NAMES},
         _read_tables,
         optional=("test", CLASS_NAMES),
         swapped=True,
     ),
-    Layout("a CSV file of EMNIST", {"training": ("emnist*.csv",)}, _read_tables, swapped=True),
+    Layout({"training": ("emnist*.csv",)}, _read_tables, swapped=True),
     Layout(
-        "CSV files",
         {
             "training": ("train.csv", "*_train.csv", "*-train.csv"),
             "validation": ("val.csv", "*_val.csv", "*-val.csv"),
@@ -178,7 +172,7 @@ LAYOUTS = (
         _read_tables,
         optional=("validation", "test"),
     ),
-    Layout("a CSV file", {"training": ("*.csv",)}, _read_tables),
+    Layout({"training": ("*.csv",)}, _read_tables),
 )
 
 

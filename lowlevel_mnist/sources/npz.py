@@ -17,10 +17,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.opening import refuse_strangers, unreadable
+from lowlevel_mnist.sources.opening import PIECE, refuse_strangers, unreadable
 from lowlevel_mnist.sources.published import PARTS
 
-PIECE = 1 << 18  # bytes, the most that is read of a file at a time, by NumPy as well
 LONGEST_HEADER = 1000  # characters; that of an array of numbers has about 100
 ZIP = b"PK"
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from lowlevel_mnist.errors import UserError
 
+PIECE = 1 << 18  # bytes, the most that a reader takes of a file at a time
 GZIP = b"\x1f\x8b"  # the first two bytes of every gzip stream (RFC 1952, section 2.3.1)
 # What people have under a data file's name without knowing it: how it begins, what it is, what to
 # do. A new line here is all that one more of them takes.
