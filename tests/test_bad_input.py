@@ -159,13 +159,14 @@ def test_a_link_that_leads_nowhere(tmp_path, small_folder, name):
     refuse_data(tmp_path, folder, path, "link that leads nowhere", "objects/4e1a")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x1f\x8b\x08"])
-def test_another_thing_under_an_archive_s_name(tmp_path, content):
-    """What NumPy would say of it, "pickled", is not true."""
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [(b"", "is empty"), (b"hello", "does not begin as one"), (b"\x1f\x8b\x08", "gunzip")],
+)
+def test_another_thing_under_an_archive_s_name(tmp_path, content, word):
+    """NumPy would call it pickled, which is not true."""
     (tmp_path / "d.npz").write_bytes(content)
-    done = run("train", "--data-dir", tmp_path, "--output-dir", "run", cwd=tmp_path)
-    assert_refused(done, tmp_path / "d.npz")
-    assert "pickle" not in done.stderr
+    refuse_data(tmp_path, tmp_path, tmp_path / "d.npz", word)
 
 
 def test_a_file_that_belongs_to_no_data_set(tmp_path, small_folder):
@@ -255,7 +256,6 @@ def npz(folder, **changes):
     [
         ({"y_test": None}, ["has no array y_test", "x_train.npy"]),
         ({"x_val": np.zeros((9, 8, 6), np.uint8)}, ["validation images alone"]),
-        ({"y_train": np.zeros(500, np.uint8), "y_test": None}, ["has no array y_test"]),
         (
             {"y_train": np.zeros(500, np.uint8), "y_test": np.zeros(100, np.uint8)},
             ["All training labels", "are 0"],
@@ -263,7 +263,7 @@ def npz(folder, **changes):
         ({"y_train": np.array([{}] * 500, object)}, ["y_train", "pickled"]),
         ({"x_train": np.zeros((500, 48), np.uint8)}, ["training images", "[500, 48]"]),
         ({"x_test": np.zeros((0, 8, 6), np.uint8)}, ["test images", "[0, 8, 6]"]),
-        ({"x_train": np.zeros((500, 8, 6), np.float32)}, ["float32", "whole numbers"]),
+        ({"x_train": np.zeros((500, 8, 6), np.float32)}, ["float32", "uint8", "whole numbers"]),
         ({"x_train": np.full((500, 8, 6), 256)}, ["training images", "to 256"]),
         ({"x_test": np.full((100, 8, 6), -1)}, ["test images", "from -1"]),
         ({"x_train": np.zeros((500, 8, 6, 3), np.uint8)}, ["in colour", "grey", "mean"]),
