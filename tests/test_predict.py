@@ -327,6 +327,17 @@ def test_a_thin_pen_s_lines_become_as_wide_as_the_images(form, tmp_path, width):
     assert forms.stroke_width(image / 255) == pytest.approx(form.strokes[1], rel=0.25)
 
 
+@pytest.mark.parametrize("size", [(40, 12), (12, 40), (32, 6)])
+@pytest.mark.parametrize("end", [(45, 10), (45, 55)])
+def test_narrow_images_have_room_for_widened_lines(form, tmp_path, size, end):
+    picture = Image.new("L", (64, 64), 255)
+    ImageDraw.Draw(picture).line([(20, 10), end, (25, 55)], fill=0)
+    picture.save(tmp_path / "seven.png")
+    narrow = dataclasses.replace(form, size=size, centre=(size[0] / 2, size[1] / 2))
+    image = pictures.read(tmp_path / "seven.png", narrow).image
+    assert (image.shape, image.max()) == (size, 255)
+
+
 def test_the_width_of_a_line():
     """Of a ring, of known area and outline, as wide as said."""
     y, x = np.mgrid[-50:50, -50:50]

@@ -166,15 +166,20 @@ def fit(ink: np.ndarray, form: Form) -> np.ndarray:
     Returns `float` [height, width], not larger than an image, the strongest ink 1.
     """
     cut = ink[forms.extent(ink.sum(1)), forms.extent(ink.sum(0))]
-    lengths = zip(form.size, cut.shape, strict=True)
-    side = max(cut.shape) * min(form.box / max(cut.shape), *(whole / own for whole, own in lengths))
+    side = fitting_side(cut, form)
     if form.strokes:
         thin, usual = form.strokes
         width = forms.stroke_width(cut) * side / max(cut.shape)
         if width < thin:
             fine = scale(cut, FINE * (side - (usual - width)))
             cut = widen(fine, FINE * (usual - width) / 2)
-    return scale(cut, side)
+    return scale(cut, fitting_side(cut, form))
+
+
+def fitting_side(ink, form):
+    """Returns the longer side, in pixels, at which ink fills the form's box, or fits the image."""
+    (height, width), (h, w) = form.size, ink.shape
+    return max(h, w) * min(form.box / max(h, w), height / h, width / w)
 
 
 def scale(ink, side):
