@@ -3,7 +3,7 @@
 import argparse
 import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lowlevel_mnist.errors import UserError
 
@@ -57,10 +57,23 @@ def _converter(kind, accepted, accepts):
 
 def check_picture_name(file: pathlib.Path) -> None:
     """Raises `UserError` where no picture can be saved under this name."""
-    if file.suffix.lower() not in PICTURE_SUFFIXES:
+    check_file_name(file, "picture", PICTURE_SUFFIXES)
+
+
+def check_file_name(file: pathlib.Path, what: str, suffixes: Sequence[str]) -> None:
+    """Raises `UserError` where a file can't be saved under this name.
+
+    what: is to be saved, in words; suffixes: one of which the name must have.
+    """
+    if file.suffix.lower() not in suffixes:
         raise UserError(
-            f"The picture can't be saved as {file}: its name must end in one of "
-            f"{', '.join(PICTURE_SUFFIXES)}."
+            f"The {what} can't be saved as {file}: its name must end in one of "
+            f"{', '.join(suffixes)}."
         )
-    if not file.parent.is_dir():
-        raise UserError(f"The picture can't be saved as {file}: there is no folder {file.parent}.")
+    try:
+        file.exists()  # raises where there can't be a file of this name
+        has_folder = file.parent.is_dir()
+    except OSError as error:
+        raise UserError(f"The {what} can't be saved as {file}: {error.strerror}.") from error
+    if not has_folder:
+        raise UserError(f"The {what} can't be saved as {file}: there is no folder {file.parent}.")

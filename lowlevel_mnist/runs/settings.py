@@ -76,7 +76,12 @@ class Settings:
     @property
     def parameters(self) -> int:
         """How many weights and biases the network has."""
-        return sum((a + 1) * b for a, b in itertools.pairwise(self.layer_sizes))
+        return count_parameters(self.layer_sizes)
+
+
+def count_parameters(layer_sizes: Iterable[int]) -> int:
+    """Returns how many weights and biases a network of these layers has."""
+    return sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(layer_sizes))
 
 
 def choose(flags: argparse.Namespace, name: str) -> typing.Any:
