@@ -64,6 +64,7 @@ def main():
         file = arguments.save or run.folder / "random_predictions.png"
         drawing.save_picture(file, plots.random_predictions, *content)
         print(f"Saved in {file}")
+    report.print_page_hint(run.folder)
 
 
 if __name__ == "__main__":

@@ -176,6 +176,15 @@ def print_results(run, state, test, dataset) -> None:
         f"  {show} --run {folder}\n"
         f"  {show} --run {folder} --mistakes"
     )
+    print_page_hint(run.folder)
+
+
+def print_page_hint(folder) -> None:
+    """Says how to make a page of the run in a folder."""
+    print(
+        "Draw for it yourself, on a page that opens in any browser:\n"
+        f"  {startup.command_line('page')} --run {shlex.quote(str(folder))}"
+    )
 
 
 def print_classes(classes, names) -> None:

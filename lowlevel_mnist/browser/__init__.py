@@ -1,0 +1,1 @@
+"""The page to draw on: what runs in a browser, and how one file is made of it."""

@@ -1,0 +1,217 @@
+"use strict";
+// The canvas that one draws on: by mouse, finger or pen, or with the keys.
+
+const CANVAS_SIDE = 280; // pixels of its longer side, or a few less: ten for each of MNIST's
+const ERASER = 1.5; // its width in the pen's, so that it takes a line's blurred edges along
+
+/**
+ * A picture that is drawn: strokes on blank paper, or on an image.
+ *
+ * canvas: the element. size: [height, width] of the network's images, of which it is a multiple.
+ * paper, ink: shades, 0 black to 255 white. onChange: called after whatever changes the picture,
+ * with whether a stroke is still under way.
+ */
+class Drawing {
+  constructor(canvas, [height, width], paper, ink, onChange) {
+    this.canvas = canvas;
+    this.factor = Math.max(Math.floor(CANVAS_SIDE / Math.max(height, width)), 1);
+    canvas.height = height * this.factor;
+    canvas.width = width * this.factor;
+    this.context = canvas.getContext("2d", { willReadFrequently: true });
+    this.context.lineCap = "round";
+    [this.paper, this.ink, this.onChange] = [paper, ink, onChange];
+    [this.image, this.strokes, this.stroke] = [null, [], null];
+    this.erasing = false;
+    this.penWidth = 2 * this.factor;
+    this.paint();
+  }
+
+  /** Whether there is nothing on the paper. */
+  get isBlank() {
+    return this.image === null && this.strokes.length === 0;
+  }
+
+  /** The image that was loaded, while nothing is drawn on it; otherwise null. */
+  get untouchedImage() {
+    return this.strokes.length === 0 ? this.image : null;
+  }
+
+  /** Returns the shades of all pixels, a grid as in picture.js. */
+  shades() {
+    const { width, height } = this.canvas;
+    const { data } = this.context.getImageData(0, 0, width, height);
+    const values = new Float32Array(width * height);
+    for (let i = 0; i < values.length; i++) {
+      values[i] = data[4 * i]; // red, which green and blue are equal to
+    }
+    return { height, width, values };
+  }
+
+  /** Shows an image in place of all else: a Uint8Array of the size of the network's, or null. */
+  load(image) {
+    [this.image, this.strokes, this.stroke] = [image, [], null];
+    this.paint();
+    this.onChange(false);
+  }
+
+  undo() {
+    this.strokes.pop();
+    this.stroke = null;
+    this.paint();
+    this.onChange(false);
+  }
+
+  begin(point) {
+    this.stroke = this.erasing
+      ? { points: [], width: ERASER * this.penWidth, shade: this.paper }
+      : { points: [], width: this.penWidth, shade: this.ink };
+    this.strokes.push(this.stroke);
+    this.extend([point]);
+  }
+
+  extend(points) {
+    for (const point of points) {
+      this.stroke.points.push(point);
+      this.paintSegment(this.stroke, this.stroke.points.length - 1);
+    }
+    this.onChange(true);
+  }
+
+  end() {
+    this.stroke = null;
+    this.onChange(false);
+  }
+
+  paint() {
+    const { context, canvas } = this;
+    context.fillStyle = grey(this.paper);
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    if (this.image) {
+      context.putImageData(enlarged(this.image, canvas.width / this.factor, this.factor), 0, 0);
+    }
+    for (const stroke of this.strokes) {
+      stroke.points.forEach((_, i) => this.paintSegment(stroke, i));
+    }
+  }
+
+  /** Draws what a point has added to a stroke: a line from the one before, or a dot. */
+  paintSegment({ points, width, shade }, i) {
+    const { context } = this;
+    const [x, y] = points[i];
+    context.beginPath();
+    if (i === 0) {
+      context.fillStyle = grey(shade);
+      context.arc(x, y, width / 2, 0, 2 * Math.PI);
+      context.fill();
+    } else {
+      context.strokeStyle = grey(shade);
+      context.lineWidth = width;
+      context.moveTo(...points[i - 1]);
+      context.lineTo(x, y);
+      context.stroke();
+    }
+  }
+
+  /** Lets the mouse, a finger or a pen draw; one of them at a time. */
+  heedPointer() {
+    const { canvas } = this;
+    let pointer = null;
+    const place = (event) => {
+      const box = canvas.getBoundingClientRect();
+      return [
+        ((event.clientX - box.left) * canvas.width) / box.width,
+        ((event.clientY - box.top) * canvas.height) / box.height,
+      ];
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      if (pointer === null && event.button === 0) {
+        pointer = event.pointerId;
+        canvas.setPointerCapture(pointer);
+        this.begin(place(event));
+      }
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (event.pointerId === pointer && this.stroke) {
+        // A browser keeps back what happens between two frames; without it, a quick curve has
+        // corners.
+        const events = event.getCoalescedEvents?.() ?? [];
+        this.extend((events.length > 0 ? events : [event]).map(place));
+      }
+    });
+    for (const name of ["pointerup", "pointercancel"]) {
+      canvas.addEventListener(name, (event) => {
+        if (event.pointerId === pointer) {
+          pointer = null;
+          this.end();
+        }
+      });
+    }
+  }
+
+  /**
+   * Lets the arrow keys move a pen, which the space bar puts down and lifts.
+   *
+   * cursor: the element that shows where it is while the canvas has the focus.
+   */
+  heedKeys(cursor) {
+    const { canvas } = this;
+    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    let at = [canvas.width / 2, canvas.height / 4];
+    const show = () => {
+      cursor.style.left = `${(100 * at[0]) / canvas.width}%`;
+      cursor.style.top = `${(100 * at[1]) / canvas.height}%`;
+      cursor.classList.toggle("down", this.stroke !== null);
+    };
+    canvas.addEventListener("keydown", (event) => {
+      if (event.key in steps) {
+        const length = event.shiftKey ? 3 * this.factor : this.factor;
+        const [x, y] = at.map((value, axis) => value + length * steps[event.key][axis]);
+        at = [clamp(x, 0, canvas.width), clamp(y, 0, canvas.height)];
+        if (this.stroke) {
+          this.extend([at]);
+        }
+      } else if (event.key === " ") {
+        if (this.stroke) {
+          this.end();
+        } else {
+          this.begin(at);
+        }
+      } else {
+        return;
+      }
+      event.preventDefault();
+      show();
+    });
+    canvas.addEventListener("focus", () => {
+      cursor.hidden = !canvas.matches(":focus-visible");
+      show();
+    });
+    canvas.addEventListener("blur", () => {
+      cursor.hidden = true;
+      if (this.stroke) {
+        this.end();
+      }
+    });
+  }
+}
+
+function grey(shade) {
+  return `rgb(${shade}, ${shade}, ${shade})`;
+}
+
+function clamp(value, least, most) {
+  return Math.min(Math.max(value, least), most);
+}
+
+/** Returns the ImageData of an image, each pixel a square of so many pixels. */
+function enlarged(image, width, factor) {
+  const height = image.length / width;
+  const data = new ImageData(width * factor, height * factor);
+  const pixels = new Uint32Array(data.data.buffer);
+  for (let i = 0; i < pixels.length; i++) {
+    const [y, x] = [Math.floor(i / data.width / factor), Math.floor((i % data.width) / factor)];
+    const shade = image[y * width + x];
+    pixels[i] = 0xff000000 | (shade << 16) | (shade << 8) | shade;
+  }
+  return data;
+}

@@ -1,0 +1,405 @@
+"use strict";
+// The page: what is drawn goes through the network, and what it says is shown.
+
+const UNITS = 8; // of each hidden layer that are shown
+const CELL = 8; // screen pixels for each pixel in the map of reasons
+const SMALL_CELL = 3; // and in the pictures of units
+const LONGEST_MAP = 400; // screen pixels of a map's side, for images of many pixels
+const PATIENCE = 6; // milliseconds that reasons may take while the pen moves
+const REST = 100; // milliseconds without a movement, after which they may take longer
+
+const content = JSON.parse(byId("content").textContent);
+const layers = content.layers.map(({ weights, biases }) => ({
+  weights: floats(weights),
+  biases: floats(biases),
+}));
+const images = content.images.map((image) => ({ ...image, pixels: bytes(image.pixels) }));
+const names = content.classes.map((name, label) => name ?? String(label));
+const [height, width] = content.form.size;
+const blank = new Uint8Array(height * width).fill(content.form.paper ?? 0);
+const facts = {
+  ...content,
+  layers,
+  names: content.classes.filter((name) => name !== null),
+  mistakes: images.filter((image) => image.label !== image.said).length,
+};
+
+let language = navigator.language.startsWith("ko") ? "ko" : "en";
+let pinned = null; // the class that was clicked on, whose reasons are shown
+let pointed = null; // the class that the mouse points at
+let seen = null; // what look has returned
+let slowness = 0; // milliseconds that showReasons took
+let waiting = null; // the timer of showReasons
+
+// ---- What is drawn
+
+// Light on dark or the other way round, as the images were before --invert.
+const isDark = (content.form.paper ?? 0) < 128 !== content.invert;
+const [paper, ink] = isDark ? [0, 255] : [255, 0];
+const drawing = new Drawing(byId("drawing"), content.form.size, paper, ink, (isUnderWay) => {
+  byId("hint").hidden = !drawing.isBlank;
+  seen = look(drawing);
+  showAnswer();
+  clearTimeout(waiting);
+  if (isUnderWay && slowness > PATIENCE) {
+    waiting = setTimeout(showReasons, REST);
+  } else {
+    showReasons();
+  }
+  if (!isUnderWay) {
+    speak();
+  }
+});
+drawing.heedPointer();
+drawing.heedKeys(byId("cursor"));
+
+/** Returns what the network sees of a drawing and calculates from it, or null for nothing. */
+function look(drawing) {
+  const found = whatIsSeen(drawing);
+  if (found === null) {
+    return null;
+  }
+  const pixels = Float32Array.from(found.image, (value) => value / 255);
+  const sums = preActivations(layers, pixels);
+  const logits = sums[sums.length - 1];
+  return { ...found, pixels, sums, logits, chances: probabilities(logits) };
+}
+
+function whatIsSeen(drawing) {
+  if (drawing.isBlank) {
+    return null;
+  }
+  const loaded = drawing.untouchedImage;
+  if (loaded) {
+    return { image: content.invert ? loaded.map((shade) => 255 - shade) : loaded, others: 0 };
+  }
+  return read(drawing.shades(), content.form, content.invert);
+}
+
+/**
+ * Looks at two lines, which nobody gets to see, until the browser has compiled what it takes.
+ *
+ * Without this, the bars were 80 ms behind the first movement of the pen, and not 15.
+ */
+function warmUp(times) {
+  const trial = new Drawing(make("canvas"), content.form.size, paper, ink, () => {});
+  const { width, height } = trial.canvas;
+  for (const x of [width / 4, width / 2]) {
+    trial.begin([x, height / 4]);
+    trial.extend([[x, height / 2]]);
+  }
+  for (const one of [trial, drawing]) {
+    seen = look(one);
+    showAnswer();
+    showReasons();
+  }
+  if (times > 1 && drawing.isBlank) {
+    setTimeout(warmUp, 0, times - 1);
+  }
+}
+
+// ---- What is shown of it
+
+function showAnswer() {
+  const text = TEXTS[language];
+  const answer = theAnswer();
+  byId("answer").textContent = seen ? names[answer] : "?";
+  byId("answer").classList.toggle("long", seen !== null && names[answer].length > 3);
+  byId("chance").textContent = seen ? percent(seen.chances[answer]) : text.nothing;
+  const example = images.find((image) => image.shown === drawing.untouchedImage);
+  byId("truth").textContent =
+    seen && example ? text.truth(names[example.label], example.label === answer) : "";
+  byId("others").textContent = seen?.others ? text.others(seen.others) : "";
+  paintGrey(byId("seen"), seen ? seen.image : blank);
+  rows.forEach(({ row, bar, figure }, label) => {
+    const chance = seen ? seen.chances[label] : 0;
+    bar.style.transform = `scaleX(${chance})`;
+    figure.textContent = seen ? percent(chance) : "";
+    row.classList.toggle("answer", label === answer);
+    row.parentElement.hidden = content.classes[label] === null && label !== answer;
+  });
+}
+
+/** Returns the most probable class, or null where nothing is seen. */
+function theAnswer() {
+  return seen && indexOfLargest(seen.chances);
+}
+
+/** Shows what in the picture speaks for a class and what against it, and the hidden units. */
+function showReasons() {
+  const begun = performance.now();
+  showContributions(pointed ?? pinned ?? theAnswer());
+  showUnits();
+  slowness = performance.now() - begun;
+}
+
+/** label: the class; null for none. */
+function showContributions(label) {
+  const text = TEXTS[language];
+  rows.forEach(({ row }, other) => {
+    row.setAttribute("aria-pressed", String(other === pinned));
+    row.classList.toggle("chosen", other === label);
+  });
+  const title = label === null ? text.noReasons : text.reasonsTitle(names[label]);
+  byId("reasonsTitle").textContent = title;
+  const figures = { sumFor: "", sumAgainst: "", sumBlank: "", logit: "" };
+  let contributions = new Float64Array(height * width);
+  if (seen && label !== null) {
+    const slopes = gradient(layers, layers.length - 1, label, seen.sums);
+    contributions = slopes.map((slope, i) => slope * seen.pixels[i]);
+    const positive = contributions.reduce((total, value) => total + relu(value), 0);
+    const negative = contributions.reduce((total, value) => total - relu(-value), 0);
+    figures.sumFor = signed(positive);
+    figures.sumAgainst = signed(negative);
+    // The network is linear around here, so what is left is what it says without any ink.
+    figures.sumBlank = signed(seen.logits[label] - positive - negative);
+    figures.logit = signed(seen.logits[label]);
+    byId("contributions").setAttribute(
+      "aria-label",
+      text.contributions(names[label], figures.sumFor, figures.sumAgainst),
+    );
+  }
+  paintSigned(byId("contributions"), contributions, CELL);
+  Object.entries(figures).forEach(([id, figure]) => (byId(id).textContent = figure));
+}
+
+function showUnits() {
+  const text = TEXTS[language];
+  hiddenLayers.forEach(({ places, section }, layer) => {
+    const outputs = seen ? seen.sums[layer].map(relu) : new Float64Array(0);
+    const mostActive = Array.from(outputs.keys())
+      .filter((unit) => outputs[unit] > 0)
+      .sort((a, b) => outputs[b] - outputs[a])
+      .slice(0, UNITS);
+    section.classList.toggle("empty", mostActive.length === 0);
+    places.forEach((place, i) => {
+      const unit = mostActive[i];
+      place.item.classList.toggle("empty", unit === undefined);
+      if (unit === undefined) {
+        return;
+      }
+      const output = outputs[unit].toFixed(2);
+      place.figure.textContent = `${unit}: ${output}`;
+      place.canvas.setAttribute("aria-label", text.unit(unit, output));
+      if (layer > 0 || unit !== place.unit) {
+        paintSigned(place.canvas, gradient(layers, layer, unit, seen.sums), SMALL_CELL);
+        place.unit = unit;
+      }
+    });
+  });
+}
+
+/** Says the answer to a screen reader, when a stroke has ended. */
+function speak() {
+  const text = TEXTS[language];
+  const answer = byId("answer").textContent;
+  byId("spoken").textContent = seen
+    ? `${answer}, ${byId("chance").textContent}. ${byId("truth").textContent}`
+    : text.nothing;
+}
+
+// ---- Pictures
+
+function paintGrey(canvas, image) {
+  canvas.getContext("2d").putImageData(enlarged(image, width, 1), 0, 0);
+}
+
+/**
+ * Paints a number for each pixel: the larger, the stronger; above 0 a filled square, below a dot.
+ *
+ * cell: screen pixels for each, where the image is small enough.
+ */
+function paintSigned(canvas, values, cell) {
+  cell = Math.max(Math.min(cell, Math.floor(LONGEST_MAP / Math.max(height, width))), 1);
+  [canvas.width, canvas.height] = [width * cell, height * cell];
+  const gap = Math.floor(cell / 3);
+  const most = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 1e-12);
+  const picture = new ImageData(canvas.width, canvas.height);
+  const pixels = new Uint32Array(picture.data.buffer);
+  values.forEach((value, i) => {
+    const [y, x] = [Math.floor(i / width) * cell, (i % width) * cell];
+    const first = value < 0 ? gap : 0;
+    // In the bytes' order: red, green, blue and opacity, the last in the highest byte.
+    const colour = value < 0 ? colours.against : colours.for;
+    const opacity = Math.round(255 * Math.sqrt(Math.abs(value) / most));
+    for (let v = first; v < cell; v++) {
+      const line = (y + v) * canvas.width + x;
+      pixels.fill(colour | (opacity << 24), line + first, line + cell);
+    }
+  });
+  canvas.getContext("2d").putImageData(picture, 0, 0);
+}
+
+/** Returns the two colours of the theme, as 0xbbggrr. */
+function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => {
+    const [red, green, blue] = style.getPropertyValue(name).match(/[0-9a-f]{2}/g);
+    return parseInt(blue + green + red, 16);
+  };
+  return { for: colour("--for"), against: colour("--against") };
+}
+
+let colours = readColours();
+
+// ---- The elements that depend on the network
+
+[byId("seen").width, byId("seen").height] = [width, height];
+const longestName = Math.max(...names.map((name) => name.length));
+byId("images").classList.toggle("wide", longestName > 3);
+byId("classes").style.setProperty("--names", `${Math.min(longestName + 1, 14)}ch`);
+
+const rows = names.map((name, label) => {
+  const row = make("button", "", byId("classes").appendChild(make("li")));
+  row.type = "button";
+  make("span", "name", row).textContent = name;
+  const bar = make("span", "bar", make("span", "track", row));
+  const figure = make("span", "figure", row);
+  row.addEventListener("click", () => {
+    pinned = pinned === label ? null : label;
+    showReasons();
+  });
+  row.addEventListener("pointerenter", (event) => {
+    if (event.pointerType === "mouse") {
+      pointed = label;
+      showReasons();
+    }
+  });
+  row.addEventListener("pointerleave", () => {
+    pointed = null;
+    showReasons();
+  });
+  return { row, bar, figure };
+});
+
+const hiddenLayers = layers.slice(0, -1).map((_, layer) => {
+  const section = make("section", "units", byId("hidden"));
+  const [title, note] = [make("h2", "", section), make("p", "note", section)];
+  const list = make("ul", "", section);
+  const places = Array.from({ length: UNITS }, () => {
+    const item = make("li", "", list);
+    const canvas = make("canvas", "", item);
+    canvas.setAttribute("role", "img");
+    return { item, canvas, figure: make("span", "", item), unit: null };
+  });
+  return { section, title, note, places };
+});
+
+images.forEach((image) => {
+  // On the canvas, as a person's picture would be.
+  image.shown = content.invert ? image.pixels.map((shade) => 255 - shade) : image.pixels;
+  const button = make("button", "", byId("images").appendChild(make("li")));
+  button.type = "button";
+  const canvas = make("canvas", "", button);
+  [canvas.width, canvas.height] = [width, height];
+  paintGrey(canvas, image.pixels);
+  image.button = button;
+  const isRight = image.label === image.said;
+  button.classList.toggle("mistake", !isRight);
+  make("span", "", button).textContent = names[image.label];
+  make("span", "", button).textContent = `${isRight ? "✓" : "✗"} ${names[image.said]}`;
+  button.addEventListener("click", () => {
+    drawing.load(image.shown);
+    byId("board").scrollIntoView({ block: "nearest" });
+  });
+});
+
+// ---- Tools, language and theme
+
+byId("erase").addEventListener("click", () => {
+  drawing.erasing = !drawing.erasing;
+  byId("erase").setAttribute("aria-pressed", String(drawing.erasing));
+});
+byId("undo").addEventListener("click", () => drawing.undo());
+byId("clear").addEventListener("click", () => drawing.load(null));
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    drawing.undo();
+  }
+});
+
+const slider = byId("width");
+const usual = (content.form.strokes?.[1] ?? 2) * drawing.factor;
+[slider.min, slider.max, slider.step] = [usual / 3, usual * 2, usual / 6];
+slider.value = usual;
+drawing.penWidth = usual;
+slider.addEventListener("input", () => (drawing.penWidth = Number(slider.value)));
+
+byId("language").addEventListener("click", () => {
+  language = language === "en" ? "ko" : "en";
+  write();
+});
+byId("theme").addEventListener("click", () => {
+  document.documentElement.dataset.theme = otherTheme();
+  write();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", write);
+
+/** The theme that the switch leads to. */
+function otherTheme() {
+  const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  return (document.documentElement.dataset.theme ?? preferred) === "dark" ? "light" : "dark";
+}
+
+/** Writes and paints all of the page, in its language and theme. */
+function write() {
+  const text = TEXTS[language];
+  document.documentElement.lang = language;
+  document.title = text.title(facts);
+  document.querySelectorAll("[data-text]").forEach((element) => {
+    const said = text[element.dataset.text];
+    element.textContent = typeof said === "function" ? said(facts) : said;
+  });
+  byId("language").textContent = text.language;
+  byId("language").lang = language === "en" ? "ko" : "en";
+  byId("theme").textContent = text.themes[otherTheme()];
+  byId("drawing").setAttribute("aria-label", text.canvas);
+  byId("seen").setAttribute("aria-label", text.seen(width, height));
+  hiddenLayers.forEach(({ title, note }, layer) => {
+    title.textContent = text.hiddenTitle(layer + 1, hiddenLayers.length);
+    note.textContent = text.hiddenNote(layer + 1);
+  });
+  images.forEach(({ button, label, said }) => {
+    button.setAttribute("aria-label", text.example(names[label], names[said], label === said));
+  });
+  colours = readColours();
+  hiddenLayers.forEach(({ places }) => places.forEach((place) => (place.unit = null)));
+  showAnswer();
+  showReasons();
+}
+
+write();
+warmUp(30);
+
+// ---- Small help
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+function make(tag, className = "", parent = null) {
+  const element = document.createElement(tag);
+  element.className = className;
+  parent?.append(element);
+  return element;
+}
+
+function indexOfLargest(values) {
+  return values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
+}
+
+/** Returns the Uint8Array of which this is the base64. */
+function bytes(base64) {
+  const text = atob(base64);
+  const array = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    array[i] = text.charCodeAt(i);
+  }
+  return array;
+}
+
+/** Returns the Float32Array of whose bytes, lowest first, this is the base64. */
+function floats(base64) {
+  return new Float32Array(bytes(base64).buffer);
+}

@@ -1,0 +1,602 @@
+"use strict";
+// A drawing, brought to the form of the images that the network has learnt from.
+//
+// These are the steps of ../sources/pictures.py, ink.py and forms.py, which say what each is for.
+// Functions and constants have the names that they have there, and a test holds both equal: it
+// draws 200 digits. A grid is {height, width, values}, values a typed array, row by row. What goes
+// through all pixels of the canvas is a plain loop: it is done anew for each movement of the pen,
+// and took 64 ms with a function called for each pixel, not 6.
+
+const LEAST_CONTRAST = 16;
+const FAINT = 0.2;
+const SPECKS = 0.002;
+const NEAR = 40;
+const PAPER = 0.75;
+const FINE_SIDE = 80;
+const ROUNDS = 6;
+const SPREAD = 2.5;
+const GRAIN = 2;
+const FITTED = 20000;
+const JOINED = 0.15;
+const TOUCHING = 0.05;
+const TALL = 0.5;
+const MOST_PIECES = 30;
+const SPECK = 0.005;
+const FRAMED = 0.2;
+const FINE = 4;
+
+// ---- pictures.py
+
+/**
+ * Brings a drawing to a form.
+ *
+ * shades: a grid, 0 black to 255 white, a whole multiple of the images' size.
+ * form: as in metrics.json.
+ * invert: whether light and dark were exchanged in the images that have this form.
+ * Returns {image, others}: a Uint8Array in the form of the images, and how many more pieces of ink
+ * could be a digit of their own; or null where nothing is to be seen.
+ */
+function read(shades, form, invert) {
+  if (invert) {
+    shades = inverted(shades);
+  }
+  const small = resize(shades, ...form.size, BOX);
+  const image = asItIs(small, form);
+  if (image) {
+    return { image, others: 0 };
+  }
+  if (form.paper === null) {
+    return { image: toBytes(small), others: 0 };
+  }
+  let ink = findInk(shades, form.strokes !== null);
+  let others = 0;
+  if (ink === null) {
+    return null;
+  }
+  if (form.strokes) {
+    [ink, others] = choose(ink);
+  }
+  return { image: place(fit(ink, form), form), others };
+}
+
+/** small: the drawing, averaged down to the size of the images. */
+function asItIs(small, form) {
+  const images = [toBytes(small), toBytes(inverted(small))];
+  return images.find((image) => fits(image, form));
+}
+
+function toBytes({ values }) {
+  return Uint8Array.from(values, (shade) => Math.min(Math.max(shade, 0), 255) + 0.5);
+}
+
+/** Returns a grid, or null where there is no ink. */
+function findInk(shades, isDrawing) {
+  const { height, width, values } = shades;
+  const [a, b, c] = isDrawing ? paperOf(shades) : [median(border(shades)), 0, 0];
+  const [xs, ys] = [places(width), places(height)];
+  const ink = new Float64Array(values.length);
+  let [lighter, darker] = [0, 0];
+  for (let i = 0; i < ink.length; i++) {
+    const difference = values[i] - (a + b * xs[i % width] + c * ys[Math.floor(i / width)]);
+    ink[i] = difference;
+    if (difference > 0) {
+      lighter += difference * difference * difference;
+    } else {
+      darker -= difference * difference * difference;
+    }
+  }
+  const sign = lighter > darker ? 1 : -1;
+  for (let i = 0; i < ink.length; i++) {
+    ink[i] = Math.max(sign * ink[i], 0);
+  }
+  return largest(ink) < LEAST_CONTRAST ? null : withoutFaint({ height, width, values: ink });
+}
+
+// ---- forms.py
+
+function fits(image, form) {
+  const [height, width] = form.size;
+  const grid = { height, width, values: image };
+  const mean = sum(image) / image.length;
+  if (!(form.shades[0] <= mean && mean <= form.shades[1])) {
+    return false;
+  }
+  if (form.paper === null) {
+    return true;
+  }
+  const shown = measure(grid, form.paper);
+  if (shown === null || !isPaper(border(grid), form.paper)) {
+    return false;
+  }
+  const { ink, rows, columns } = shown;
+  const side = Math.max(rows[1] - rows[0], columns[1] - columns[0]);
+  const [y, x] = form.by_mass
+    ? centreOfMass(ink)
+    : [(rows[0] + rows[1]) / 2, (columns[0] + columns[1]) / 2];
+  const offset = Math.max(Math.abs(y - form.centre[0]), Math.abs(x - form.centre[1]));
+  return (
+    form.boxes[0] <= side &&
+    side <= form.boxes[1] &&
+    offset <= form.offset &&
+    (form.strokes === null || strokeWidth(ink) >= form.strokes[0])
+  );
+}
+
+function measure(image, paper) {
+  const values = Float64Array.from(image.values, (shade) => Math.abs(shade - paper));
+  if (largest(values) < LEAST_CONTRAST) {
+    return null;
+  }
+  const ink = withoutFaint({ ...image, values });
+  return { ink, rows: extent(rowSums(ink)), columns: extent(columnSums(ink)) };
+}
+
+/** Changes ink in place, and returns it. */
+function withoutFaint(ink) {
+  const { values } = ink;
+  const most = largest(values);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] / most;
+    values[i] = value < FAINT ? 0 : value;
+  }
+  return ink;
+}
+
+/** Returns [first, past the last]. */
+function extent(mass) {
+  const total = sum(mass);
+  let [first, last, cumulated] = [0, 0, 0];
+  for (const value of mass) {
+    cumulated += value;
+    first += cumulated / total <= SPECKS;
+    last += cumulated / total <= 1 - SPECKS;
+  }
+  return [first, Math.min(last, mass.length - 1) + 1];
+}
+
+/** Returns [y, x]. */
+function centreOfMass(ink) {
+  const [rows, columns] = [rowSums(ink), columnSums(ink)];
+  const weighted = (mass) => mass.reduce((total, value, i) => total + value * (i + 0.5), 0);
+  return [weighted(rows) / sum(rows), weighted(columns) / sum(columns)];
+}
+
+function strokeWidth(ink) {
+  const factor = Math.ceil(FINE_SIDE / Math.max(ink.height, ink.width));
+  const fine = resize(ink, factor * ink.height, factor * ink.width, BICUBIC);
+  const { height, width, values } = fine;
+  const isLine = (y, x) => y < height && x < width && values[y * width + x] > 0.5;
+  let [area, outline] = [0, 0];
+  for (let y = 0; y <= height; y++) {
+    for (let x = 0; x <= width; x++) {
+      const here = isLine(y, x);
+      area += here;
+      outline += here !== (y > 0 && isLine(y - 1, x));
+      outline += here !== (x > 0 && isLine(y, x - 1));
+    }
+  }
+  return (2 * (area / Math.max((outline * Math.PI) / 4, 1))) / factor;
+}
+
+function border({ height, width, values }) {
+  const sides = [];
+  for (let x = 0; x < width; x++) {
+    sides.push(values[x], values[(height - 1) * width + x]);
+  }
+  for (let y = 0; y < height; y++) {
+    sides.push(values[y * width], values[(y + 1) * width - 1]);
+  }
+  return sides;
+}
+
+function isPaper(shades, paper) {
+  const near = shades.filter((shade) => Math.abs(shade - paper) <= NEAR);
+  return near.length / shades.length >= PAPER;
+}
+
+// ---- ink.py
+
+/** Returns [a, b, c], of which the paper's shade is a + b x + c y, x and y from -1 to 1. */
+function paperOf({ height, width, values }) {
+  const every = Math.max(1, Math.floor(values.length / FITTED));
+  const [xs, ys] = [places(width), places(height)];
+  const distance = new Float64Array(Math.ceil(values.length / every));
+  const isNear = new Uint8Array(distance.length).fill(1);
+  let [a, b, c] = [0, 0, 0];
+  let changed = true;
+  for (let round = 0; round < ROUNDS && changed; round++) {
+    let [n, nx, ny, xx, xy, yy, v, xv, yv] = [0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (let i = 0, sample = 0; i < values.length; i += every, sample++) {
+      if (isNear[sample]) {
+        const x = xs[i % width];
+        const y = ys[Math.floor(i / width)];
+        const value = values[i];
+        n += 1;
+        nx += x;
+        ny += y;
+        xx += x * x;
+        xy += x * y;
+        yy += y * y;
+        v += value;
+        xv += x * value;
+        yv += y * value;
+      }
+    }
+    [a, b, c] = solve([
+      [n, nx, ny, v],
+      [nx, xx, xy, xv],
+      [ny, xy, yy, yv],
+    ]);
+    for (let i = 0, sample = 0; i < values.length; i += every, sample++) {
+      const paper = a + b * xs[i % width] + c * ys[Math.floor(i / width)];
+      distance[sample] = Math.abs(values[i] - paper);
+    }
+    const limit = SPREAD * Math.max(1.4826 * median(distance), GRAIN);
+    changed = false; // where it stays so, further rounds would change nothing either
+    for (let sample = 0; sample < distance.length; sample++) {
+      const near = distance[sample] <= limit ? 1 : 0;
+      changed ||= near !== isNear[sample];
+      isNear[sample] = near;
+    }
+  }
+  return [a, b, c];
+}
+
+/** Returns numbers from -1 to 1, as many as this, evenly spaced. */
+function places(length) {
+  return Float64Array.from({ length }, (_, i) => (2 * i) / Math.max(length - 1, 1) - 1);
+}
+
+/** Solves three linear equations, of rows [a, b, c, right side]; an unknown of none is 0. */
+function solve(rows) {
+  for (let i = 0; i < 3; i++) {
+    for (let other = 0; other < 3; other++) {
+      if (other !== i && rows[i][i] > 0) {
+        const factor = rows[other][i] / rows[i][i];
+        rows[other] = rows[other].map((value, k) => value - factor * rows[i][k]);
+      }
+    }
+  }
+  return rows.map((row, i) => (row[i] > 0 ? row[3] / row[i] : 0));
+}
+
+/** Leaves the ink of one digit; returns [ink, how many other pieces could be one]. */
+function choose(ink) {
+  const { numbers, pieces } = findPieces(ink);
+  const encloses = (one, other) =>
+    one.top < other.top &&
+    one.bottom > other.bottom &&
+    one.left < other.left &&
+    one.right > other.right;
+  const isFrame = (one) =>
+    pieces.some((piece) => encloses(one, piece) && piece.mass >= FRAMED * one.mass);
+  const touchesEdge = (piece) =>
+    Math.min(piece.top, piece.left) === 0 ||
+    piece.bottom === ink.height ||
+    piece.right === ink.width;
+  const unframed = pieces.filter((piece) => !isFrame(piece));
+  const main = unframed.reduce((a, b) => (b.mass > a.mass ? b : a));
+  const isStranger = (piece) => touchesEdge(piece) && !touchesEdge(main);
+  const couldBeDigit = (piece) => piece.bottom - piece.top > TALL * (main.bottom - main.top);
+  let others = unframed.filter((piece) => piece !== main && !isStranger(piece));
+  const chosen = new Set([main.number]);
+  for (let grown = true; grown && others.length > 0; ) {
+    const side = Math.max(main.bottom - main.top, main.right - main.left);
+    const [joined, touching] = [JOINED, TOUCHING].map((gap) =>
+      numbersNear(ink, numbers, chosen, Math.ceil(gap * side)),
+    );
+    const near = others.filter((piece) =>
+      (couldBeDigit(piece) ? touching : joined).has(piece.number),
+    );
+    near.forEach((piece) => chosen.add(piece.number));
+    others = others.filter((piece) => !near.includes(piece));
+    grown = near.length > 0;
+  }
+  for (let i = 0; i < numbers.length; i++) {
+    if (numbers[i] > 0 && !chosen.has(numbers[i])) {
+      ink.values[i] = 0;
+    }
+  }
+  return [ink, others.filter(couldBeDigit).length];
+}
+
+/** Returns {numbers, pieces}: of each pixel the number of its piece, or 0; and the largest. */
+function findPieces({ height, width, values }) {
+  const numbers = new Int32Array(values.length);
+  const pieces = [];
+  for (let start = 0; start < values.length; start++) {
+    if (values[start] === 0 || numbers[start] > 0) {
+      continue;
+    }
+    const number = pieces.length + 1;
+    const piece = { number, mass: 0, top: height, bottom: 0, left: width, right: 0 };
+    const reached = [start];
+    numbers[start] = number;
+    while (reached.length > 0) {
+      const i = reached.pop();
+      const y = Math.floor(i / width);
+      const x = i % width;
+      piece.mass += values[i];
+      piece.top = Math.min(piece.top, y);
+      piece.bottom = Math.max(piece.bottom, y + 1);
+      piece.left = Math.min(piece.left, x);
+      piece.right = Math.max(piece.right, x + 1);
+      for (let v = Math.max(y - 1, 0); v <= Math.min(y + 1, height - 1); v++) {
+        for (let u = Math.max(x - 1, 0); u <= Math.min(x + 1, width - 1); u++) {
+          const neighbour = v * width + u;
+          if (values[neighbour] > 0 && numbers[neighbour] === 0) {
+            numbers[neighbour] = number;
+            reached.push(neighbour);
+          }
+        }
+      }
+    }
+    pieces.push(piece);
+  }
+  pieces.sort((a, b) => b.mass - a.mass);
+  const large = pieces.slice(0, MOST_PIECES).filter((p) => p.mass > SPECK * pieces[0].mass);
+  return { numbers, pieces: large };
+}
+
+/** Returns the Set of the numbers of pieces that are so near, along rows and columns. */
+function numbersNear(ink, numbers, chosen, distance) {
+  const { height, width } = ink;
+  const mask = new Uint8Array(numbers.length);
+  for (let i = 0; i < mask.length; i++) {
+    mask[i] = numbers[i] > 0 && chosen.has(numbers[i]);
+  }
+  for (let y = 0; y < height; y++) {
+    growLine(mask, y * width, 1, width, distance);
+  }
+  for (let x = 0; x < width; x++) {
+    growLine(mask, x, width, height, distance);
+  }
+  const found = new Set();
+  for (let i = 0; i < mask.length; i++) {
+    if (mask[i] && numbers[i] > 0) {
+      found.add(numbers[i]);
+    }
+  }
+  return found;
+}
+
+function growLine(mask, first, step, length, distance) {
+  let [before, after] = [Infinity, Infinity];
+  const line = new Uint8Array(length);
+  for (let i = 0; i < length; i++) {
+    line[i] = mask[first + i * step];
+  }
+  for (let i = 0; i < length; i++) {
+    const mirrored = length - 1 - i;
+    before = line[i] ? 0 : before + 1;
+    after = line[mirrored] ? 0 : after + 1;
+    mask[first + i * step] |= before <= distance;
+    mask[first + mirrored * step] |= after <= distance;
+  }
+}
+
+function fit(ink, form) {
+  const [top, bottom] = extent(rowSums(ink));
+  const [left, right] = extent(columnSums(ink));
+  let cut = cutOut(ink, top, bottom, left, right);
+  const side = fittingSide(cut, form);
+  if (form.strokes) {
+    const [thin, usual] = form.strokes;
+    const width = (strokeWidth(cut) * side) / Math.max(cut.height, cut.width);
+    if (width < thin) {
+      const fine = scale(cut, FINE * (side - (usual - width)));
+      cut = widen(fine, (FINE * (usual - width)) / 2);
+    }
+  }
+  return scale(cut, fittingSide(cut, form));
+}
+
+function fittingSide(ink, form) {
+  const longest = Math.max(ink.height, ink.width);
+  const [height, width] = form.size;
+  return longest * Math.min(form.box / longest, height / ink.height, width / ink.width);
+}
+
+function scale(ink, side) {
+  const factor = side / Math.max(ink.height, ink.width);
+  const length = (own) => Math.max(1, roundHalfToEven(own * factor));
+  const scaled = resize(ink, length(ink.height), length(ink.width), HAMMING);
+  const most = largest(scaled.values);
+  return { ...scaled, values: Float64Array.from(scaled.values, (value) => value / most) };
+}
+
+function widen(ink, radius) {
+  const reach = Math.ceil(radius);
+  const [height, width] = [ink.height + 2 * reach, ink.width + 2 * reach];
+  const values = new Float64Array(height * width);
+  for (let y = -reach; y <= reach; y++) {
+    for (let x = -reach; x <= reach; x++) {
+      const pen = Math.min(Math.max(radius + 0.5 - Math.hypot(y, x), 0), 1);
+      for (let v = 0; v < ink.height; v++) {
+        for (let u = 0; u < ink.width; u++) {
+          const i = (v + reach - y) * width + u + reach - x;
+          values[i] = Math.max(values[i], pen * ink.values[v * ink.width + u]);
+        }
+      }
+    }
+  }
+  return { height, width, values };
+}
+
+function place(ink, form) {
+  const [height, width] = form.size;
+  const own = form.by_mass ? centreOfMass(ink) : [ink.height / 2, ink.width / 2];
+  const first = (axis, room) =>
+    Math.min(Math.max(Math.floor(form.centre[axis] - own[axis] + 0.5), 0), room);
+  const [top, left] = [first(0, height - ink.height), first(1, width - ink.width)];
+  const light = form.paper < 128 ? 255 : 0;
+  const image = new Uint8Array(height * width).fill(form.paper);
+  for (let y = 0; y < ink.height; y++) {
+    for (let x = 0; x < ink.width; x++) {
+      const shade = form.paper + ink.values[y * ink.width + x] * (light - form.paper);
+      image[(top + y) * width + left + x] = shade + 0.5;
+    }
+  }
+  return image;
+}
+
+// ---- Pillow's resampling, in its order: rows first, float32 between the two.
+
+const BOX = { support: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) };
+const HAMMING = {
+  support: 1,
+  weight(x) {
+    const angle = Math.PI * Math.abs(x);
+    if (angle === 0) {
+      return 1;
+    }
+    return angle < Math.PI ? (Math.sin(angle) / angle) * (0.54 + 0.46 * Math.cos(angle)) : 0;
+  },
+};
+const BICUBIC = {
+  support: 2,
+  weight(x) {
+    const d = Math.abs(x);
+    if (d < 1) {
+      return (1.5 * d - 2.5) * d * d + 1;
+    }
+    return d < 2 ? ((-0.5 * d + 2.5) * d - 4) * d + 2 : 0;
+  },
+};
+
+function resize(grid, height, width, filter) {
+  const values = grid.values instanceof Float32Array ? grid.values : new Float32Array(grid.values);
+  const narrow = resizeRows({ ...grid, values }, width, filter);
+  return transpose(resizeRows(transpose(narrow), height, filter));
+}
+
+function resizeRows(grid, width, filter) {
+  if (width === grid.width) {
+    return grid;
+  }
+  const step = grid.width / width;
+  const stretch = Math.max(step, 1);
+  const support = filter.support * stretch;
+  const values = new Float32Array(grid.height * width);
+  for (let x = 0; x < width; x++) {
+    const centre = (x + 0.5) * step;
+    const first = Math.max(Math.trunc(centre - support + 0.5), 0);
+    const past = Math.min(Math.trunc(centre + support + 0.5), grid.width);
+    const weights = Array.from({ length: past - first }, (_, i) =>
+      filter.weight((i + first - centre + 0.5) / stretch),
+    );
+    const total = sum(weights);
+    for (let y = 0; y < grid.height; y++) {
+      let value = 0;
+      for (let i = 0; i < weights.length; i++) {
+        value += grid.values[y * grid.width + first + i] * (weights[i] / total);
+      }
+      values[y * width + x] = value;
+    }
+  }
+  return { height: grid.height, width, values };
+}
+
+// ---- NumPy's part
+
+function transpose({ height, width, values }) {
+  const turned = new Float32Array(values.length);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      turned[x * height + y] = values[y * width + x];
+    }
+  }
+  return { height: width, width: height, values: turned };
+}
+
+function inverted(grid) {
+  const values = new Float32Array(grid.values.length);
+  for (let i = 0; i < values.length; i++) {
+    values[i] = 255 - grid.values[i];
+  }
+  return { ...grid, values };
+}
+
+function cutOut(grid, top, bottom, left, right) {
+  const [height, width] = [bottom - top, right - left];
+  const values = new Float64Array(height * width);
+  for (let y = 0; y < height; y++) {
+    const first = (top + y) * grid.width + left;
+    values.set(grid.values.subarray(first, first + width), y * width);
+  }
+  return { height, width, values };
+}
+
+function rowSums({ height, width, values }) {
+  const sums = new Float64Array(height);
+  for (let i = 0; i < values.length; i++) {
+    sums[Math.floor(i / width)] += values[i];
+  }
+  return sums;
+}
+
+function columnSums({ width, values }) {
+  const sums = new Float64Array(width);
+  for (let i = 0; i < values.length; i++) {
+    sums[i % width] += values[i];
+  }
+  return sums;
+}
+
+function sum(values) {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function largest(values) {
+  let most = -Infinity;
+  for (let i = 0; i < values.length; i++) {
+    most = Math.max(most, values[i]);
+  }
+  return most;
+}
+
+function median(values) {
+  const copy = new Float64Array(values);
+  const middle = copy.length >> 1;
+  const upper = select(copy, middle);
+  return copy.length % 2 ? upper : (largest(copy.subarray(0, middle)) + upper) / 2;
+}
+
+/**
+ * Returns what would be at a place if the values were sorted; smaller ones are before it then.
+ *
+ * This is C. A. R. Hoare's Find (1961). To sort 26,000 values takes five times as long.
+ */
+function select(values, place) {
+  let [first, last] = [0, values.length - 1];
+  while (first < last) {
+    const pivot = values[place];
+    let [i, j] = [first, last];
+    while (i <= j) {
+      while (values[i] < pivot) {
+        i++;
+      }
+      while (values[j] > pivot) {
+        j--;
+      }
+      if (i <= j) {
+        const swapped = values[i];
+        values[i++] = values[j];
+        values[j--] = swapped;
+      }
+    }
+    if (j < place) {
+      first = i;
+    }
+    if (i > place) {
+      last = j;
+    }
+  }
+  return values[place];
+}
+
+/** Rounds as Python does. */
+function roundHalfToEven(value) {
+  const rounded = Math.round(value);
+  return value % 1 === 0.5 && rounded % 2 ? rounded - 1 : rounded;
+}

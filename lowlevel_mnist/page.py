@@ -1,0 +1,143 @@
+"""`python -m lowlevel_mnist.page`: writes a run's network as a page to draw on, one HTML file."""
+
+import base64
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from lowlevel_mnist import data, randomness, startup
+from lowlevel_mnist.browser.assembly import assemble
+from lowlevel_mnist.console import ending, flags
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.runs import files, folders, settings
+from lowlevel_mnist.sources.forms import Form
+
+PAGE = "page.html"
+SUFFIXES = (".html", ".htm")
+MOST_BYTES = 50_000_000  # of a page's weights: a browser takes a second to read so many
+EXAMPLES = 24  # test images, where they are small
+IMAGE_BYTES = 60_000  # as many bytes of test images, and a twentieth of the weights'
+
+
+def parse():
+    parser = flags.Parser(
+        "page",
+        "Writes a run's network as a page to draw on: one HTML file that opens in any browser and "
+        "needs nothing else.",
+    )
+    flags.add_run_flag(parser)
+    parser.add_argument(
+        "--to",
+        type=pathlib.Path,
+        metavar="FILE",
+        help=f"where to save the page, a new file (default: {PAGE} in the run's folder)",
+    )
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse()
+    run = folders.find(arguments.run)
+    if arguments.to:
+        flags.check_file_name(arguments.to, "page", SUFFIXES)
+        if arguments.to.exists():
+            raise UserError(f"{arguments.to} exists already; remove it, or choose another --to.")
+    check_size(run)
+    dataset, form = folders.load_data(run.metrics), folders.form_of(run)
+    # TensorFlow takes seconds to import: not before the run and its data are found good.
+    startup.import_tensorflow()
+    from lowlevel_mnist import metrics
+    from lowlevel_mnist.runs import checkpoints
+
+    model = checkpoints.load_model(run)
+    test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
+    page = assemble(content_of(run, form, dataset, model, test))
+    path = arguments.to or run.folder / PAGE
+    with files.whole_file(path) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+    print(
+        f"Run {run.folder}: {run.metrics['recipe']}, learnt on {dataset.title}\n"
+        f"Saved in {path} ({len(page) / 1e6:.1f} MB)\n"
+        "Open it in a browser, here or on a phone, and draw; it needs nothing else."
+    )
+
+
+def check_size(run: folders.SavedRun) -> None:
+    """Raises `UserError` where a run's network is too large for a page."""
+    size = 4 * settings.count_parameters(run.metrics["layer_sizes"])
+    if size > MOST_BYTES:
+        raise UserError(
+            f"The network of the run {run.folder} takes {size / 1e6:,.1f} MB, and a page holds at "
+            f"most {MOST_BYTES / 1e6:.0f} MB. Train one with fewer --hidden-units."
+        )
+
+
+def content_of(run: folders.SavedRun, form: Form, dataset: data.Dataset, model, test) -> dict:
+    """Returns all that the page shows, for JSON.
+
+    model: the run's `model.Network`; test: the `metrics.Evaluation` of the test images.
+    """
+    variables = zip(model.weights, model.biases, strict=True)
+    layers = [[np.asarray(variable, "<f4") for variable in layer] for layer in variables]
+    room = IMAGE_BYTES + sum(array.nbytes for layer in layers for array in layer) // 20
+    count = min(EXAMPLES, max(1, room // model.layer_sizes[0]))
+    labels, predictions = dataset.test_labels, test.predictions
+    return {
+        "recipe": run.metrics["recipe"],
+        "dataset": dataset.name,
+        "title": dataset.title,
+        "kind": kind_of(form, dataset.name),
+        "classes": folders.class_names(run),
+        "layerSizes": model.layer_sizes,
+        "layers": [
+            {"weights": in_base64(weights), "biases": in_base64(biases)}
+            for weights, biases in layers
+        ],
+        "form": dataclasses.asdict(form),
+        "invert": run.metrics["invert"],
+        "accuracy": test.accuracy,
+        "tested": len(labels),
+        "images": [
+            {
+                "pixels": in_base64(dataset.test_images[index]),
+                "label": int(labels[index]),
+                "said": int(predictions[index]),
+            }
+            for index in choose_examples(labels, predictions, count, run.metrics["seed"])
+        ],
+    }
+
+
+def kind_of(form: Form, dataset_name: str) -> str:
+    """Returns what the images show, so that the page can say what to draw."""
+    if dataset_name in ("mnist", "digits"):
+        return "digits"
+    return "drawings" if form.strokes else "pictures"
+
+
+def choose_examples(
+    labels: np.ndarray, predictions: np.ndarray, count: int, seed: int
+) -> np.ndarray:
+    """Chooses test images at random, a quarter of them mistakes, the others of all classes alike.
+
+    Where there are fewer of either, so are chosen. Returns their indices, class by class.
+    """
+    generator = randomness.generator(seed, randomness.SHOWN_IMAGES)
+    order = generator.permutation(len(labels))
+    is_right = labels[order] == predictions[order]
+    mistakes, right = order[~is_right][: count // 4], order[is_right]
+    turn = np.zeros(len(right), int)  # how many of its class come before an image
+    for label in np.unique(labels[right]):
+        turn[labels[right] == label] = np.arange(np.sum(labels[right] == label))
+    others = right[np.argsort(turn, kind="stable")][: count - len(mistakes)]
+    chosen = np.concatenate([others, mistakes])
+    return chosen[np.argsort(labels[chosen], kind="stable")]
+
+
+def in_base64(array: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).data).decode()
+
+
+if __name__ == "__main__":
+    ending.run(main)

@@ -1,0 +1,147 @@
+"""A real browser for the tests of the page: headless Chromium, driven by Selenium."""
+
+import contextlib
+import json
+import shutil
+import tempfile
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+)
+
+
+@contextlib.contextmanager
+def chromium():
+    """Yields a Chromium with a new profile, which logs its console and all requests.
+
+    The test is skipped where there is no Chromium or no driver for it.
+    """
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    driver = shutil.which("chromedriver")
+    if not (program and driver):
+        pytest.skip("needs a browser: Chromium or Chrome, and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with tempfile.TemporaryDirectory() as profile:
+        for flag in (*FLAGS, f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
+        try:
+            yield browser
+        finally:
+            browser.quit()
+
+
+class Page:
+    """A page that `page` has written, open in a browser."""
+
+    def __init__(self, browser, file, size=(1280, 800), theme="light", language="en"):
+        self.browser, self.file = browser, file
+        browser.get("about:blank")
+        self.requested(), self.console()  # what was logged before is not this page's
+        width, height = size
+        for command, arguments in {
+            "Emulation.setDeviceMetricsOverride": {
+                "width": width,
+                "height": height,
+                "deviceScaleFactor": 1,
+                "mobile": width < 600,
+            },
+            "Emulation.setEmulatedMedia": {
+                "features": [{"name": "prefers-color-scheme", "value": theme}]
+            },
+            "Network.setUserAgentOverride": {
+                "userAgent": browser.execute_script("return navigator.userAgent"),
+                "acceptLanguage": language,
+            },
+        }.items():
+            browser.execute_cdp_cmd(command, arguments)
+        browser.get(file.resolve().as_uri())
+
+    def do(self, script, *arguments):
+        """What a piece of JavaScript returns in the page."""
+        return self.browser.execute_script(script, *arguments)
+
+    def settle(self):
+        """Waits until all that has happened is shown: for the frame after the next."""
+        self.browser.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
+        )
+
+    def find(self, selector):
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def text(self, selector):
+        return self.do("return document.querySelector(arguments[0]).textContent", selector)
+
+    def click(self, selector):
+        self.find(selector).click()
+        self.settle()
+
+    def press(self, key, held=None):
+        """Presses a key, while another one is held."""
+        chain = ActionChains(self.browser, duration=0)
+        if held:
+            chain.key_down(held)
+        chain.send_keys(key)
+        if held:
+            chain.key_up(held)
+        chain.perform()
+        self.settle()
+
+    def draw(self, *strokes):
+        """Draws strokes, each a list of points [x, y] in 0..1 of the canvas, with the mouse."""
+        box = self.do(
+            """
+            const canvas = document.getElementById("drawing");
+            canvas.scrollIntoView({block: "center"});
+            const box = canvas.getBoundingClientRect();
+            return [box.left, box.top, box.width, box.height];
+            """
+        )
+        left, top, width, height = box
+        chain = ActionChains(self.browser, duration=0)
+        pointer = chain.w3c_actions.pointer_action
+        for points in strokes:
+            for number, (x, y) in enumerate(points):
+                pointer.move_to_location(round(left + x * width), round(top + y * height))
+                if number == 0:
+                    pointer.pointer_down()
+            pointer.pointer_up()
+        chain.perform()
+        self.settle()
+
+    def canvas_png(self):
+        """The canvas as a person would save it."""
+        return self.do("return document.getElementById('drawing').toDataURL('image/png')")
+
+    def console(self):
+        return [entry["message"] for entry in self.browser.get_log("browser")]
+
+    def requested(self):
+        """The addresses that were asked for since this was asked before."""
+        messages = (
+            json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")
+        )
+        return [
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        ]

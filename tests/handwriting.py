@@ -1,0 +1,22 @@
+"""The built-in handwriting as movements of a pen."""
+
+import numpy as np
+
+from lowlevel_mnist.sources import digits
+
+
+def written(digit, number, seed, size=0.6):
+    """A digit as strokes: each a list of points [x, y], in 0..1 of the paper, in its middle.
+
+    number: of the style, among the digit's own, counted round.
+    seed: of the hand; size: of the digit's longer side.
+    """
+    generator = np.random.default_rng([seed, digit, number])
+    styles = digits._bank()[digit]
+    style = styles[number % len(styles)]
+    points = digits._lean(digits._bend(style, 1, generator), generator)
+    path = (style.place @ points)[0]
+    low, high = path.min(0), path.max(0)
+    path = 0.5 + size * (path - (low + high) / 2) / (high - low).max()
+    ends = np.flatnonzero(style.cap).reshape(-1, 2)  # where the pen is put down, where it is lifted
+    return [[*path[first:last:4].tolist(), path[last].tolist()] for first, last in ends]

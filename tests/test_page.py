@@ -1,0 +1,670 @@
+"""`page`: one HTML file that shows, in a real browser, what the run's network says."""
+
+import base64
+import http.server
+import json
+import re
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from browser import Page, chromium
+from commands import limit_files, run, train
+from conftest import assert_refused, digit_arrays, pattern_arrays, read_metrics, write_idx_folder
+from handwriting import written
+from selenium.webdriver.common.keys import Keys
+
+from lowlevel_mnist import data, metrics
+from lowlevel_mnist.page import choose_examples
+from lowlevel_mnist.runs import checkpoints, folders
+from lowlevel_mnist.sources import pictures
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+def trained_on(folder, arrays, *flags):
+    """A folder with a run in it, named run, on these arrays."""
+    write_idx_folder(folder / "data", arrays)
+    flags = [*flags, "--no-plots", "--output-dir", "run"]
+    train(folder / "data", *flags, cwd=folder)
+    return folder
+
+
+def write_page(folder):
+    """Writes the page of folder/run, without a word on stderr; returns its path."""
+    done = run("page", "--run", "run", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not list(folder.rglob("unfinished-*"))
+    assert "Saved in run/page.html" in done.stdout
+    return folder / "run" / "page.html"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a run on built-in digits, 784-32-10."""
+    flags = ["--hidden-units", 32, "--optimizer", "adam", "--epochs", 4, "--execution", "graph"]
+    return trained_on(tmp_path_factory.mktemp("trained"), digit_arrays(train=6000), *flags)
+
+
+@pytest.fixture(scope="module")
+def file(trained):
+    return write_page(trained)
+
+
+@pytest.fixture
+def page(browser, file):
+    page = Page(browser, file)
+    yield page
+    assert page.console() == []
+    assert page.requested() == [file.as_uri()]
+
+
+def predict(folder, images):
+    """What the package says: the probabilities of each class, float [n, classes]."""
+    return metrics.predict(checkpoints.load_model(folders.find(folder / "run")), images)
+
+
+# ---- The same numbers
+
+NETWORKS = {
+    "softmax": (digit_arrays, []),
+    "two hidden layers, other size, 16 classes": (
+        lambda: pattern_arrays((50, 50), 16),
+        ["--hidden-units", 40, 20, "--dropout", 0.3],
+    ),
+    "float64, narrow": (
+        lambda: pattern_arrays((9, 5), 6),
+        ["--hidden-units", 20, "--dtype", "float64"],
+    ),
+}
+
+ASK = """
+const found = bytes(arguments[0]);
+const chances = [];
+for (let first = 0; first < found.length; first += height * width) {
+  const pixels = Float32Array.from(found.subarray(first, first + height * width), (v) => v / 255);
+  chances.push(Array.from(probabilities(preActivations(layers, pixels).at(-1))));
+}
+return chances;
+"""
+
+
+def ask(page, images):
+    """What the page's network says of images, float [n, classes]."""
+    return np.array(page.do(ASK, base64.b64encode(images.tobytes()).decode()))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.full] * ("64" in name)) for name in NETWORKS]
+)
+def test_the_forward_pass(browser, tmp_path, name):
+    make, flags = NETWORKS[name]
+    arrays = make()
+    trained_on(tmp_path, arrays, *flags, "--epochs", 1)
+    page = Page(browser, write_page(tmp_path))
+    images = np.concatenate([arrays[2], arrays[0]])[:1000]
+    expected, found = predict(tmp_path, images), ask(page, images)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("recipe", ["softmax", "mlp-512-dropout", "fashion-softmax"])
+def test_the_forward_pass_on_the_real_data_sets(browser, tmp_path, request, recipe):
+    dataset = "fashion_mnist" if recipe.startswith("fashion") else "mnist"
+    folder = request.getfixturevalue("fashion_folder" if "fashion" in dataset else "mnist_folder")
+    flags = ["--recipe", recipe, "--epochs", 1, "--execution", "xla", "--no-plots"]
+    train(folder, *flags, "--output-dir", "run", cwd=tmp_path)
+    page = Page(browser, write_page(tmp_path))
+    images = data.load(dataset, folder).test_images[:1000]
+    expected, found = predict(tmp_path, images), ask(page, images)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
+
+
+def drawn_digits(page, count, folder):
+    """Draws digits in many hands and widths; saves the canvas of each.
+
+    Returns what the page sees and says: `uint8` [count, 28, 28], and a list of texts.
+    """
+    folder.mkdir()
+    generator = np.random.default_rng(count)
+    seen, said = [], []
+    for number in range(count):
+        page.do("drawing.load(null)")
+        width = generator.uniform(0.4, 2) * page.do("return usual")
+        page.do("drawing.penWidth = arguments[0]", width)
+        size = generator.uniform(0.35, 0.8)
+        page.draw(*written(number % 10, number // 10, seed=count, size=size))
+        png = page.canvas_png().partition(",")[2]
+        (folder / f"{number:03}.png").write_bytes(base64.b64decode(png))
+        seen.append(page.do("return Array.from(seen.image)"))
+        said.append(page.text("#answer"))
+    return np.uint8(seen).reshape(count, 28, 28), said
+
+
+@pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.full)])
+def test_drawn_digits_are_read_as_predict_reads_them(page, trained, tmp_path, count):
+    seen, said = drawn_digits(page, count, tmp_path / "drawn")
+    form = folders.form_of(folders.find(trained / "run"))
+    paths = sorted((tmp_path / "drawn").iterdir())
+    images = np.stack([pictures.read(path, form).image for path in paths])
+    assert np.abs(images.astype(int) - seen).max() <= 2
+    done = run("predict", "--run", trained / "run", "drawn", cwd=tmp_path)
+    assert re.findall(r"^\S+\.png: (\d) \(", done.stdout, re.M) == said
+    assert len(set(said)) > 2  # it is not the same answer to all
+
+
+@pytest.mark.parametrize(
+    "kind", ["dark on light", pytest.param("no paper", marks=pytest.mark.full)]
+)
+def test_a_drawing_for_other_images(browser, tmp_path, kind):
+    """Images that were inverted for the training, and those that fill all of their place."""
+    images, labels, *test = digit_arrays()
+    if kind == "dark on light":
+        arrays, flags = [255 - images, labels, 255 - test[0], test[1]], ["--invert"]
+    else:
+        arrays, flags = pattern_arrays((28, 28), 10), []
+    trained_on(tmp_path, arrays, *flags, "--epochs", 1)
+    page = Page(browser, write_page(tmp_path))
+    blank = page.do("return Array.from(drawing.shades().values)")
+    assert set(blank) == {255 if kind == "dark on light" else 0}
+    page.draw(*written(4, 1, seed=0))
+    (tmp_path / "drawn.png").write_bytes(base64.b64decode(page.canvas_png().partition(",")[2]))
+    form = folders.form_of(folders.find(tmp_path / "run"))
+    read = pictures.read(tmp_path / "drawn.png", form, invert=kind == "dark on light")
+    seen = np.uint8(page.do("return Array.from(seen.image)")).reshape(28, 28)
+    assert np.abs(read.image.astype(int) - seen).max() <= 2
+    # A test image on the canvas is the image itself, before and after it was touched.
+    page.click("#images button")
+    exact = page.do("return Array.from(seen.image)")
+    assert exact == page.do("return Array.from(images[0].pixels)")
+
+
+def test_two_digits(page):
+    page.draw([[0.2, 0.2], [0.2, 0.8]])
+    assert page.text("#others") == ""
+    page.draw([[0.7, 0.3], [0.7, 0.7]])
+    assert page.text("#others").startswith("One more piece of ink")
+    page.draw([[0.45, 0.3], [0.45, 0.7]])
+    assert page.text("#others").startswith("2 more pieces of ink")
+
+
+# ---- The reasons
+
+
+def test_what_speaks_for_a_class_and_what_against(page, trained):
+    """Pixel times the slope of the logit, by central differences in float64 NumPy."""
+    page.click("#images button")
+    pixels = np.array(page.do("return Array.from(seen.pixels)"))
+    model = checkpoints.load_model(folders.find(trained / "run"))
+    weights = [np.float64(variable) for variable in model.weights]
+    biases = [np.float64(variable) for variable in model.biases]
+
+    def logit(image):
+        hidden = np.maximum(image @ weights[0] + biases[0], 0)
+        return (hidden @ weights[1] + biases[1])[..., 7]
+
+    page.click("#classes li:nth-child(8) button")
+    step = 1e-6 * np.eye(784)
+    slopes = (logit(pixels + step) - logit(pixels - step)) / 2e-6
+    contributions = pixels * slopes
+    expected = {
+        "sumFor": contributions.clip(0).sum(),
+        "sumAgainst": contributions.clip(None, 0).sum(),
+        "sumBlank": logit(pixels) - contributions.sum(),
+        "logit": logit(pixels),
+    }
+    for key, value in expected.items():
+        said = float(page.text(f"#{key}").replace("−", "-"))
+        assert said == pytest.approx(value, abs=0.006)
+    found = page.do("return Array.from(gradient(layers, 1, 7, seen.sums))")
+    np.testing.assert_allclose(found, slopes, rtol=1e-4, atol=1e-6)
+
+
+def test_the_most_active_hidden_units(page, trained):
+    page.click("#images button")
+    pixels = np.array(page.do("return Array.from(seen.pixels)"))
+    model = checkpoints.load_model(folders.find(trained / "run"))
+    outputs = np.maximum(pixels @ model.weights[0].numpy() + model.biases[0].numpy(), 0)
+    expected = [f"{unit}: {outputs[unit]:.2f}" for unit in np.argsort(-outputs)[:8]]
+    items = page.browser.find_elements("css selector", ".units li span")
+    assert [item.text for item in items] == expected
+
+
+# ---- What one can do
+
+
+def answer(page):
+    return page.text("#answer"), page.text("#chance")
+
+
+def test_drawing_undo_and_clear(page):
+    nothing = ("?", "Nothing yet")
+    assert answer(page) == nothing
+    assert page.find("#hint").is_displayed()
+    blank = page.canvas_png()
+    first, second = written(5, 0, seed=1)
+    page.draw(first)
+    one, one_stroke = answer(page), page.canvas_png()
+    assert one != nothing
+    assert not page.find("#hint").is_displayed()
+    page.draw(second)
+    two = answer(page)
+    assert two != one
+    page.click("#undo")
+    assert (answer(page), page.canvas_png()) == (one, one_stroke)
+    page.draw(second)
+    assert answer(page) == two
+    page.click("#clear")
+    assert (answer(page), page.canvas_png()) == (nothing, blank)
+    page.click("#undo")  # there is nothing more to take back
+    assert answer(page) == nothing
+
+
+def test_the_bars_follow_while_the_pen_is_down(page):
+    """The bars have the figures of the network, and change before the pen is lifted."""
+    page.do(
+        """
+        window.states = [];
+        document.getElementById("drawing").addEventListener("pointermove", () => states.push(
+          document.querySelector("#classes").textContent), false);
+        """
+    )
+    page.draw(*written(3, 0, seed=0))
+    assert len(set(page.do("return states"))) > 5
+    chances = page.do("return Array.from(seen.chances)")
+    figures = page.browser.find_elements("css selector", "#classes .figure")
+    assert [figure.text for figure in figures] == [f"{chance:.1%}" for chance in chances]
+    bars = page.do("return rows.map(({bar}) => bar.getBoundingClientRect().width)")
+    tracks = page.do("return rows.map(({bar}) => bar.parentElement.getBoundingClientRect().width)")
+    np.testing.assert_allclose(np.divide(bars, tracks), chances, atol=1e-3)
+
+
+def test_pen_width_and_eraser(page):
+    def ink():
+        return sum(page.do("return Array.from(drawing.shades().values)")) / 255
+
+    line = [[0.5, 0.2], [0.5, 0.8]]
+    page.draw(line)
+    thin = ink()
+    page.click("#clear")
+    page.find("#width").send_keys(Keys.END)
+    page.draw(line)
+    assert ink() > 1.8 * thin
+    page.click("#erase")
+    assert page.find("#erase").get_attribute("aria-pressed") == "true"
+    page.draw([[0.2, 0.5], [0.8, 0.5]])
+    assert ink() > 0
+    page.draw(line)
+    assert ink() == 0
+    assert answer(page) == ("?", "Nothing yet")
+
+
+def test_test_images(page, trained):
+    """24 of the run's, six of them mistakes; one is seen as it is until it is drawn on."""
+    run_folder = folders.find(trained / "run")
+    dataset = folders.load_data(run_folder.metrics)
+    chances = predict(trained, dataset.test_images)
+    rows = page.do(
+        "return images.map(({pixels, label, said}) => [Array.from(pixels), label, said])"
+    )
+    assert len(rows) == 24
+    assert sum(label != said for _, label, said in rows) == 6
+    known = {image.tobytes(): index for index, image in enumerate(dataset.test_images)}
+    for number, (pixels, label, said) in enumerate(rows, start=1):
+        index = known[bytes(pixels)]
+        assert (label, said) == (dataset.test_labels[index], chances[index].argmax())
+        page.do(f"document.querySelector('#images li:nth-child({number}) button').click()")
+        assert answer(page) == (str(said), f"{chances[index].max():.1%}")
+        right = "✓ right" if label == said else "✗ wrong"
+        assert page.text("#truth") == f"{right}, the true class is {label}"
+        assert page.do("return Array.from(seen.image)") == pixels
+    before = answer(page)
+    page.draw([[0.1, 0.1], [0.9, 0.9]])
+    assert page.text("#truth") == ""
+    assert answer(page) != before
+    page.click("#undo")
+    assert answer(page) == before
+    page.click("#clear")
+    assert page.text("#truth") == ""
+
+
+def test_few_mistakes_or_few_images():
+    labels = np.arange(100) % 10
+    predictions = np.where(np.arange(100) < 2, 9, labels)
+    chosen = choose_examples(labels, predictions, 24, seed=0)
+    assert len(set(chosen.tolist())) == 24
+    assert {0, 1} <= set(chosen.tolist())
+    assert set(labels[chosen]) == set(range(10))
+    assert (np.diff(labels[chosen]) >= 0).all()
+    assert sorted(choose_examples(labels[:5], predictions[:5], 24, seed=0)) == [0, 1, 2, 3, 4]
+
+
+def test_switching_class(page):
+    page.click("#images button")
+    reasons = page.text("#reasonsTitle")
+    assert reasons == f"What speaks for {answer(page)[0]}, and what against"
+    page.click("#classes li:nth-child(3) button")
+    assert page.text("#reasonsTitle") == "What speaks for 2, and what against"
+    pressed = page.browser.find_elements("css selector", "#classes [aria-pressed=true]")
+    assert [row.text.split()[0] for row in pressed] == ["2"]
+    page.click("#classes li:nth-child(3) button")
+    page.click("h1")  # the mouse points at no class any more
+    assert page.text("#reasonsTitle") == reasons
+
+
+def test_language(browser, file):
+    """That of the browser, and the other one by the switch; no text is missing in either."""
+    page = Page(browser, file, language="ko-KR")
+    assert page.do("return document.documentElement.lang") == "ko"
+    page.draw(*written(3, 0, seed=0))
+    korean = page.find("body").text
+    assert not re.search(r"[가-힣]", page.text("#language"))
+    page.click("#language")
+    assert page.do("return document.documentElement.lang") == "en"
+    english = page.find("body").text
+    assert re.findall(r"[가-힣]+", english) == ["한국어"]
+    digits_of = [re.findall(r"\d+\.\d+|\d+", text) for text in (korean, english)]
+    assert sorted(digits_of[0]) == sorted(digits_of[1])
+    keys = page.do("return ['en', 'ko'].map((language) => Object.keys(TEXTS[language]))")
+    assert keys[0] == keys[1]
+    assert page.console() == []
+
+
+def background(page):
+    return page.do("return getComputedStyle(document.body).backgroundColor")
+
+
+def test_theme(browser, file):
+    """That of the system, and the other one by the switch."""
+    colours = {}
+    for theme in ("light", "dark"):
+        page = Page(browser, file, theme=theme)
+        colours[theme] = background(page)
+        assert page.text("#theme") == {"light": "Dark", "dark": "Light"}[theme]
+        page.click("#theme")
+        colours[f"{theme} switched"] = background(page)
+        page.click("#theme")
+        assert background(page) == colours[theme]
+    assert colours["light"] == colours["dark switched"] != colours["dark"]
+    assert colours["dark"] == colours["light switched"]
+
+
+def test_the_keyboard_alone(page):
+    """Draws a 1 with the arrows, takes it back, loads an image, and chooses a class."""
+
+    def focused():
+        return page.do("return document.activeElement.id || document.activeElement.textContent")
+
+    for expected in ("language", "theme", "drawing"):
+        page.press(Keys.TAB)
+        assert focused() == expected
+    assert page.find("#cursor").is_displayed()
+    assert page.find("#keys").is_displayed()
+    page.press(Keys.SPACE)
+    for _ in range(10):
+        page.press(Keys.ARROW_DOWN)
+    page.press(Keys.SPACE)
+    vertical = page.do("return Array.from(drawing.shades().values)")
+    image = np.reshape(vertical, (280, 280)) > 0
+    rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+    assert np.ptp(rows) > 100 > np.ptp(columns)
+    assert answer(page)[0] == "1"
+    assert page.text("#spoken").startswith(f"1, {answer(page)[1]}")
+    page.press(Keys.ARROW_LEFT)  # the pen is up
+    assert page.do("return Array.from(drawing.shades().values)") == vertical
+    page.press("z", held=Keys.CONTROL)
+    assert answer(page)[0] == "?"
+    for expected in ("erase", "undo", "clear", "width"):
+        page.press(Keys.TAB)
+        assert focused() == expected
+    assert not page.find("#cursor").is_displayed()
+    page.press(Keys.TAB)
+    page.press(Keys.SPACE)
+    assert page.text("#reasonsTitle") == "What speaks for 0, and what against"
+    for _ in range(10):
+        page.press(Keys.TAB)
+    page.press(Keys.ENTER)
+    assert answer(page)[0] != "?"
+
+
+# ---- How it looks
+
+SMALL = """
+return Array.from(document.querySelectorAll("body *"))
+  .filter((e) => e.innerText && e.checkVisibility())
+  .filter((e) => parseFloat(getComputedStyle(e).fontSize) < 12)
+  .map((e) => e.innerText);
+"""
+TINY_TARGETS = """
+return Array.from(document.querySelectorAll("button"))
+  .map((e) => [e.innerText, e.getBoundingClientRect()])
+  .filter(([_, box]) => box.width < 24 || box.height < 24)
+  .map(([text, _]) => text);
+"""
+# The colours of each text and of what lies behind it.
+COLOURS = """
+const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+const isOpaque = (colour) => colour.startsWith("rgb(");
+return Array.from(document.querySelectorAll("body *"))
+  .filter((e) => e.id !== "hint" && e.checkVisibility({visibilityProperty: true}) &&
+    Array.from(e.childNodes).some((node) => node.nodeType === 3 && node.data.trim()))
+  .map((e) => {
+    let behind = e;
+    while (!isOpaque(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
+    return [e.innerText, channels(getComputedStyle(e).color),
+            channels(getComputedStyle(behind).backgroundColor)];
+  });
+"""
+
+
+def contrast(colour, other):
+    """WCAG 2.2's contrast ratio, of its relative luminances."""
+
+    def luminance(channels):
+        parts = np.array(channels[:3]) / 255
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    low, high = sorted([luminance(colour), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("size", "theme"),
+    [
+        ((1280, 800), "dark"),
+        ((360, 740), "light"),
+        pytest.param((1280, 800), "light", marks=pytest.mark.full),
+        pytest.param((360, 740), "dark", marks=pytest.mark.full),
+    ],
+)
+def test_everybody_can_read_it(browser, file, size, theme):
+    for language in ("en", "ko"):
+        page = Page(browser, file, size, theme, language)
+        page.draw(*written(3, 0, seed=0))
+        assert page.do("return document.documentElement.scrollWidth") == size[0]
+        assert page.do(SMALL) == []
+        assert page.do(TINY_TARGETS) == []
+        texts = page.do(COLOURS)
+        assert len(texts) > 50
+        assert [(text, c, o) for text, c, o in texts if contrast(c, o) < 4.5] == []
+        page.do("scrollTo(0, 0)")
+        bars = page.do("return rows.at(-1).row.getBoundingClientRect().bottom")
+        assert bars < size[1]  # one sees them while one draws
+        unnamed = page.do(
+            "return Array.from(document.querySelectorAll('canvas, button, input'))"
+            ".filter((e) => !(e.ariaLabel || e.innerText || e.closest('label'))).length"
+        )
+        # Only what repeats its button's words, or shows nothing yet, has no name.
+        assert unnamed == page.do("return document.querySelectorAll('#images canvas').length")
+
+
+# ---- What it is as a file
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Counts who asks it."""
+
+    def __init__(self):
+        self.asked = []
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                server.asked.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+ATTEMPTS = """
+const [address, done] = arguments;
+const image = new Image();
+image.src = `${address}/image`;
+const script = document.createElement("script");
+script.src = `${address}/script`;
+document.body.append(image, script);
+const inline = document.createElement("script");
+inline.textContent = "window.injected = true";
+document.body.append(inline);
+navigator.sendBeacon(`${address}/beacon`, "x");
+fetch(`${address}/fetch`).then(() => done("reached"), () => done("refused"));
+"""
+
+
+def test_it_can_ask_nobody(browser, file):
+    """Not even a script that had come into it could."""
+    page = Page(browser, file)
+    server = Server()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    try:
+        assert browser.execute_async_script(ATTEMPTS, address) == "refused"
+        assert page.do("return window.injected") is None
+        assert server.asked == []
+        browser.get(f"{address}/page")  # it can be reached, were it not for the policy
+        assert "/page" in server.asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+MARKUP = (
+    "</script><script>document.title='taken'</script>",
+    "<img src=x onerror=document.title='taken'>",
+    "<!--<script>",
+    "&lt;b&gt; & \"quoted\" 'name'",
+    "${document.title='taken'}",
+)
+
+
+def test_a_stranger_s_run_smuggles_nothing_in(browser, trained, tmp_path):
+    """What looks like markup is a text like any other."""
+    folder = tmp_path / "<b>folder & co"
+    shutil.copytree(trained, folder)
+    path = folder / "run" / "metrics.json"
+    said = json.loads(path.read_text())
+    names = [text[:40] for text in MARKUP] + said["class_names"][len(MARKUP) :]
+    said |= {"recipe": MARKUP[0], "class_names": names, "data_dir": str(folder / "data")}
+    path.write_text(json.dumps(said))
+    page = Page(browser, write_page(folder))
+    found = page.browser.find_elements("css selector", "#classes .name")
+    assert [name.get_attribute("textContent") for name in found] == names
+    assert MARKUP[0] in page.text("footer")
+    assert all(name in page.text("header p") for name in names)
+    assert page.do("return document.title") == "Draw something"
+    assert page.do("return document.querySelectorAll('img, b').length") == 0
+    assert page.do("return document.querySelectorAll('script').length") == 6
+    assert page.console() == []
+
+
+def test_its_size(trained, file, tmp_path):
+    """At most 1.4 times the bytes of the weights and 150 KB, whatever the images' size."""
+    parameters = {trained: read_metrics(trained / "run")["parameters"]}
+    for number, (size, classes) in enumerate([((50, 50), 2), ((200, 150), 3)]):
+        folder = tmp_path / str(number)
+        arrays = pattern_arrays(size, classes)
+        trained_on(folder, arrays, "--epochs", 1, "--seed", 3)
+        write_page(folder)
+        parameters[folder] = read_metrics(folder / "run")["parameters"]
+    for folder, count in parameters.items():
+        assert (folder / "run" / "page.html").stat().st_size <= 1.4 * 4 * count + 150_000
+
+
+def test_a_photo_like_run_says_what_makes_sense(browser, tmp_path):
+    generator = np.random.default_rng(0)
+    arrays = pattern_arrays((16, 16), 3)
+    for images in arrays[::2]:
+        images[:] = np.maximum(images, generator.integers(0, 256, images.shape))
+    trained_on(tmp_path, arrays, "--epochs", 1)
+    page = Page(browser, write_page(tmp_path))
+    assert "did not learn digits, but pictures of 3 classes: 0, 1, 2." in page.text("header p")
+    assert page.text("#hint") == "Load a test image"
+
+
+# ---- What goes wrong
+
+
+@pytest.fixture
+def base(trained, tmp_path):
+    """A folder with a copy of the run, for a test of its own."""
+    shutil.copytree(trained / "run", tmp_path / "run", ignore=shutil.ignore_patterns("*.html"))
+    return tmp_path
+
+
+def refuse(base, *arguments, words, before=None):
+    """The command is refused in these words, and nothing is written or changed."""
+    content = {path: path.is_file() and path.read_bytes() for path in base.rglob("*")}
+    assert_refused(run("page", "--run", "run", *arguments, cwd=base, before=before), *words)
+    assert {path: path.is_file() and path.read_bytes() for path in base.rglob("*")} == content
+
+
+def test_where_it_can_not_be_saved(base):
+    (base / "old.html").write_text("precious")
+    (base / "folder.html").mkdir()
+    for place, words in {
+        "absent/new.html": ["no folder absent"],
+        "old.html": ["old.html exists already", "another --to"],
+        "folder.html": ["folder.html exists already", "another --to"],
+        "old.html/new.html": ["no folder old.html"],
+        "page.pdf": ["must end in one of .html, .htm"],
+        "x" * 300 + ".html": ["can't be"],
+    }.items():
+        refuse(base, "--to", place, words=words)
+
+
+def test_a_full_disk(base):
+    refuse(base, words=["run/page.html can't be written"], before=limit_files(100_000))
+    refuse(base, "--to", "a.html", words=["a.html can't be written"], before=limit_files(100_000))
+
+
+def test_a_network_that_is_too_large(base):
+    path = base / "run" / "metrics.json"
+    said = json.loads(path.read_text()) | {"layer_sizes": [784, 16_000, 10]}
+    path.write_text(json.dumps(said))
+    refuse(base, words=["takes 50.9 MB", "at most 50 MB", "--hidden-units"])
+
+
+def test_a_run_without_checkpoint(base):
+    shutil.rmtree(base / "run" / "checkpoints")
+    refuse(base, words=["The run run has no checkpoint"])
+
+
+def test_another_place_and_another_page(base):
+    """The page of the run is written anew; one elsewhere is as good."""
+    first = write_page(base).read_bytes()
+    assert write_page(base).read_bytes() == first
+    done = run("page", "--run", "run", "--to", "elsewhere.HTM", cwd=base)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (base / "elsewhere.HTM").read_bytes() == first
