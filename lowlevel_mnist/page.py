@@ -41,7 +41,7 @@ def main():
     run = folders.find(arguments.run)
     if arguments.to:
         flags.check_file_name(arguments.to, "page", SUFFIXES)
-        if arguments.to.exists():
+        if arguments.to.exists() or arguments.to.is_symlink():
             raise UserError(f"{arguments.to} exists already; remove it, or choose another --to.")
     check_size(run)
     dataset, form = folders.load_data(run.metrics), folders.form_of(run)
@@ -78,10 +78,12 @@ def content_of(run: folders.SavedRun, form: Form, dataset: data.Dataset, model, 
 
     model: the run's `model.Network`; test: the `metrics.Evaluation` of the test images.
     """
-    variables = zip(model.weights, model.biases, strict=True)
-    layers = [[np.asarray(variable, "<f4") for variable in layer] for layer in variables]
+    layers = [
+        [as_float32(run, variable.numpy()) for variable in layer]
+        for layer in zip(model.weights, model.biases, strict=True)
+    ]
     room = IMAGE_BYTES + sum(array.nbytes for layer in layers for array in layer) // 20
-    count = min(EXAMPLES, max(1, room // model.layer_sizes[0]))
+    count = min(EXAMPLES, room // model.layer_sizes[0])
     labels, predictions = dataset.test_labels, test.predictions
     return {
         "recipe": run.metrics["recipe"],
@@ -133,6 +135,19 @@ def choose_examples(
     others = right[np.argsort(turn, kind="stable")][: count - len(mistakes)]
     chosen = np.concatenate([others, mistakes])
     return chosen[np.argsort(labels[chosen], kind="stable")]
+
+
+def as_float32(run: folders.SavedRun, values: np.ndarray) -> np.ndarray:
+    """Returns values as float32, lowest byte first.
+
+    Raises `UserError` where they are too large for that.
+    """
+    if np.abs(values).max() > np.finfo(np.float32).max:
+        raise UserError(
+            f"The network of the run {run.folder} has weights beyond the range of float32, in "
+            "which a page keeps them."
+        )
+    return values.astype("<f4")
 
 
 def in_base64(array: np.ndarray) -> str:

@@ -56,14 +56,8 @@ class Page:
         self.browser, self.file = browser, file
         browser.get("about:blank")
         self.requested(), self.console()  # what was logged before is not this page's
-        width, height = size
+        self.resize(*size)
         for command, arguments in {
-            "Emulation.setDeviceMetricsOverride": {
-                "width": width,
-                "height": height,
-                "deviceScaleFactor": 1,
-                "mobile": width < 600,
-            },
             "Emulation.setEmulatedMedia": {
                 "features": [{"name": "prefers-color-scheme", "value": theme}]
             },
@@ -74,6 +68,11 @@ class Page:
         }.items():
             browser.execute_cdp_cmd(command, arguments)
         browser.get(file.resolve().as_uri())
+
+    def resize(self, width, height):
+        """Gives the window this size; below 600 pixels it is a phone's."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def do(self, script, *arguments):
         """What a piece of JavaScript returns in the page."""

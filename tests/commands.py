@@ -13,6 +13,7 @@ import atexit
 import concurrent.futures
 import contextlib
 import functools
+import io
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -221,7 +222,8 @@ def _become(command, arguments, cwd, environ, before, stdout, stderr):
     for number, connection in ((1, stdout), (2, stderr)):
         os.dup2(connection.fileno(), number)
         connection.close()
-    sys.stdout.reconfigure(write_through=True)
+    # Anew, as the old one may have found itself on a file, and a pipe has no position.
+    sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", 0, closefd=False), write_through=True)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environ)

@@ -1,6 +1,7 @@
 """`page`: one HTML file that shows, in a real browser, what the run's network says."""
 
 import base64
+import dataclasses
 import http.server
 import json
 import re
@@ -9,16 +10,20 @@ import threading
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from browser import Page, chromium
 from commands import limit_files, run, train
 from conftest import assert_refused, digit_arrays, pattern_arrays, read_metrics, write_idx_folder
 from handwriting import written
+from PIL import Image, ImageDraw, ImageFilter
 from selenium.webdriver.common.keys import Keys
 
 from lowlevel_mnist import data, metrics
-from lowlevel_mnist.page import choose_examples
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.page import choose_examples, kind_of
 from lowlevel_mnist.runs import checkpoints, folders
 from lowlevel_mnist.sources import pictures
+from lowlevel_mnist.sources.forms import Form
 
 
 @pytest.fixture(scope="module")
@@ -186,13 +191,105 @@ def test_a_drawing_for_other_images(browser, tmp_path, kind):
     assert exact == page.do("return Array.from(images[0].pixels)")
 
 
+FORMS = {
+    "as MNIST's": Form(
+        (28, 28), 0, 20.0, True, (14.5, 14.5), (1.2, 2.3), (20.0, 20.0), 0.6, (10.0, 62.0)
+    ),
+    "light paper, by the box": Form(
+        (28, 28), 255, 22.0, False, (14.0, 14.0), (1.2, 2.3), (18.0, 24.0), 1.0, (190.0, 250.0)
+    ),
+    "things, grey paper": Form(
+        (28, 28), 90, 26.0, False, (14.0, 14.0), None, (20.0, 28.0), 2.0, (20.0, 200.0)
+    ),
+    "narrow": Form(
+        (40, 16), 0, 30.0, True, (20.0, 8.0), (2.0, 3.5), (28.0, 32.0), 1.0, (8.0, 80.0)
+    ),
+    "large": Form(
+        (90, 90), 0, 70.0, True, (45.0, 45.0), (3.0, 6.0), (60.0, 80.0), 3.0, (8.0, 80.0)
+    ),
+    "photographs": Form(
+        (20, 30), None, 30.0, False, (10.0, 15.0), None, (0.0, 30.0), 30.0, (60.0, 120.0)
+    ),
+}
+READ = """
+const [base64, height, width, form, invert] = arguments;
+const shades = {height, width, values: new Float32Array(bytes(base64))};
+const found = read(shades, form, invert);
+return found && [Array.from(found.image), found.others];
+"""
+
+
+def any_drawing(generator, form):
+    """Lines of all widths and shades, frames, specks, two of the same, and what was erased."""
+    factor = 280 // max(form.size)
+    height, width = (factor * side for side in form.size)
+    paper = generator.choice([0, 255, form.paper or 0])
+    picture = Image.new("L", (width, height), int(paper))
+    draw = ImageDraw.Draw(picture)
+
+    def somewhere(count):
+        places = generator.uniform(0, 1, (count, 2)) * (width, height)
+        return [tuple(place) for place in places.round().astype(int).tolist()]
+
+    for kind in generator.integers(0, 6, generator.integers(1, 6)):
+        shade, pen = int(generator.integers(0, 256)), int(generator.integers(1, width // 6))
+        if kind == 0:
+            draw.line(somewhere(4), 255 - int(paper), pen, joint="curve")
+        elif kind == 1:
+            draw.line(somewhere(3), shade, pen)
+        elif kind == 2:
+            draw.rectangle((1, 1, width - 2, height - 2), outline=shade, width=3)
+        elif kind == 3:
+            draw.point(somewhere(5), shade)
+        elif kind == 4:  # of equal mass
+            for left in (0.2, 0.7):
+                box = (left * width, 0.3 * height, (left + 0.05) * width, 0.7 * height)
+                draw.rectangle([int(x) for x in box], fill=255 - int(paper))
+        else:  # the blurred edges of an eraser stay
+            line = somewhere(2)
+            draw.line(line, abs(int(paper) - 60), pen + 1)
+            draw.line(line, int(paper), pen)
+    if generator.integers(0, 3) == 0:
+        picture = picture.filter(ImageFilter.GaussianBlur(generator.uniform(0.5, 3)))
+    return picture
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(1200, marks=pytest.mark.full)])
+def test_any_drawing_in_any_form_is_read_as_predict_reads_it(page, tmp_path, count):
+    nothing = 0
+    for number in range(count):
+        generator = np.random.default_rng(number)
+        form = list(FORMS.values())[number % len(FORMS)]
+        invert = bool(generator.integers(0, 2))
+        picture = any_drawing(generator, form)
+        picture.save(tmp_path / "drawing.png")
+        shades = base64.b64encode(picture.tobytes()).decode()
+        found = page.do(READ, shades, *picture.size[::-1], dataclasses.asdict(form), invert)
+        try:
+            expected = pictures.read(tmp_path / "drawing.png", form, invert)
+        except UserError:
+            assert found is None, number
+            nothing += 1
+            continue
+        difference = np.abs(np.subtract(found[0], expected.image.ravel(), dtype=int)).max()
+        assert (difference <= 2, found[1]) == (True, expected.others), number
+    assert nothing < count / 4
+
+
 def test_two_digits(page):
     page.draw([[0.2, 0.2], [0.2, 0.8]])
-    assert page.text("#others") == ""
+    assert page.text("#remark") == "Cut out, scaled and centred as in training."
     page.draw([[0.7, 0.3], [0.7, 0.7]])
-    assert page.text("#others").startswith("One more piece of ink")
+    assert page.text("#remark") == "2 pieces of ink; only the largest is read."
     page.draw([[0.45, 0.3], [0.45, 0.7]])
-    assert page.text("#others").startswith("2 more pieces of ink")
+    assert page.text("#remark") == "3 pieces of ink; only the largest is read."
+
+
+def test_more_ink_than_paper(page):
+    """It is read as `predict` reads it, dark on light, and the page says so."""
+    page.do("drawing.penWidth = 60")
+    page.draw([[x / 10, y] for x in range(9) for y in ((0.99, 0.01), (0.01, 0.99))[x % 2]])
+    assert page.text("#remark") == "So much ink that it is taken for the paper."
 
 
 # ---- The reasons
@@ -217,7 +314,7 @@ def test_what_speaks_for_a_class_and_what_against(page, trained):
     expected = {
         "sumFor": contributions.clip(0).sum(),
         "sumAgainst": contributions.clip(None, 0).sum(),
-        "sumBlank": logit(pixels) - contributions.sum(),
+        "sumBiases": logit(pixels) - contributions.sum(),
         "logit": logit(pixels),
     }
     for key, value in expected.items():
@@ -263,8 +360,41 @@ def test_drawing_undo_and_clear(page):
     assert answer(page) == two
     page.click("#clear")
     assert (answer(page), page.canvas_png()) == (nothing, blank)
-    page.click("#undo")  # there is nothing more to take back
-    assert answer(page) == nothing
+    page.click("#clear")
+    page.click("#undo")  # clearing what is blank is nothing to take back
+    assert answer(page) == two
+    page.click("#images button")
+    assert answer(page) not in (nothing, two)
+    for expected in (two, one, nothing, nothing):
+        page.click("#undo")
+        assert answer(page) == expected
+    assert page.canvas_png() == blank
+
+
+def test_what_ends_a_stroke(page):
+    """Another finger does not draw; undoing and clearing lift the pen."""
+    box = page.do("const {x, y} = drawing.canvas.getBoundingClientRect(); return [x, y]")
+    fingers = [{"x": box[0] + 50 * i, "y": box[1] + 40, "id": i} for i in (1, 2)]
+    moved = [{**finger, "y": finger["y"] + 60} for finger in fingers]
+    for kind, points in (
+        ("touchStart", fingers[:1]),
+        ("touchStart", fingers),
+        ("touchMove", moved),
+        ("touchEnd", []),
+    ):
+        page.browser.execute_cdp_cmd(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": points}
+        )
+    page.settle()
+    assert page.do("return drawing.strokes.length") == 1
+    points = page.do("return drawing.strokes[0].points")
+    assert len({round(x) for x, _ in points}) == 1
+    assert page.do("return drawing.stroke") is None
+    for name in ("undo", "clear"):
+        page.do("drawing.begin([9, 9])")
+        page.click(f"#{name}")
+        assert page.do("return drawing.stroke") is None
+        assert answer(page) == ("?", "Nothing yet") if name == "clear" else True
 
 
 def test_the_bars_follow_while_the_pen_is_down(page):
@@ -284,9 +414,14 @@ def test_the_bars_follow_while_the_pen_is_down(page):
     bars = page.do("return rows.map(({bar}) => bar.getBoundingClientRect().width)")
     tracks = page.do("return rows.map(({bar}) => bar.parentElement.getBoundingClientRect().width)")
     np.testing.assert_allclose(np.divide(bars, tracks), chances, atol=1e-3)
+    starts = page.do("return rows.map(({bar}) => bar.getBoundingClientRect().left)")
+    assert len(set(starts)) == 1
 
 
 def test_pen_width_and_eraser(page):
+    usual = page.do("return content.form.strokes[1] * drawing.factor")
+    assert page.do("return drawing.penWidth") == pytest.approx(usual)
+
     def ink():
         return sum(page.do("return Array.from(drawing.shades().values)")) / 255
 
@@ -323,16 +458,16 @@ def test_test_images(page, trained):
         page.do(f"document.querySelector('#images li:nth-child({number}) button').click()")
         assert answer(page) == (str(said), f"{chances[index].max():.1%}")
         right = "✓ right" if label == said else "✗ wrong"
-        assert page.text("#truth") == f"{right}, the true class is {label}"
+        assert page.text("#remark") == f"{right}, the true class is {label}"
         assert page.do("return Array.from(seen.image)") == pixels
     before = answer(page)
     page.draw([[0.1, 0.1], [0.9, 0.9]])
-    assert page.text("#truth") == ""
+    assert "true class" not in page.text("#remark")
     assert answer(page) != before
     page.click("#undo")
     assert answer(page) == before
     page.click("#clear")
-    assert page.text("#truth") == ""
+    assert page.text("#remark") == ""
 
 
 def test_few_mistakes_or_few_images():
@@ -344,6 +479,25 @@ def test_few_mistakes_or_few_images():
     assert set(labels[chosen]) == set(range(10))
     assert (np.diff(labels[chosen]) >= 0).all()
     assert sorted(choose_examples(labels[:5], predictions[:5], 24, seed=0)) == [0, 1, 2, 3, 4]
+
+
+def test_a_class_without_images_is_not_shown(browser, tmp_path):
+    images, labels, *test = digit_arrays()
+    kept, test_kept = labels != 3, test[1] != 3
+    arrays = images[kept], labels[kept], test[0][test_kept], test[1][test_kept]
+    trained_on(tmp_path, arrays, "--epochs", 1)
+    page = Page(browser, write_page(tmp_path))
+    page.click("#images button")
+    shown = page.browser.find_elements("css selector", "#classes li")
+    assert [row.is_displayed() for row in shown] == [label != 3 for label in range(10)]
+    assert "9 classes" in page.text("header p")
+
+
+def test_what_it_is_of(page, trained):
+    kept = read_metrics(trained / "run")
+    said = page.text("footer")
+    assert f"recipe softmax, 784-32-10, trained on {kept['dataset']} data" in said
+    assert f"Test accuracy {kept['test_accuracy']:.4f} on 100 images" in said
 
 
 def test_switching_class(page):
@@ -364,12 +518,12 @@ def test_language(browser, file):
     page = Page(browser, file, language="ko-KR")
     assert page.do("return document.documentElement.lang") == "ko"
     page.draw(*written(3, 0, seed=0))
-    korean = page.find("body").text
+    korean = page.find("main").text
     assert not re.search(r"[가-힣]", page.text("#language"))
     page.click("#language")
     assert page.do("return document.documentElement.lang") == "en"
-    english = page.find("body").text
-    assert re.findall(r"[가-힣]+", english) == ["한국어"]
+    english = page.find("main").text
+    assert re.findall(r"[가-힣]+", page.find("body").text) == ["한국어"]
     digits_of = [re.findall(r"\d+\.\d+|\d+", text) for text in (korean, english)]
     assert sorted(digits_of[0]) == sorted(digits_of[1])
     keys = page.do("return ['en', 'ko'].map((language) => Object.keys(TEXTS[language]))")
@@ -387,7 +541,7 @@ def test_theme(browser, file):
     for theme in ("light", "dark"):
         page = Page(browser, file, theme=theme)
         colours[theme] = background(page)
-        assert page.text("#theme") == {"light": "Dark", "dark": "Light"}[theme]
+        assert page.text("#theme") == {"light": "Dark theme", "dark": "Light theme"}[theme]
         page.click("#theme")
         colours[f"{theme} switched"] = background(page)
         page.click("#theme")
@@ -408,6 +562,7 @@ def test_the_keyboard_alone(page):
     assert page.find("#cursor").is_displayed()
     assert page.find("#keys").is_displayed()
     page.press(Keys.SPACE)
+    assert page.text("#spoken") == "Pen down"
     for _ in range(10):
         page.press(Keys.ARROW_DOWN)
     page.press(Keys.SPACE)
@@ -500,10 +655,18 @@ def test_everybody_can_read_it(browser, file, size, theme):
         assert bars < size[1]  # one sees them while one draws
         unnamed = page.do(
             "return Array.from(document.querySelectorAll('canvas, button, input'))"
-            ".filter((e) => !(e.ariaLabel || e.innerText || e.closest('label'))).length"
+            ".filter((e) => !(e.ariaLabel || e.innerText || e.closest('label, button'))).length"
         )
-        # Only what repeats its button's words, or shows nothing yet, has no name.
-        assert unnamed == page.do("return document.querySelectorAll('#images canvas').length")
+        assert unnamed == 0
+
+
+def test_nothing_is_cut_off_at_any_width(page):
+    page.draw(*written(3, 0, seed=0))
+    for width in (320, 480, 740, 900, 1024, 1119, 1120, 1920):
+        page.resize(width, 360)
+        page.settle()
+        assert page.do("return document.documentElement.scrollWidth") == width
+        assert page.do("return document.getElementById('drawing').clientHeight") <= 360
 
 
 # ---- What it is as a file
@@ -582,7 +745,6 @@ def test_a_stranger_s_run_smuggles_nothing_in(browser, trained, tmp_path):
     found = page.browser.find_elements("css selector", "#classes .name")
     assert [name.get_attribute("textContent") for name in found] == names
     assert MARKUP[0] in page.text("footer")
-    assert all(name in page.text("header p") for name in names)
     assert page.do("return document.title") == "Draw something"
     assert page.do("return document.querySelectorAll('img, b').length") == 0
     assert page.do("return document.querySelectorAll('script').length") == 6
@@ -602,6 +764,13 @@ def test_its_size(trained, file, tmp_path):
         assert (folder / "run" / "page.html").stat().st_size <= 1.4 * 4 * count + 150_000
 
 
+def test_what_the_images_show():
+    drawings = FORMS["as MNIST's"]
+    assert kind_of(drawings, "mnist") == kind_of(drawings, "digits") == "digits"
+    assert kind_of(drawings, "custom") == "drawings"
+    assert kind_of(FORMS["photographs"], "fashion_mnist") == "pictures"
+
+
 def test_a_photo_like_run_says_what_makes_sense(browser, tmp_path):
     generator = np.random.default_rng(0)
     arrays = pattern_arrays((16, 16), 3)
@@ -609,7 +778,7 @@ def test_a_photo_like_run_says_what_makes_sense(browser, tmp_path):
         images[:] = np.maximum(images, generator.integers(0, 256, images.shape))
     trained_on(tmp_path, arrays, "--epochs", 1)
     page = Page(browser, write_page(tmp_path))
-    assert "did not learn digits, but pictures of 3 classes: 0, 1, 2." in page.text("header p")
+    assert "did not learn digits but pictures of 3 classes." in page.text("header p")
     assert page.text("#hint") == "Load a test image"
 
 
@@ -633,10 +802,12 @@ def refuse(base, *arguments, words, before=None):
 def test_where_it_can_not_be_saved(base):
     (base / "old.html").write_text("precious")
     (base / "folder.html").mkdir()
+    (base / "link.html").symlink_to("nowhere")
     for place, words in {
         "absent/new.html": ["no folder absent"],
         "old.html": ["old.html exists already", "another --to"],
         "folder.html": ["folder.html exists already", "another --to"],
+        "link.html": ["link.html exists already", "another --to"],
         "old.html/new.html": ["no folder old.html"],
         "page.pdf": ["must end in one of .html, .htm"],
         "x" * 300 + ".html": ["can't be"],
@@ -654,6 +825,17 @@ def test_a_network_that_is_too_large(base):
     said = json.loads(path.read_text()) | {"layer_sizes": [784, 16_000, 10]}
     path.write_text(json.dumps(said))
     refuse(base, words=["takes 50.9 MB", "at most 50 MB", "--hidden-units"])
+    path.write_text(json.dumps(said | {"layer_sizes": [784, 10**400]}))
+    refuse(base, words=["its layer_sizes is missing or wrong"])
+
+
+def test_weights_that_are_too_large_for_float32(tmp_path):
+    trained_on(tmp_path, pattern_arrays(), "--epochs", 1, "--dtype", "float64")
+    model = checkpoints.load_model(folders.find(tmp_path / "run"))
+    model.biases[0].assign(1e39 * np.ones(4))
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    tf.train.Checkpoint(model=model).save(str(tmp_path / "run" / "checkpoints" / "checkpoint"))
+    refuse(tmp_path, words=["beyond the range of float32"])
 
 
 def test_a_run_without_checkpoint(base):

@@ -173,7 +173,7 @@ def test_what_is_printed(small_run):
         assert "ms/step - loss: " in line
         assert " - accuracy: " in line
     metrics = read_metrics(folder)
-    end = "\n".join(lines[-5:])
+    end = "\n".join(lines[-7:])
     assert f"Test loss {metrics['test_loss']:.4f}" in end
     assert f"test accuracy {metrics['test_accuracy']:.4f}" in end
     assert f"runs/{folder.name}" in end
@@ -182,7 +182,7 @@ def test_what_is_printed(small_run):
 def test_the_commands_to_try_next_work(small_run):
     base, _, _, done = small_run
     commands = [line.split() for line in done.stdout.splitlines() if " -m lowlevel_mnist." in line]
-    assert len(commands) == 2
+    assert len(commands) == 3
     for _, _, module, *arguments in commands:
         tried = run(module.removeprefix("lowlevel_mnist."), *arguments, cwd=base)
         assert tried.returncode == 0

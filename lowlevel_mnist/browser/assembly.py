@@ -31,7 +31,7 @@ def assemble(content: Mapping) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     # Without "<", no text can end the element that it is in.
-    data = json.dumps(content, allow_nan=False).replace("<", "\\u003c")
+    data = json.dumps(content, allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
     return page.replace(POLICY, policy, 1).replace(CONTENT, f"{CONTENT}{data}", 1)
 
 

@@ -20,10 +20,21 @@ class Drawing {
     this.context = canvas.getContext("2d", { willReadFrequently: true });
     this.context.lineCap = "round";
     [this.paper, this.ink, this.onChange] = [paper, ink, onChange];
-    [this.image, this.strokes, this.stroke] = [null, [], null];
+    this.actions = []; // what can be undone: strokes, and {image} for what was loaded
+    this.stroke = null; // the one that is under way
+    this.showCursor = () => {};
     this.erasing = false;
     this.penWidth = 2 * this.factor;
     this.paint();
+  }
+
+  /** The image that lies under the strokes, or null. */
+  get image() {
+    return this.actions.findLast((action) => "image" in action)?.image ?? null;
+  }
+
+  get strokes() {
+    return this.actions.slice(this.actions.findLastIndex((action) => "image" in action) + 1);
   }
 
   /** Whether there is nothing on the paper. */
@@ -49,14 +60,21 @@ class Drawing {
 
   /** Shows an image in place of all else: a Uint8Array of the size of the network's, or null. */
   load(image) {
-    [this.image, this.strokes, this.stroke] = [image, [], null];
-    this.paint();
-    this.onChange(false);
+    if (image || !this.isBlank) {
+      this.actions.push({ image });
+    }
+    this.showAnew();
   }
 
+  /** Takes a stroke back, or what was loaded or cleared. */
   undo() {
-    this.strokes.pop();
+    this.actions.pop();
+    this.showAnew();
+  }
+
+  showAnew() {
     this.stroke = null;
+    this.showCursor();
     this.paint();
     this.onChange(false);
   }
@@ -65,7 +83,7 @@ class Drawing {
     this.stroke = this.erasing
       ? { points: [], width: ERASER * this.penWidth, shade: this.paper }
       : { points: [], width: this.penWidth, shade: this.ink };
-    this.strokes.push(this.stroke);
+    this.actions.push(this.stroke);
     this.extend([point]);
   }
 
@@ -78,8 +96,10 @@ class Drawing {
   }
 
   end() {
-    this.stroke = null;
-    this.onChange(false);
+    if (this.stroke) {
+      this.stroke = null;
+      this.onChange(false);
+    }
   }
 
   paint() {
@@ -131,7 +151,10 @@ class Drawing {
       }
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (event.pointerId === pointer && this.stroke) {
+      if (event.pointerId === pointer && event.buttons === 0) {
+        pointer = null; // it was released where nobody told us
+        this.end();
+      } else if (event.pointerId === pointer && this.stroke) {
         // A browser keeps back what happens between two frames; without it, a quick curve has
         // corners.
         const events = event.getCoalescedEvents?.() ?? [];
@@ -157,7 +180,7 @@ class Drawing {
     const { canvas } = this;
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     let at = [canvas.width / 2, canvas.height / 4];
-    const show = () => {
+    this.showCursor = () => {
       cursor.style.left = `${(100 * at[0]) / canvas.width}%`;
       cursor.style.top = `${(100 * at[1]) / canvas.height}%`;
       cursor.classList.toggle("down", this.stroke !== null);
@@ -180,17 +203,15 @@ class Drawing {
         return;
       }
       event.preventDefault();
-      show();
+      this.showCursor();
     });
     canvas.addEventListener("focus", () => {
       cursor.hidden = !canvas.matches(":focus-visible");
-      show();
+      this.showCursor();
     });
     canvas.addEventListener("blur", () => {
       cursor.hidden = true;
-      if (this.stroke) {
-        this.end();
-      }
+      this.end();
     });
   }
 }

@@ -5,6 +5,7 @@ const UNITS = 8; // of each hidden layer that are shown
 const CELL = 8; // screen pixels for each pixel in the map of reasons
 const SMALL_CELL = 3; // and in the pictures of units
 const LONGEST_MAP = 400; // screen pixels of a map's side, for images of many pixels
+const USUAL = 5; // on the slider from 1 to 10: as wide as the lines of the images
 const PATIENCE = 6; // milliseconds that reasons may take while the pen moves
 const REST = 100; // milliseconds without a movement, after which they may take longer
 
@@ -33,9 +34,11 @@ let waiting = null; // the timer of showReasons
 
 // ---- What is drawn
 
-// Light on dark or the other way round, as the images were before --invert.
-const isDark = (content.form.paper ?? 0) < 128 !== content.invert;
-const [paper, ink] = isDark ? [0, 255] : [255, 0];
+// The canvas is light on dark or the other way round, as the images were before --invert.
+const isInkDarker = blank[0] >= 128;
+const [paper, ink] = [blank[0], isInkDarker ? 0 : 255].map((shade) =>
+  content.invert ? 255 - shade : shade,
+);
 const drawing = new Drawing(byId("drawing"), content.form.size, paper, ink, (isUnderWay) => {
   byId("hint").hidden = !drawing.isBlank;
   seen = look(drawing);
@@ -46,10 +49,13 @@ const drawing = new Drawing(byId("drawing"), content.form.size, paper, ink, (isU
   } else {
     showReasons();
   }
-  if (!isUnderWay) {
+  if (isUnderWay) {
+    byId("spoken").textContent = TEXTS[language].penDown;
+  } else {
     speak();
   }
 });
+byId("board").style.setProperty("--aspect", width / height);
 drawing.heedPointer();
 drawing.heedKeys(byId("cursor"));
 
@@ -71,7 +77,7 @@ function whatIsSeen(drawing) {
   }
   const loaded = drawing.untouchedImage;
   if (loaded) {
-    return { image: content.invert ? loaded.map((shade) => 255 - shade) : loaded, others: 0 };
+    return { image: content.invert ? loaded.map((shade) => 255 - shade) : loaded, fitted: false };
   }
   return read(drawing.shades(), content.form, content.invert);
 }
@@ -106,10 +112,7 @@ function showAnswer() {
   byId("answer").textContent = seen ? names[answer] : "?";
   byId("answer").classList.toggle("long", seen !== null && names[answer].length > 3);
   byId("chance").textContent = seen ? percent(seen.chances[answer]) : text.nothing;
-  const example = images.find((image) => image.shown === drawing.untouchedImage);
-  byId("truth").textContent =
-    seen && example ? text.truth(names[example.label], example.label === answer) : "";
-  byId("others").textContent = seen?.others ? text.others(seen.others) : "";
+  byId("remark").textContent = seen ? remark(answer) : "";
   paintGrey(byId("seen"), seen ? seen.image : blank);
   rows.forEach(({ row, bar, figure }, label) => {
     const chance = seen ? seen.chances[label] : 0;
@@ -118,6 +121,23 @@ function showAnswer() {
     row.classList.toggle("answer", label === answer);
     row.parentElement.hidden = content.classes[label] === null && label !== answer;
   });
+}
+
+/** Returns what is to be said of the picture that is seen. */
+function remark(answer) {
+  const text = TEXTS[language];
+  const example = images.find((image) => image.shown === drawing.untouchedImage);
+  if (example) {
+    return text.truth(names[example.label], example.label === answer);
+  }
+  if (seen.others > 0) {
+    return text.others(seen.others);
+  }
+  // The images are light on dark after --invert, too.
+  if (seen.fitted && seen.darker !== isInkDarker) {
+    return text.exchanged;
+  }
+  return seen.fitted ? text.fitted : "";
 }
 
 /** Returns the most probable class, or null where nothing is seen. */
@@ -142,7 +162,8 @@ function showContributions(label) {
   });
   const title = label === null ? text.noReasons : text.reasonsTitle(names[label]);
   byId("reasonsTitle").textContent = title;
-  const figures = { sumFor: "", sumAgainst: "", sumBlank: "", logit: "" };
+  let description = title;
+  const figures = { sumFor: "", sumAgainst: "", sumBiases: "", logit: "" };
   let contributions = new Float64Array(height * width);
   if (seen && label !== null) {
     const slopes = gradient(layers, layers.length - 1, label, seen.sums);
@@ -151,14 +172,12 @@ function showContributions(label) {
     const negative = contributions.reduce((total, value) => total - relu(-value), 0);
     figures.sumFor = signed(positive);
     figures.sumAgainst = signed(negative);
-    // The network is linear around here, so what is left is what it says without any ink.
-    figures.sumBlank = signed(seen.logits[label] - positive - negative);
+    // As long as the same units are active, the network is linear: the rest is from its biases.
+    figures.sumBiases = signed(seen.logits[label] - positive - negative);
     figures.logit = signed(seen.logits[label]);
-    byId("contributions").setAttribute(
-      "aria-label",
-      text.contributions(names[label], figures.sumFor, figures.sumAgainst),
-    );
+    description = text.contributions(names[label], figures.sumFor, figures.sumAgainst);
   }
+  byId("contributions").setAttribute("aria-label", description);
   paintSigned(byId("contributions"), contributions, CELL);
   Object.entries(figures).forEach(([id, figure]) => (byId(id).textContent = figure));
 }
@@ -194,11 +213,16 @@ function speak() {
   const text = TEXTS[language];
   const answer = byId("answer").textContent;
   byId("spoken").textContent = seen
-    ? `${answer}, ${byId("chance").textContent}. ${byId("truth").textContent}`
+    ? `${answer}, ${byId("chance").textContent}. ${byId("remark").textContent}`
     : text.nothing;
 }
 
 // ---- Pictures
+
+function paintExample(canvas, { pixels }) {
+  [canvas.width, canvas.height] = [width, height];
+  paintGrey(canvas, pixels);
+}
 
 function paintGrey(canvas, image) {
   canvas.getContext("2d").putImageData(enlarged(image, width, 1), 0, 0);
@@ -247,28 +271,32 @@ let colours = readColours();
 [byId("seen").width, byId("seen").height] = [width, height];
 const longestName = Math.max(...names.map((name) => name.length));
 byId("images").classList.toggle("wide", longestName > 3);
-byId("classes").style.setProperty("--names", `${Math.min(longestName + 1, 14)}ch`);
+byId("examples").hidden = images.length === 0;
+byId("classes").style.setProperty("--names", `${0.62 * Math.min(longestName + 1, 14)}em`);
 
 const rows = names.map((name, label) => {
   const row = make("button", "", byId("classes").appendChild(make("li")));
   row.type = "button";
   make("span", "name", row).textContent = name;
+  const example = images.find((image) => image.label === label && image.said === label);
+  if (example && content.kind !== "digits") {
+    paintExample(make("canvas", "", row), example);
+  }
   const bar = make("span", "bar", make("span", "track", row));
   const figure = make("span", "figure", row);
   row.addEventListener("click", () => {
     pinned = pinned === label ? null : label;
     showReasons();
+    byId("spoken").textContent = byId("contributions").getAttribute("aria-label");
   });
-  row.addEventListener("pointerenter", (event) => {
-    if (event.pointerType === "mouse") {
-      pointed = label;
-      showReasons();
-    }
-  });
-  row.addEventListener("pointerleave", () => {
-    pointed = null;
+  const point = (at) => {
+    pointed = at;
     showReasons();
-  });
+  };
+  row.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && point(label));
+  row.addEventListener("pointerleave", () => point(null));
+  row.addEventListener("focus", () => row.matches(":focus-visible") && point(label));
+  row.addEventListener("blur", () => point(null));
   return { row, bar, figure };
 });
 
@@ -290,14 +318,12 @@ images.forEach((image) => {
   image.shown = content.invert ? image.pixels.map((shade) => 255 - shade) : image.pixels;
   const button = make("button", "", byId("images").appendChild(make("li")));
   button.type = "button";
-  const canvas = make("canvas", "", button);
-  [canvas.width, canvas.height] = [width, height];
-  paintGrey(canvas, image.pixels);
+  paintExample(make("canvas", "", button), image);
   image.button = button;
   const isRight = image.label === image.said;
   button.classList.toggle("mistake", !isRight);
   make("span", "", button).textContent = names[image.label];
-  make("span", "", button).textContent = `${isRight ? "✓" : "✗"} ${names[image.said]}`;
+  make("span", "", button).textContent = `${isRight ? "✓" : "✗"}\u00a0${names[image.said]}`;
   button.addEventListener("click", () => {
     drawing.load(image.shown);
     byId("board").scrollIntoView({ block: "nearest" });
@@ -306,12 +332,17 @@ images.forEach((image) => {
 
 // ---- Tools, language and theme
 
-byId("erase").addEventListener("click", () => {
-  drawing.erasing = !drawing.erasing;
-  byId("erase").setAttribute("aria-pressed", String(drawing.erasing));
-});
+function erase(isOn) {
+  drawing.erasing = isOn;
+  byId("erase").setAttribute("aria-pressed", String(isOn));
+}
+
+byId("erase").addEventListener("click", () => erase(!drawing.erasing));
 byId("undo").addEventListener("click", () => drawing.undo());
-byId("clear").addEventListener("click", () => drawing.load(null));
+byId("clear").addEventListener("click", () => {
+  erase(false);
+  drawing.load(null);
+});
 document.addEventListener("keydown", (event) => {
   if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) {
     event.preventDefault();
@@ -319,15 +350,15 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-const slider = byId("width");
 const usual = (content.form.strokes?.[1] ?? 2) * drawing.factor;
-[slider.min, slider.max, slider.step] = [usual / 3, usual * 2, usual / 6];
-slider.value = usual;
-drawing.penWidth = usual;
-slider.addEventListener("input", () => (drawing.penWidth = Number(slider.value)));
+const chooseWidth = () => (drawing.penWidth = (usual * Number(byId("width").value)) / USUAL);
+byId("width").value = USUAL;
+byId("width").addEventListener("input", chooseWidth);
+chooseWidth();
 
 byId("language").addEventListener("click", () => {
   language = language === "en" ? "ko" : "en";
+  byId("spoken").textContent = "";
   write();
 });
 byId("theme").addEventListener("click", () => {
@@ -360,8 +391,9 @@ function write() {
     title.textContent = text.hiddenTitle(layer + 1, hiddenLayers.length);
     note.textContent = text.hiddenNote(layer + 1);
   });
-  images.forEach(({ button, label, said }) => {
-    button.setAttribute("aria-label", text.example(names[label], names[said], label === said));
+  images.forEach(({ button, label, said }, i) => {
+    const description = text.example(i + 1, names[label], names[said], label === said);
+    button.setAttribute("aria-label", description);
   });
   colours = readColours();
   hiddenLayers.forEach(({ places }) => places.forEach((place) => (place.unit = null)));

@@ -13,6 +13,7 @@ const SPECKS = 0.002;
 const NEAR = 40;
 const PAPER = 0.75;
 const FINE_SIDE = 80;
+const SHARP = 1e6; // DIGITS decimal places
 const ROUNDS = 6;
 const SPREAD = 2.5;
 const GRAIN = 2;
@@ -24,6 +25,7 @@ const MOST_PIECES = 30;
 const SPECK = 0.005;
 const FRAMED = 0.2;
 const FINE = 4;
+const FINE_BOX = 200;
 
 // ---- pictures.py
 
@@ -33,8 +35,9 @@ const FINE = 4;
  * shades: a grid, 0 black to 255 white, a whole multiple of the images' size.
  * form: as in metrics.json.
  * invert: whether light and dark were exchanged in the images that have this form.
- * Returns {image, others}: a Uint8Array in the form of the images, and how many more pieces of ink
- * could be a digit of their own; or null where nothing is to be seen.
+ * Returns {image, others, fitted, darker}: a Uint8Array in the form of the images; how many more
+ * pieces of ink could be a digit of their own; whether the ink was cut out, scaled and placed; and
+ * whether it was taken to be darker than the paper. Or null where nothing is to be seen.
  */
 function read(shades, form, invert) {
   if (invert) {
@@ -42,21 +45,15 @@ function read(shades, form, invert) {
   }
   const small = resize(shades, ...form.size, BOX);
   const image = asItIs(small, form);
-  if (image) {
-    return { image, others: 0 };
+  if (image || form.paper === null) {
+    return { image: image ?? toBytes(small), others: 0, fitted: false };
   }
-  if (form.paper === null) {
-    return { image: toBytes(small), others: 0 };
-  }
-  let ink = findInk(shades, form.strokes !== null);
-  let others = 0;
-  if (ink === null) {
+  const found = findInk(shades, form.strokes !== null);
+  if (found === null) {
     return null;
   }
-  if (form.strokes) {
-    [ink, others] = choose(ink);
-  }
-  return { image: place(fit(ink, form), form), others };
+  const { ink, others } = form.strokes ? choose(found.ink) : { ink: found.ink, others: 0 };
+  return { image: place(fit(ink, form), form), others, fitted: true, darker: found.darker };
 }
 
 /** small: the drawing, averaged down to the size of the images. */
@@ -69,27 +66,31 @@ function toBytes({ values }) {
   return Uint8Array.from(values, (shade) => Math.min(Math.max(shade, 0), 255) + 0.5);
 }
 
-/** Returns a grid, or null where there is no ink. */
+/** Returns {ink, darker}: a grid, and whether ink is darker than paper; or null without any. */
 function findInk(shades, isDrawing) {
   const { height, width, values } = shades;
   const [a, b, c] = isDrawing ? paperOf(shades) : [median(border(shades)), 0, 0];
   const [xs, ys] = [places(width), places(height)];
   const ink = new Float64Array(values.length);
-  let [lighter, darker] = [0, 0];
+  let [lighterMass, darkerMass] = [0, 0];
   for (let i = 0; i < ink.length; i++) {
-    const difference = values[i] - (a + b * xs[i % width] + c * ys[Math.floor(i / width)]);
+    const paper = round(a + b * xs[i % width] + c * ys[Math.floor(i / width)]);
+    const difference = values[i] - paper;
     ink[i] = difference;
     if (difference > 0) {
-      lighter += difference * difference * difference;
+      lighterMass += difference * difference * difference;
     } else {
-      darker -= difference * difference * difference;
+      darkerMass -= difference * difference * difference;
     }
   }
-  const sign = lighter > darker ? 1 : -1;
+  const darker = lighterMass <= darkerMass;
   for (let i = 0; i < ink.length; i++) {
-    ink[i] = Math.max(sign * ink[i], 0);
+    ink[i] = Math.max(darker ? -ink[i] : ink[i], 0);
   }
-  return largest(ink) < LEAST_CONTRAST ? null : withoutFaint({ height, width, values: ink });
+  if (largest(ink) < LEAST_CONTRAST) {
+    return null;
+  }
+  return { ink: withoutFaint({ height, width, values: ink }), darker };
 }
 
 // ---- forms.py
@@ -148,8 +149,9 @@ function extent(mass) {
   let [first, last, cumulated] = [0, 0, 0];
   for (const value of mass) {
     cumulated += value;
-    first += cumulated / total <= SPECKS;
-    last += cumulated / total <= 1 - SPECKS;
+    const fraction = round(cumulated / total);
+    first += fraction <= SPECKS;
+    last += fraction <= 1 - SPECKS;
   }
   return [first, Math.min(last, mass.length - 1) + 1];
 }
@@ -260,7 +262,7 @@ function solve(rows) {
   return rows.map((row, i) => (row[i] > 0 ? row[3] / row[i] : 0));
 }
 
-/** Leaves the ink of one digit; returns [ink, how many other pieces could be one]. */
+/** Leaves the ink of one digit; returns {ink, others}, how many other pieces could be one. */
 function choose(ink) {
   const { numbers, pieces } = findPieces(ink);
   const encloses = (one, other) =>
@@ -297,7 +299,7 @@ function choose(ink) {
       ink.values[i] = 0;
     }
   }
-  return [ink, others.filter(couldBeDigit).length];
+  return { ink, others: others.filter(couldBeDigit).length };
 }
 
 /** Returns {numbers, pieces}: of each pixel the number of its piece, or 0; and the largest. */
@@ -309,7 +311,7 @@ function findPieces({ height, width, values }) {
       continue;
     }
     const number = pieces.length + 1;
-    const piece = { number, mass: 0, top: height, bottom: 0, left: width, right: 0 };
+    const piece = { number, last: 0, mass: 0, top: height, bottom: 0, left: width, right: 0 };
     const reached = [start];
     numbers[start] = number;
     while (reached.length > 0) {
@@ -317,6 +319,7 @@ function findPieces({ height, width, values }) {
       const y = Math.floor(i / width);
       const x = i % width;
       piece.mass += values[i];
+      piece.last = Math.max(piece.last, i);
       piece.top = Math.min(piece.top, y);
       piece.bottom = Math.max(piece.bottom, y + 1);
       piece.left = Math.min(piece.left, x);
@@ -331,9 +334,10 @@ function findPieces({ height, width, values }) {
         }
       }
     }
+    piece.mass = round(piece.mass);
     pieces.push(piece);
   }
-  pieces.sort((a, b) => b.mass - a.mass);
+  pieces.sort((a, b) => b.mass - a.mass || a.last - b.last);
   const large = pieces.slice(0, MOST_PIECES).filter((p) => p.mass > SPECK * pieces[0].mass);
   return { numbers, pieces: large };
 }
@@ -384,8 +388,8 @@ function fit(ink, form) {
     const [thin, usual] = form.strokes;
     const width = (strokeWidth(cut) * side) / Math.max(cut.height, cut.width);
     if (width < thin) {
-      const fine = scale(cut, FINE * (side - (usual - width)));
-      cut = widen(fine, (FINE * (usual - width)) / 2);
+      const fine = Math.max(1, Math.min(FINE, Math.trunc(FINE_BOX / form.box)));
+      cut = widen(scale(cut, fine * (side - (usual - width))), (fine * (usual - width)) / 2);
     }
   }
   return scale(cut, fittingSide(cut, form));
@@ -427,7 +431,7 @@ function place(ink, form) {
   const [height, width] = form.size;
   const own = form.by_mass ? centreOfMass(ink) : [ink.height / 2, ink.width / 2];
   const first = (axis, room) =>
-    Math.min(Math.max(Math.floor(form.centre[axis] - own[axis] + 0.5), 0), room);
+    Math.min(Math.max(Math.floor(round(form.centre[axis] - own[axis] + 0.5)), 0), room);
   const [top, left] = [first(0, height - ink.height), first(1, width - ink.width)];
   const light = form.paper < 128 ? 255 : 0;
   const image = new Uint8Array(height * width).fill(form.paper);
@@ -593,6 +597,10 @@ function select(values, place) {
     }
   }
   return values[place];
+}
+
+function round(value) {
+  return Math.round(value * SHARP) / SHARP;
 }
 
 /** Rounds as Python does. */

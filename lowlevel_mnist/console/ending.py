@@ -1,6 +1,7 @@
 """How a command ends: errors and signals become exit codes, and one or two sentences."""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,9 @@ def run(command: Callable[[], None]) -> None:
     Only what the user can mend is said in a sentence; a bug keeps its traceback.
     """
     _open_missing_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may have what the terminal's encoding has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     interruption.raise_at_once()
     try:
         with files.naming_a_full_disk():

@@ -233,7 +233,8 @@ def form_of(run: SavedRun) -> forms.Form:
     if "form" not in run.metrics:
         return forms.learn(load_data(run.metrics).train_images)
     form = settings.form_from_json(run.metrics["form"])
-    if form is None or math.prod(form.size) != run.metrics["layer_sizes"][0]:
+    size = form and run.metrics.get("image_size", [*form.size])  # older runs do not say it
+    if form is None or [*form.size] != size or math.prod(size) != run.metrics["layer_sizes"][0]:
         raise UserError(f"{run.folder / METRICS} is not that of a run: its form is wrong.")
     return form
 

@@ -195,7 +195,7 @@ def in_words(value: object) -> str:
 
 # Which values a file may give, beyond their types. A run may come from a stranger.
 RANGES: dict[str, Callable[[typing.Any], bool]] = {
-    "recipe": str.isprintable,
+    "recipe": is_class_name,
     "dataset": data.TITLES.__contains__,
     "image_size": lambda sizes: min(sizes) > 0,
     "execution": EXECUTIONS.__contains__,
@@ -207,7 +207,10 @@ RANGES: dict[str, Callable[[typing.Any], bool]] = {
     "optimizer": DEFAULT_LEARNING_RATES.__contains__,
     "learning_rate": lambda value: 0 < value < math.inf,
     "layer_sizes": lambda sizes: (
-        len(sizes) > 1 and min(sizes) > 0 and max(sizes[1:-1], default=0) <= MOST_UNITS
+        len(sizes) > 1
+        and min(sizes) > 0
+        and max(sizes[1:-1], default=0) <= MOST_UNITS
+        and max(sizes) <= MOST_PARAMETERS
     ),
     "dropout": lambda value: 0 <= value < 1,
     "test_split": lambda value: 0 <= value < 1,
@@ -269,18 +272,20 @@ def form_from_json(said: object) -> forms.Form | None:
     if not all(_has_type(said[key], kind) for key, kind in kinds.items()):
         return None
     form = forms.Form(**{key: _as_tuple(value) for key, value in said.items()})
-    numbers = (
-        *form.size,
-        form.box,
-        *form.centre,
-        *form.boxes,
-        form.offset,
-        *form.shades,
-        *(form.strokes or ()),
+    side = max(form.size)
+    thin, usual = form.strokes or (1, 1)
+    ascending = (
+        (0, *form.shades, 255),
+        (0, form.paper or 0, 255),
+        (1, form.box, side),
+        (0, *form.boxes, side),
+        (0, thin, usual, side),
+        (0, form.offset, side),
+        *((0, place, length) for place, length in zip(form.centre, form.size, strict=True)),
     )
-    possible = all(0 <= number < math.inf for number in numbers) and min(form.size) > 0
-    has_room = 1 <= form.box <= max(form.size) and 0 <= (form.paper or 0) <= 255
-    return form if possible and has_room else None
+    # Any that is not a number is in no order.
+    ordered = all(a <= b for numbers in ascending for a, b in itertools.pairwise(numbers))
+    return form if ordered and min(form.size) > 0 and usual > 0 else None
 
 
 def read_json(path: pathlib.Path, keys: Iterable[str]) -> dict:

@@ -22,6 +22,7 @@ NEAR = 40  # shades of 255 by which paper may differ from the paper
 PAPER = 0.75  # fraction of the images' borders that is paper, where there is any
 DRAWN = 0.45  # fraction of its box that the ink of a drawing covers at most, in the median
 FINE = 80  # pixels of the longer side at which a line's width is measured, at least
+DIGITS = 6  # decimal places of what is compared with a limit: the rest is noise of adding up
 OUTLIERS = 0.5  # percent of the images, at either end, that are no example of the others
 
 
@@ -152,7 +153,7 @@ def without_faint(ink: np.ndarray) -> np.ndarray:
 
 def extent(mass: np.ndarray) -> slice:
     """Returns the slice of a row or column sum that leaves out specks: SPECKS at either end."""
-    fractions = np.cumsum(mass) / mass.sum()
+    fractions = (np.cumsum(mass) / mass.sum()).round(DIGITS)
     first, last = np.searchsorted(fractions, [SPECKS, 1 - SPECKS], side="right")
     return slice(first, min(last, len(mass) - 1) + 1)
 

@@ -20,6 +20,7 @@ MOST_PIECES = 30  # that are looked at; in a noisy photo there are thousands of 
 SPECK = 0.005  # of the largest piece's ink: what has less is none of a digit's
 FRAMED = 0.2  # of a piece's ink: with so much inside of it, it is a frame
 FINE = 4  # pixels for each pixel of an image, while lines are made wider
+FINE_BOX = 200  # pixels of the box then, at most, unless it is larger in the image itself
 
 
 def paper_of(shades: np.ndarray) -> np.ndarray:
@@ -39,7 +40,7 @@ def paper_of(shades: np.ndarray) -> np.ndarray:
         distance = np.abs(values - fitted @ factors)
         # 1.4826 times the median is the standard deviation of a normal distribution.
         near = distance <= SPREAD * max(1.4826 * np.median(distance), GRAIN)
-    return (terms @ factors).reshape(shades.shape)
+    return (terms @ factors).reshape(shades.shape).round(forms.DIGITS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +114,9 @@ def could_be_digit(piece, main):
 
 
 def find_pieces(ink, numbers):
-    """Returns the largest pieces, each a `Piece`."""
-    masses = np.bincount(numbers.ravel(), ink.ravel())
-    largest = np.argsort(-masses)[:MOST_PIECES]
+    """Returns the largest pieces, each a `Piece`; of equal ones, that which ends first."""
+    masses = np.bincount(numbers.ravel(), ink.ravel()).round(forms.DIGITS)
+    largest = np.argsort(-masses, kind="stable")[:MOST_PIECES]
     pieces = []
     for number in largest[masses[largest] > SPECK * masses.max()].tolist():
         rows, columns = (np.flatnonzero((numbers == number).any(axis)) for axis in (1, 0))
@@ -171,8 +172,8 @@ def fit(ink: np.ndarray, form: Form) -> np.ndarray:
         thin, usual = form.strokes
         width = forms.stroke_width(cut) * side / max(cut.shape)
         if width < thin:
-            fine = scale(cut, FINE * (side - (usual - width)))
-            cut = widen(fine, FINE * (usual - width) / 2)
+            fine = max(1, min(FINE, int(FINE_BOX / form.box)))
+            cut = widen(scale(cut, fine * (side - (usual - width))), fine * (usual - width) / 2)
     return scale(cut, fitting_side(cut, form))
 
 
@@ -209,7 +210,7 @@ def widen(ink, radius):
 def place(ink: np.ndarray, form: Form) -> np.ndarray:
     """Puts ink on a form's paper, its centre in the form's. Returns `uint8` [height, width]."""
     own = forms.centre_of_mass(ink) if form.by_mass else np.divide(ink.shape, 2)
-    firsts = np.floor(np.subtract(form.centre, own) + 0.5).astype(int)
+    firsts = np.floor((np.subtract(form.centre, own) + 0.5).round(forms.DIGITS)).astype(int)
     top, left = np.clip(firsts, 0, np.subtract(form.size, ink.shape))
     assert form.paper is not None  # whoever has none has no ink either
     light = 255 if form.paper < 128 else 0

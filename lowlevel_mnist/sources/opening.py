@@ -58,7 +58,7 @@ def refuse_strangers(path: pathlib.Path, beginning: bytes) -> None:
 
 def unreadable(path: pathlib.Path, error: OSError) -> UserError:
     """Returns the error for a file that can't be read."""
-    if path.is_symlink() and isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
         return UserError(
             f"{path} is a link that leads nowhere: there is no {path.readlink()}. Get what it "
             "points to, or put the file itself in its place."
