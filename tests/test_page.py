@@ -334,6 +334,27 @@ def test_the_most_active_hidden_units(page, trained):
     assert [item.text for item in items] == expected
 
 
+PLACES = """
+return hiddenLayers.map(({places}) => places
+  .filter(({item}) => !item.classList.contains("empty"))
+  .map(({unit, canvas}) => [unit, canvas.toDataURL()]));
+"""
+
+
+def test_the_pictures_of_units_in_both_layers(browser, tmp_path):
+    """A unit's weights are always the same; what a deeper one looks for depends on the image."""
+    flags = ["--hidden-units", 16, 9, "--epochs", 1]
+    page = Page(browser, write_page(trained_on(tmp_path, digit_arrays(), *flags)))
+    page.click("#images li:nth-child(1) button")
+    before = [dict(places) for places in page.do(PLACES)]
+    page.click("#images li:nth-child(2) button")
+    same, differing = (
+        {before[layer][unit] == picture for unit, picture in places if unit in before[layer]}
+        for layer, places in enumerate(page.do(PLACES))
+    )
+    assert (same, differing) == ({True}, {False})
+
+
 # ---- What one can do
 
 
