@@ -8,7 +8,7 @@ import pytest
 from commands import PROJECT, environment, run_anew, run_python
 from conftest import assert_refused
 
-COMMANDS = ["train", "evaluate", "show_random", "predict", "export", "benchmark"]
+COMMANDS = ["train", "evaluate", "show_random", "predict", "export", "page", "benchmark"]
 
 
 @pytest.fixture
