@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lowlevel_mnist import randomness
+from lowlevel_mnist import memory, randomness
 from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.sources import checks, digits, layouts
 from lowlevel_mnist.sources.download import download
@@ -181,7 +181,10 @@ def split(
         )
     order = randomness.generator(seed, randomness.VALIDATION_SPLIT).permutation(len(labels))
     training, validation = order[:kept], order[kept:]
-    return (images[training], labels[training]), (images[validation], labels[validation])
+    return (
+        (memory.take(images, training), labels[training]),
+        (memory.take(images, validation), labels[validation]),
+    )
 
 
 def _set_test_aside(images, labels, seed, where) -> tuple[Images, Images]:

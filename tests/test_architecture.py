@@ -14,7 +14,7 @@ FLOORS = [
     {"training"},
     {"data", "metrics", "execution"},
     {"model", "cost", "preprocessing", "optimizers", "plots", "sources"},
-    {"randomness", "recipes", "startup"},
+    {"randomness", "recipes", "startup", "memory"},
     {"errors"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

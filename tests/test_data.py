@@ -12,7 +12,7 @@ import pytest
 from commands import run, train
 from conftest import IDX_NAMES, assert_ends, assert_refused, pattern_arrays, write_idx_folder
 
-from lowlevel_mnist import data
+from lowlevel_mnist import data, memory, preprocessing
 from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.sources import layouts
 from lowlevel_mnist.sources.download import download
@@ -222,3 +222,44 @@ def test_the_source_is_recorded(small_folder, tmp_path):
     assert pathlib.Path(metrics["data_dir"]) == small_folder.resolve()
     assert "not verified" in done.stdout
     assert "MNIST" not in done.stdout
+
+
+def address(array):
+    return np.asarray(array).ctypes.data
+
+
+def test_a_tensor_has_the_memory_of_images_that_were_read_or_split(small_folder):
+    dataset = data.load("auto", small_folder)
+    for images, _ in data.split(dataset.train_images, dataset.train_labels, 0.2, seed=0):
+        assert address(preprocessing.flatten(images)) == address(images)
+    images = dataset.train_images
+    pixels = preprocessing.flatten(images)
+    assert address(pixels) == address(images)
+    assert not images.flags.writeable
+    expected = images.reshape(len(images), -1).copy()
+    del dataset, images
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_a_tensor_does_not_change_with_the_images():
+    for images in (np.ones((3, 4, 5), np.uint8), memory.empty(60).reshape(3, 4, 5)):
+        images[:] = 1
+        pixels = preprocessing.flatten(images)
+        images[:] = 9
+        assert (pixels.numpy() == 1).all()
+
+
+def test_images_anywhere_in_memory_become_a_tensor():
+    """TensorFlow would end the process for memory that begins at another place."""
+    content = np.arange(500, dtype=np.uint8).tobytes()
+    writeable = memory.empty(500)
+    writeable[:] = np.frombuffer(content, np.uint8)
+    for source in (np.frombuffer(content, np.uint8), writeable):
+        for first in range(130):
+            images = source[first : first + 240].reshape(10, 4, 6)
+            images.flags.writeable = False
+            np.testing.assert_array_equal(preprocessing.flatten(images), images.reshape(10, 24))
+    reversed_rows = writeable[:240].reshape(10, 4, 6)[::-1]
+    reversed_rows.flags.writeable = False
+    expected = reversed_rows.reshape(10, 24)
+    np.testing.assert_array_equal(preprocessing.flatten(reversed_rows), expected)

@@ -4,12 +4,14 @@ A file may be damaged or come from a stranger. So a size in a header is compared
 that are really there before anything of that size is made.
 """
 
+import collections
 import math
 import pathlib
 import struct
 
 import numpy as np
 
+from lowlevel_mnist import memory
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources.opening import PIECE, open_bytes
 
@@ -41,14 +43,14 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
             )
         size = math.prod(shape)
         body = _read_at_most(file, size + 1)
-    if len(body) != size:
-        amount = "more" if len(body) > size else f"only {len(body):,}"
+    if body.size != size:
+        amount = "more" if body.size > size else f"only {body.size:,}"
         raise UserError(
             f"{path} declares {size:,} bytes of {KINDS[dimensions]} but holds {amount}; "
             "get the file again."
         )
     try:
-        return np.frombuffer(body, np.uint8).reshape(shape)
+        return body.reshape(shape)
     except ValueError as error:  # no bytes, as one length is 0, but the others are enormous
         lengths = " x ".join(f"{length:,}" for length in shape)
         raise UserError(
@@ -58,9 +60,19 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
 
 def _read_at_most(file, limit):
     """Reads up to `limit` bytes, in pieces: one `read(limit)` would reserve the memory that a
-    lying header asks for."""
-    pieces = []
+    lying header asks for.
+
+    Returns a read-only array that TensorFlow can take as it is.
+    """
+    pieces = collections.deque()
     while limit > 0 and (piece := file.read(min(limit, PIECE))):
         pieces.append(piece)
         limit -= len(piece)
-    return b"".join(pieces)
+    body = memory.empty(sum(map(len, pieces)))
+    end = 0
+    while pieces:  # each is given back before the next is copied
+        piece = pieces.popleft()
+        body[end : end + len(piece)] = np.frombuffer(piece, np.uint8)
+        end += len(piece)
+    body.flags.writeable = False
+    return body
