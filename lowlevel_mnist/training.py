@@ -122,6 +122,10 @@ class Trainer:
         self.seed = seed
         self.work: int | None = None  # multiplications of an image's forward pass, when known
         self.execute = blocks.COMPILERS[execution](self.train_block)
+        is_compiled = execution != "eager"
+        self.most_steps = (
+            blocks.MOST_COMPILED_BLOCK_STEPS if is_compiled else blocks.MOST_BLOCK_STEPS
+        )
 
     def train_epoch(
         self, pixels: tf.Tensor, one_hot: tf.Tensor, epoch: int, since: Progress | None = None
@@ -167,7 +171,7 @@ class Trainer:
         generator = randomness.generator(self.seed, randomness.BATCH_ORDER, epoch)
         order = generator.permutation(len(pixels)).astype(np.int32)
         draw = self._keep_masks_of(epoch)
-        shapes = blocks.block_shapes(len(order), self.batch_size, self.work)
+        shapes = blocks.block_shapes(len(order), self.batch_size, self.work, self.most_steps)
         end = 0
         for steps, batch in shapes:
             begin, end = end, end + steps * batch

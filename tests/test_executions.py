@@ -30,6 +30,12 @@ COMPILED = ["graph", "xla"]
 SMALL = dataclasses.replace(RECIPES["mlp-128-dropout"], hidden_units=(7, 5), dropout=0.3)
 
 
+@pytest.fixture
+def short_blocks(monkeypatch):
+    """Compiled blocks as short as eager ones, so that there are several of little data."""
+    monkeypatch.setattr(blocks, "MOST_COMPILED_BLOCK_STEPS", blocks.MOST_BLOCK_STEPS)
+
+
 def make_trainer(recipe, arrays, execution, dtype=tf.float64, seed=0):
     """The trainer of a recipe, as `train` makes it, with the pixels and one-hot labels."""
     images, labels = arrays
@@ -58,7 +64,7 @@ def difference(ours, theirs):
     "name", [pytest.param(n, marks=pytest.mark.full if "512" in n else []) for n in RECIPES]
 )
 @pytest.mark.parametrize("execution", COMPILED)
-def test_an_epoch_in_float64(name, execution):
+def test_an_epoch_in_float64(name, execution, short_blocks):
     """131 whole batches, a prime, and a half one: whole blocks, a shorter one, a smaller batch."""
     recipe = RECIPES[name]
     batch = recipe.batch_size
@@ -116,7 +122,7 @@ def test_100_steps_in_float32(name, execution):
         (1312, 10, 3),  # the same, and two images
     ],
 )
-def test_each_shape_of_a_block_is_traced_once(samples, batch_size, traces, execution):
+def test_each_shape_of_a_block_is_traced_once(samples, batch_size, traces, execution, short_blocks):
     recipe = dataclasses.replace(SMALL, batch_size=batch_size)
     trainer, *data = make_trainer(recipe, pattern_arrays(train=samples)[:2], execution)
     for epoch in (1, 2, 3):
@@ -124,15 +130,25 @@ def test_each_shape_of_a_block_is_traced_once(samples, batch_size, traces, execu
         assert trainer.execute.experimental_get_tracing_count() == traces
 
 
+@pytest.mark.parametrize(("execution", "reported"), [("eager", 5), ("graph", 2)])
+def test_what_is_compiled_has_longer_blocks(execution, reported):
+    """520 batches in 5 blocks of 104, or in 2 of 260: the same steps."""
+    recipe = dataclasses.replace(SMALL, batch_size=10)
+    arrays = pattern_arrays(train=5200)[:2]
+    _, progress = train_epochs(*make_trainer(recipe, arrays, execution), 1)
+    assert [p.step for p in progress] == [520 * n // reported for n in range(1, reported + 1)]
+
+
 @given(st.integers(1, 100_000), st.data())
 @settings(max_examples=500)
 def test_blocks_are_an_epoch_in_at_most_three_shapes(samples, data):
     batch_size = data.draw(st.integers(1, samples))
-    shapes = blocks.block_shapes(samples, batch_size, 1)
+    most = data.draw(st.sampled_from([blocks.MOST_BLOCK_STEPS, blocks.MOST_COMPILED_BLOCK_STEPS]))
+    shapes = blocks.block_shapes(samples, batch_size, 1, most)
     assert sum(steps * batch for steps, batch in shapes) == samples
     assert sum(steps for steps, _ in shapes) == -(-samples // batch_size)
     assert len(set(shapes)) <= 3
-    assert all(1 <= steps <= blocks.MOST_BLOCK_STEPS for steps, _ in shapes)
+    assert all(1 <= steps <= most for steps, _ in shapes)
     assert all(batch == batch_size for _, batch in shapes[:-1])
     assert 1 <= shapes[-1][1] <= batch_size
 
@@ -152,7 +168,7 @@ def test_a_run_does_not_depend_on_how_an_epoch_is_cut_into_blocks(monkeypatch):
 @pytest.mark.parametrize(
     "execution", ["eager", "graph", pytest.param("xla", marks=pytest.mark.full)]
 )
-def test_an_epoch_goes_on_where_it_stood(execution):
+def test_an_epoch_goes_on_where_it_stood(execution, short_blocks):
     """To the bit, after each of its blocks."""
     recipe = dataclasses.replace(SMALL, batch_size=10)
     arrays = pattern_arrays(train=1312)[:2]

@@ -138,6 +138,7 @@ class DistributedTrainer(Trainer):
     def __init__(self, replicas: Replicas, *arguments):
         *_, execution = arguments
         super().__init__(*arguments)
+        self.most_steps = blocks.MOST_BLOCK_STEPS  # in each step, replicas wait for each other
         self.replicas = replicas
         self.execute = blocks.COMPILERS[execution](self.train_shared_block)
 
