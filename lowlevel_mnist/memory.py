@@ -28,7 +28,7 @@ def take(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def share(array: np.ndarray) -> np.ndarray:
-    """Returns a `uint8` array whose memory a tensor may have.
+    """Returns an array of the same content and dtype whose memory a tensor may have.
 
     It has the memory of `array` itself, if that is read-only and begins where a tensor's may, and
     otherwise a copy: what its owner can still change is not shared.
@@ -39,6 +39,6 @@ def share(array: np.ndarray) -> np.ndarray:
         with contextlib.suppress(ValueError):  # it can't be written to by anybody, as with `bytes`
             view.flags.writeable = True  # DLPack knows no other memory; nobody will
             return view
-    copy = empty(array.size).reshape(array.shape)
+    copy = empty(array.nbytes).view(array.dtype).reshape(array.shape)
     copy[...] = array
     return copy

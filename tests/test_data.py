@@ -249,6 +249,15 @@ def test_a_tensor_does_not_change_with_the_images():
         assert (pixels.numpy() == 1).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_images_of_another_dtype_keep_it(dtype):
+    """So that they are refused in training, and not cut off to bytes."""
+    images = np.linspace(-1, 300, 60).astype(dtype).reshape(3, 4, 5)
+    pixels = preprocessing.flatten(images)
+    assert pixels.dtype == dtype
+    np.testing.assert_array_equal(pixels, images.reshape(3, 20))
+
+
 def test_images_anywhere_in_memory_become_a_tensor():
     """TensorFlow would end the process for memory that begins at another place."""
     content = np.arange(500, dtype=np.uint8).tobytes()
