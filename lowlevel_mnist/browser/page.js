@@ -25,6 +25,7 @@ const facts = {
   mistakes: images.filter((image) => image.label !== image.said).length,
 };
 
+let theme = null; // the one that was switched to; null for the system's
 let language = navigator.language.startsWith("ko") ? "ko" : "en";
 let pinned = null; // the class that was clicked on, whose reasons are shown
 let pointed = null; // the class that the mouse points at
@@ -362,21 +363,20 @@ byId("language").addEventListener("click", () => {
   write();
 });
 byId("theme").addEventListener("click", () => {
-  document.documentElement.dataset.theme = otherTheme();
+  theme = currentTheme() === "dark" ? "light" : "dark";
   write();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", write);
 
-/** The theme that the switch leads to. */
-function otherTheme() {
-  const preferred = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  return (document.documentElement.dataset.theme ?? preferred) === "dark" ? "light" : "dark";
+function currentTheme() {
+  return theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
 }
 
 /** Writes and paints all of the page, in its language and theme. */
 function write() {
   const text = TEXTS[language];
   document.documentElement.lang = language;
+  document.documentElement.dataset.theme = currentTheme();
   document.title = text.title(facts);
   document.querySelectorAll("[data-text]").forEach((element) => {
     const said = text[element.dataset.text];
@@ -384,7 +384,7 @@ function write() {
   });
   byId("language").textContent = text.language;
   byId("language").lang = language === "en" ? "ko" : "en";
-  byId("theme").textContent = text.themes[otherTheme()];
+  byId("theme").textContent = text.themes[currentTheme() === "dark" ? "light" : "dark"];
   byId("drawing").setAttribute("aria-label", text.canvas);
   byId("seen").setAttribute("aria-label", text.seen(width, height));
   hiddenLayers.forEach(({ title, note }, layer) => {
