@@ -185,7 +185,7 @@ def test_a_drawing_for_other_images(browser, tmp_path, kind):
     read = pictures.read(tmp_path / "drawn.png", form, invert=kind == "dark on light")
     seen = np.uint8(page.do("return Array.from(seen.image)")).reshape(28, 28)
     assert np.abs(read.image.astype(int) - seen).max() <= 2
-    # A test image on the canvas is the image itself, before and after it was touched.
+    # A test image that is loaded is seen to the bit as the network's data has it.
     page.click("#images button")
     exact = page.do("return Array.from(seen.image)")
     assert exact == page.do("return Array.from(images[0].pixels)")

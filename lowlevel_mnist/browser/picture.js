@@ -5,7 +5,7 @@
 // Functions and constants have the names that they have there, and a test holds both equal: it
 // draws 200 digits. A grid is {height, width, values}, values a typed array, row by row. What goes
 // through all pixels of the canvas is a plain loop: it is done anew for each movement of the pen,
-// and took 64 ms with a function called for each pixel, not 6.
+// and on a canvas of 392 pixels took 64 ms with a function called for each pixel, not 13.
 
 const LEAST_CONTRAST = 16;
 const FAINT = 0.2;
