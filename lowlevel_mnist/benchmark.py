@@ -1,8 +1,10 @@
-"""`python -m lowlevel_mnist.benchmark`: how fast the recipes are beside Keras's `fit`."""
+"""`python -m lowlevel_mnist.benchmark`: how fast the recipes are beside Keras, PyTorch and JAX."""
 
+import importlib.util
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -11,7 +13,12 @@ import time
 
 from lowlevel_mnist import data
 from lowlevel_mnist.benchmarking import results
-from lowlevel_mnist.benchmarking.contenders import CONTENDERS, FLOOR, training_images
+from lowlevel_mnist.benchmarking.contenders import (
+    CONTENDERS,
+    FLOOR,
+    LIBRARIES,
+    training_images,
+)
 from lowlevel_mnist.console import ending, flags
 from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
@@ -22,7 +29,9 @@ ROOM = 500_000  # characters; the JSON and the chart of all recipes take about 1
 
 def parse():
     parser = flags.Parser(
-        "benchmark", "Measures seconds an epoch of this package and of Keras's fit, side by side."
+        "benchmark",
+        "Measures seconds an epoch of this package and of its peers, side by side: Keras's fit, "
+        "PyTorch, JAX.",
     )
     parser.add_argument(
         "--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), help="(default: all)"
@@ -31,10 +40,11 @@ def parse():
         "--executions",
         nargs="+",
         choices=CONTENDERS,
-        default=list(CONTENDERS),
+        default=[name for name in CONTENDERS if name not in LIBRARIES or is_installed(name)],
         help=f"{', '.join(EXECUTIONS)}: this package; fit: Keras as people call it; fit-steps: "
         "with steps_per_execution=100; fit-steps-xla: with jit_compile=True, too, which on a CPU "
-        "fit leaves off (default: all)",
+        "fit leaves off; torch, jax: PyTorch's eager loop and JAX's jit of a scan, where they are "
+        "installed (default: all that are)",
     )
     parser.add_argument(
         "--epochs",
@@ -72,6 +82,12 @@ def main():
         if arguments.json.absolute() == arguments.chart.absolute():
             raise UserError(f"{arguments.json} can't be the JSON and the chart; choose two files.")
         files.check_room(arguments.json, ROOM)
+    for name in arguments.executions:
+        if name in LIBRARIES and not is_installed(name):
+            raise UserError(
+                f"--executions {name} needs {LIBRARIES[name]}, which is not installed. It comes "
+                "with the extra peers: pip install -e '.[peers]'"
+            )
     datasets = find_datasets(arguments.recipes)
     # The products are always measured, and last: they are every recipe's floor.
     contenders = [name for name in (*CONTENDERS, FLOOR) if name in (*arguments.executions, FLOOR)]
@@ -87,6 +103,10 @@ def main():
 
     drawing.save_picture(arguments.chart, chart.draw, datasets, all_results)
     print(f"Saved in {arguments.chart}" + (f" and {arguments.json}" if arguments.json else ""))
+
+
+def is_installed(module):
+    return importlib.util.find_spec(module) is not None
 
 
 def find_datasets(recipes):
@@ -121,38 +141,62 @@ def find_datasets(recipes):
 
 
 def measure(recipe, dataset, contenders, epochs, repeats):
-    """Runs each contender `repeats` times, taking turns. Returns a list of `Result`."""
+    """Runs each contender `repeats` times, taking turns. Returns a list of `Result`.
+
+    A peer that fails is left out from there on, with what it had measured.
+    """
     runs = {contender: [] for contender in contenders}
     for repeat in range(1, repeats + 1):
-        for contender in contenders:
-            run = run_process(recipe, contender, dataset["name"], epochs)
+        for contender in list(runs):
+            turn = f"{recipe}, {repeat}/{repeats}, {contender}"
+            try:
+                run = run_process(recipe, contender, dataset["name"], epochs)
+            except PeerFailedError as failure:
+                del runs[contender]
+                print(f"{turn}: left out, because it {failure}.", file=sys.stderr, flush=True)
+                continue
             runs[contender].append(run)
             print(
-                f"{recipe}, {repeat}/{repeats}, {contender}: "
-                f"{statistics.median(results.warm(run['seconds'])):.3f} s an epoch",
+                f"{turn}: {statistics.median(results.warm(run['seconds'])):.3f} s an epoch",
                 file=sys.stderr,
                 flush=True,
             )
     return [
-        results.summarize(recipe, contender, dataset["samples"], runs[contender])
-        for contender in contenders
+        results.summarize(recipe, contender, dataset["samples"], measured)
+        for contender, measured in runs.items()
     ]
 
 
+class PeerFailedError(Exception):
+    """A process of another library ended early: how it ended, in words."""
+
+
 def run_process(recipe, contender, dataset, epochs):
-    """Runs one contender in a process of its own. Returns what it measured."""
+    """Runs one contender in a process of its own. Returns what it measured.
+
+    Raises `PeerFailedError` where that is another library's, and fails.
+    """
     module = "lowlevel_mnist.benchmarking.contenders"
+    is_peer = contender not in (*EXECUTIONS, FLOOR)
     # The folder is this process's, because a signal ends the other one before it can tidy up.
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-m", module, recipe, contender, dataset, str(epochs), folder],
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if is_peer else None,
             text=True,
-            check=True,
+            errors="replace",
+            check=not is_peer,
             env={**os.environ, "KERAS_BACKEND": "tensorflow"},
         )
         seconds = time.perf_counter() - start
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise PeerFailedError(f"was ended by {name}, as where memory runs out")
+    if done.returncode:
+        *_, reason = done.stderr.splitlines() or ["it gave no reason"]
+        raise PeerFailedError(f"failed: {reason.rstrip('.')}")
     return {**json.loads(done.stdout.splitlines()[-1]), "process_seconds": seconds}
 
 

@@ -1,5 +1,6 @@
 """The benchmark measures what it says it measures, and refuses at once what it can't do."""
 
+import importlib.util
 import json
 import signal
 import time
@@ -11,7 +12,7 @@ from conftest import assert_refused
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lowlevel_mnist.benchmarking import chart, results
+from lowlevel_mnist.benchmarking import chart, peers, results
 from lowlevel_mnist.benchmarking.contenders import FLOOR
 from lowlevel_mnist.recipes import RECIPES
 
@@ -138,6 +139,57 @@ def test_what_can_t_be_done_is_refused_at_once(tmp_path, flags, words):
     done = run_anew("benchmark", *flags, cwd=tmp_path, PYTHONPATH=f"{poison}:{PROJECT}")
     assert_refused(done, *words)
     assert [path.name for path in tmp_path.iterdir()] == ["poison"]
+
+
+@pytest.mark.parametrize(("module", "library"), [("torch", "PyTorch"), ("jax", "JAX")])
+def test_a_peer_that_is_not_installed(tmp_path, module, library):
+    if importlib.util.find_spec(module):
+        pytest.skip(f"{library} is installed")
+    done = run("benchmark", "--executions", "eager", module, cwd=tmp_path)
+    assert_refused(done, f"--executions {module}", library, "'.[peers]'")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [
+        ("raise MemoryError('no room for weights')", "failed: MemoryError: no room for weights."),
+        ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL, as where memory runs out."),
+    ],
+)
+def test_a_peer_that_crashes_costs_its_own_bar(tmp_path, ending, words):
+    """A library whose import ends its process, with a traceback or without."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "torch.py").write_text(ending)
+    flags = ["--recipes", "softmax", "--executions", "torch", "--epochs", 2, "--repeats", 2]
+    flags += ["--json", "r.json"]
+    changes = {"HOME": tmp_path, "PYTHONPATH": f"{broken}:{PROJECT}", **UNREACHABLE}
+    done = run_anew("benchmark", *flags, cwd=tmp_path, **changes)
+    assert done.returncode == 0
+    lines = [line for line in done.stderr.splitlines() if "torch" in line]
+    assert lines == [f"softmax, 1/2, torch: left out, because it {words}"]
+    assert "Traceback" not in done.stderr
+    assert list(
+        json.loads((tmp_path / "r.json").read_text())["recipes"]["softmax"]["contenders"]
+    ) == ["products"]
+    assert (tmp_path / "benchmark.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("module", ["torch", "jax"])
+@pytest.mark.parametrize("recipe", ["softmax", "mlp-512", "mlp-128-dropout"])
+def test_a_peer_learns_what_the_recipe_says(module, recipe):
+    """Each rule, with a last batch that is smaller than the others."""
+    pytest.importorskip(module, reason=f"{module} is not installed", exc_type=ImportError)
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 4, 1250).astype(np.uint8)
+    images = generator.integers(0, 100, (1250, 6, 6)).astype(np.uint8)
+    images[np.arange(1250), 1, labels] = 255
+    training, test = (images[:1000], labels[:1000]), (images[1000:], labels[1000:])
+    measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[module]
+    found = measure(RECIPES[recipe], training, test, classes=4, epochs=12)
+    assert len(found["seconds"]) == 12
+    assert found["test_accuracy"] > 0.9
 
 
 def test_no_room_for_the_json(tmp_path):

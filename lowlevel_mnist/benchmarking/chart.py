@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from lowlevel_mnist.benchmarking.contenders import FLOOR
+from lowlevel_mnist.benchmarking.contenders import FIT, FLOOR
 from lowlevel_mnist.benchmarking.results import Result
 from lowlevel_mnist.plots import BLUE, ORANGE
 from lowlevel_mnist.recipes import EXECUTIONS
 
 REFERENCE = "fit"  # whose seconds are divided by those of each
-LIGHT_BLUE = "#9fc5de"
+LIGHT_BLUE, GREY = "#9fc5de", "#b8b8b8"
 
 
 def draw(figure: Figure, datasets: Mapping[str, Mapping], results: Sequence[Result]) -> None:
@@ -27,7 +27,7 @@ def draw(figure: Figure, datasets: Mapping[str, Mapping], results: Sequence[Resu
     heights = [2 + len(bars) for bars, _ in panels.values()]
     axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).flatten()
     for axis, (title, (seconds, floor)) in zip(axes, panels.items(), strict=True):
-        colors = [BLUE if name in EXECUTIONS else LIGHT_BLUE for name in seconds]
+        colors = [color_of(name) for name in seconds]
         bars = axis.barh(list(seconds), list(seconds.values()), color=colors)
         labels = [f"{value:.3f} s" for value in seconds.values()]
         if REFERENCE in seconds:
@@ -37,10 +37,17 @@ def draw(figure: Figure, datasets: Mapping[str, Mapping], results: Sequence[Resu
             ]
         axis.bar_label(bars, labels, padding=4, fontsize=9)
         axis.axvline(floor, color=ORANGE, linestyle="--", linewidth=1.5)
-        axis.set_xlim(0, 1.2 * max(seconds.values()))
+        axis.set_xlim(0, 1.2 * max(seconds.values(), default=floor))
         axis.set_title(title, fontsize=10, loc="left")
         axis.invert_yaxis()
         axis.tick_params(axis="y", length=0)
         axis.spines[["top", "right", "left"]].set_visible(False)
     axes[-1].set_xlabel("seconds an epoch; dashed: the matrix products alone")
-    figure.suptitle("Dark: this package. Light: Keras. 2x: twice as fast as fit.", fontsize=11)
+    legend = "Dark blue: this package. Light blue: Keras. Grey: other libraries."
+    figure.suptitle(f"{legend} 2x: twice as fast as fit.", fontsize=11)
+
+
+def color_of(contender: str) -> str:
+    if contender in EXECUTIONS:
+        return BLUE
+    return LIGHT_BLUE if contender in FIT else GREY

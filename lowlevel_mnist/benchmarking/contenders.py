@@ -20,6 +20,7 @@ from types import ModuleType
 import numpy as np
 
 from lowlevel_mnist import data, startup
+from lowlevel_mnist.benchmarking import peers
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES, Recipe
 
 # What Keras's `compile` is given in addition.
@@ -28,8 +29,9 @@ FIT = {
     "fit-steps": {"steps_per_execution": 100},
     "fit-steps-xla": {"steps_per_execution": 100, "jit_compile": True},
 }
+LIBRARIES = {"torch": "PyTorch", "jax": "JAX"}  # of the extra "peers": module and name
 FLOOR = "products"  # the matrix products alone, which nobody can do without
-CONTENDERS = (*EXECUTIONS, *FIT)
+CONTENDERS = (*EXECUTIONS, *FIT, *LIBRARIES)
 COMPILED = ("graph", "xla")
 TUNED_FIT = ("fit-steps", "fit-steps-xla")
 FLOOR_SECONDS = 0.5
@@ -42,6 +44,8 @@ def main() -> None:
         result = run_train(contender, recipe_name, dataset_name, epochs, folder)
     elif contender in FIT:
         result = measure_fit(contender, recipe, data.load(dataset_name), int(epochs))
+    elif contender in LIBRARIES:
+        result = measure_library(contender, recipe, data.load(dataset_name), int(epochs))
     else:
         result = {"seconds": time_products(recipe, data.load(dataset_name))}
     print(json.dumps({**result, "peak_mib": peak_mib()}))
@@ -95,6 +99,13 @@ def measure_fit(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: i
         _, accuracy = model.evaluate(*prepare(dataset.test_images, dataset.test_labels))
     seconds = [end - start for start, end in zip(starts, ends, strict=True)]
     return {"seconds": seconds, "test_accuracy": accuracy}
+
+
+def measure_library(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: int) -> dict:
+    """Trains with PyTorch or JAX; returns the seconds of each epoch and the test accuracy."""
+    measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[contender]
+    test = dataset.test_images, dataset.test_labels
+    return measure(recipe, training_images(recipe, dataset), test, dataset.classes, epochs)
 
 
 def time_products(recipe: Recipe, dataset: data.Dataset) -> list[float]:

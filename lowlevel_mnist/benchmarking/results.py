@@ -9,7 +9,7 @@ import platform
 import statistics
 from collections.abc import Mapping, Sequence
 
-from lowlevel_mnist.benchmarking.contenders import COMPILED, FLOOR, TUNED_FIT
+from lowlevel_mnist.benchmarking.contenders import COMPILED, FLOOR, LIBRARIES, TUNED_FIT
 from lowlevel_mnist.recipes import Recipe
 
 
@@ -65,7 +65,7 @@ def summarize(recipe: str, contender: str, samples: int, runs: Sequence[Mapping]
 def ratios(results: Sequence[Result]) -> dict[str, float]:
     """Compares the medians of one recipe; leaves out ratios to what was not measured.
 
-    They are Keras's time over ours, so more is faster; with the floor, ours over its time.
+    They are the other's time over ours, so more is faster; with the floor, ours over its time.
     """
     seconds = {result.contender: result.seconds for result in results}
 
@@ -77,6 +77,8 @@ def ratios(results: Sequence[Result]) -> dict[str, float]:
         "eager over fit": (fit, best(["eager"])),
         "best compiled over fit": (fit, compiled),
         "best compiled over best tuned fit": (tuned, compiled),
+        "eager over PyTorch": (best(["torch"]), best(["eager"])),
+        "best compiled over JAX": (best(["jax"]), compiled),
         "best compiled, times the floor": (compiled, best([FLOOR])),
     }
     return {name: a / b for name, (a, b) in pairs.items() if a and b}
@@ -117,6 +119,7 @@ def describe(
 ) -> dict:
     """Returns everything that was measured, for a JSON file."""
     recipes = {}
+    measured_names = {result.contender for result in results}
     for name in dict.fromkeys(result.recipe for result in results):
         measured = [result for result in results if result.recipe == name]
         recipes[name] = {
@@ -132,6 +135,7 @@ def describe(
         "python": platform.python_version(),
         "tensorflow": importlib.metadata.version("tensorflow"),
         "keras": importlib.metadata.version("keras"),
+        **{name: importlib.metadata.version(name) for name in LIBRARIES if name in measured_names},
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
         "epochs": arguments.epochs,
