@@ -13,12 +13,7 @@ import time
 
 from lowlevel_mnist import data
 from lowlevel_mnist.benchmarking import results
-from lowlevel_mnist.benchmarking.contenders import (
-    CONTENDERS,
-    FLOOR,
-    LIBRARIES,
-    training_images,
-)
+from lowlevel_mnist.benchmarking.contenders import CONTENDERS, FLOOR, LIBRARIES, training_images
 from lowlevel_mnist.console import ending, flags
 from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
@@ -143,7 +138,7 @@ def find_datasets(recipes):
 def measure(recipe, dataset, contenders, epochs, repeats):
     """Runs each contender `repeats` times, taking turns. Returns a list of `Result`.
 
-    A peer that fails is left out from there on, with what it had measured.
+    A peer that fails is left out from there on, and so is what it had measured.
     """
     runs = {contender: [] for contender in contenders}
     for repeat in range(1, repeats + 1):
@@ -192,12 +187,20 @@ def run_process(recipe, contender, dataset, epochs):
         )
         seconds = time.perf_counter() - start
     if done.returncode < 0:
-        name = signal.Signals(-done.returncode).name
-        raise PeerFailedError(f"was ended by {name}, as where memory runs out")
+        number = signal.Signals(-done.returncode)
+        hint = ", as where memory runs out" if number.name == "SIGKILL" else ""
+        raise PeerFailedError(f"was ended by {number.name}{hint}")
     if done.returncode:
-        *_, reason = done.stderr.splitlines() or ["it gave no reason"]
-        raise PeerFailedError(f"failed: {reason.rstrip('.')}")
+        raise PeerFailedError(f"failed: {reason_of(done.stderr).rstrip('.:')}")
     return {**json.loads(done.stdout.splitlines()[-1]), "process_seconds": seconds}
+
+
+def reason_of(stderr):
+    """Returns the first line of the exception that a process ended with, as it was printed."""
+    *_, last = stderr.rpartition("Traceback (most recent call last):\n")
+    # What the frames say is indented; what follows may be notes on the exception, as JAX has them.
+    lines = [line for line in last.splitlines() if line and not line.startswith(" ")]
+    return next(iter(lines), "it gave no reason")
 
 
 if __name__ == "__main__":

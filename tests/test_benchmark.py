@@ -7,13 +7,16 @@ import time
 
 import numpy as np
 import pytest
-from commands import PROJECT, limit_files, run, run_anew, start_anew
+import tensorflow as tf
+from commands import PROJECT, limit_files, run, run_anew, run_python, start_anew
 from conftest import assert_refused
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lowlevel_mnist import benchmark
 from lowlevel_mnist.benchmarking import chart, peers, results
 from lowlevel_mnist.benchmarking.contenders import FLOOR
+from lowlevel_mnist.optimizers import OPTIMIZERS
 from lowlevel_mnist.recipes import RECIPES
 
 # Nothing listens there: MNIST can't be had, and the built-in digits are measured.
@@ -150,36 +153,70 @@ def test_a_peer_that_is_not_installed(tmp_path, module, library):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("ending", "words"),
-    [
-        ("raise MemoryError('no room for weights')", "failed: MemoryError: no room for weights."),
-        ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL, as where memory runs out."),
-    ],
-)
-def test_a_peer_that_crashes_costs_its_own_bar(tmp_path, ending, words):
-    """A library whose import ends its process, with a traceback or without."""
-    broken = tmp_path / "broken"
-    broken.mkdir()
-    (broken / "torch.py").write_text(ending)
+def test_a_peer_that_crashes_costs_its_own_bar(tmp_path):
+    """A library whose import fails."""
     flags = ["--recipes", "softmax", "--executions", "torch", "--epochs", 2, "--repeats", 2]
     flags += ["--json", "r.json"]
-    changes = {"HOME": tmp_path, "PYTHONPATH": f"{broken}:{PROJECT}", **UNREACHABLE}
+    path = broken_torch(tmp_path, "raise MemoryError('no room for weights')")
+    changes = {"HOME": tmp_path, "PYTHONPATH": path, **UNREACHABLE}
     done = run_anew("benchmark", *flags, cwd=tmp_path, **changes)
     assert done.returncode == 0
-    lines = [line for line in done.stderr.splitlines() if "torch" in line]
-    assert lines == [f"softmax, 1/2, torch: left out, because it {words}"]
-    assert "Traceback" not in done.stderr
-    assert list(
-        json.loads((tmp_path / "r.json").read_text())["recipes"]["softmax"]["contenders"]
-    ) == ["products"]
+    _, torch, *products = done.stderr.splitlines()
+    reason = "failed: MemoryError: no room for weights"
+    assert torch == f"softmax, 1/2, torch: left out, because it {reason}."
+    assert [line.split(": ")[0] for line in products] == [
+        "softmax, 1/2, products",
+        "softmax, 2/2, products",
+    ]
+    recipes = json.loads((tmp_path / "r.json").read_text())["recipes"]
+    assert list(recipes["softmax"]["contenders"]) == ["products"]
     assert (tmp_path / "benchmark.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGKILL, "^was ended by SIGKILL, as where memory runs out$"),
+        (signal.SIGABRT, "^was ended by SIGABRT$"),
+    ],
+)
+def test_a_peer_that_is_ended_by_a_signal(tmp_path, monkeypatch, number, words):
+    script = f"import os; os.kill(os.getpid(), {int(number)})"
+    monkeypatch.setenv("PYTHONPATH", broken_torch(tmp_path, script))
+    with pytest.raises(benchmark.PeerFailedError, match=words):
+        benchmark.run_process("softmax", "torch", "digits", 2)
+
+
+def broken_torch(folder, script):
+    """Returns a PYTHONPATH by which `import torch` runs a script."""
+    (folder / "broken").mkdir()
+    (folder / "broken" / "torch.py").write_text(script)
+    return f"{folder / 'broken'}:{PROJECT}"
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("raise ValueError('no such shape')", "ValueError: no such shape"),
+        ("raise ValueError('no such shape:\\n  [7]')", "ValueError: no such shape:"),
+        # As JAX says of each of its exceptions that it has shortened the traceback.
+        (
+            "import sys\ntry: 1 / 0\nexcept ZeroDivisionError as error:\n"
+            " import traceback; traceback.print_exc(); print('----\\nA note.', file=sys.stderr)",
+            "ZeroDivisionError: division by zero",
+        ),
+        ("try: 1 / 0\nexcept ZeroDivisionError: int('x')", "ValueError: invalid literal for int()"),
+        ("raise SystemExit(3)", "it gave no reason"),
+    ],
+)
+def test_why_a_peer_failed(script, reason):
+    assert benchmark.reason_of(run_python("-c", script).stderr).startswith(reason)
 
 
 @pytest.mark.parametrize("module", ["torch", "jax"])
 @pytest.mark.parametrize("recipe", ["softmax", "mlp-512", "mlp-128-dropout"])
-def test_a_peer_learns_what_the_recipe_says(module, recipe):
-    """Each rule, with a last batch that is smaller than the others."""
+def test_a_peer_learns(module, recipe):
+    """By each of the rules, with a last batch that is smaller than the others."""
     pytest.importorskip(module, reason=f"{module} is not installed", exc_type=ImportError)
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 4, 1250).astype(np.uint8)
@@ -190,6 +227,22 @@ def test_a_peer_learns_what_the_recipe_says(module, recipe):
     found = measure(RECIPES[recipe], training, test, classes=4, epochs=12)
     assert len(found["seconds"]) == 12
     assert found["test_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam"])
+def test_jax_updates_by_the_rules_of_the_recipes(name):
+    pytest.importorskip("jax", reason="jax is not installed", exc_type=ImportError)
+    generator = np.random.default_rng(0)
+    start = generator.normal(size=(5, 3)).astype(np.float32)
+    variable = tf.Variable(start)
+    rule = OPTIMIZERS[name]([variable], 0.01)
+    update, slots = peers.jax_rules(0.01)[name]
+    state = start, *[np.zeros_like(start)] * slots
+    for step in range(1, 6):
+        gradient = generator.normal(size=(5, 3)).astype(np.float32)
+        rule.apply([tf.constant(gradient)])
+        state = update(state[0], gradient, *state[1:], step)
+    np.testing.assert_allclose(state[0], variable.numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_no_room_for_the_json(tmp_path):

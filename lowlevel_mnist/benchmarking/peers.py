@@ -37,7 +37,8 @@ def measure_torch(
         layers.append(layer)
     model = torch.nn.Sequential(*layers)
     rate = recipe.learning_rate
-    # PyTorch has SGD and Adam as one fused kernel for a CPU, but not RMSprop.
+    # PyTorch has SGD and Adam as one fused kernel for a CPU, but not RMSprop, to whose root it adds
+    # epsilon, and not to what is inside.
     make_optimizer = {
         "sgd": lambda w: torch.optim.SGD(w, rate, fused=True),
         "rmsprop": lambda w: torch.optim.RMSprop(w, rate, alpha=0.9, eps=EPSILON),
