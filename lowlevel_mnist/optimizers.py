@@ -3,7 +3,7 @@
 Each class is one rule. It owns the rule's memory, its slots, as one `tf.Variable` for each
 variable of the network, so a checkpoint keeps it. Names and defaults are Keras's; the arithmetic
 is one kernel a variable, because a step of RMSprop or Adam that is written out in six or eight
-operations takes three times as long.
+operations takes three times as long, unless XLA makes one loop of them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,8 +16,11 @@ class Optimizer(tf.Module):
 
     parameters: the `tf.Variable`s w that are updated, at least one, all of one dtype.
     learning_rate: float above 0.
+    is_compiled_by_xla: whether XLA compiles `apply`; a `training.Trainer` says so.
     Raises `ValueError` where they are not.
     """
+
+    is_compiled_by_xla = False
 
     def __init__(self, parameters: Iterable[tf.Variable], learning_rate: float):
         super().__init__()
@@ -88,6 +91,17 @@ class RMSprop(Optimizer):
         self.epsilon = self.constant(epsilon)
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        # XLA would have the kernel's steps read and written as well: 0.64 s an epoch of mlp-512.
+        # Of the rule as it is written it makes one loop without them: 0.60 s.
+        apply = self._apply_written_out if self.is_compiled_by_xla else self._apply_kernel
+        apply(gradients)
+
+    def _apply_written_out(self, gradients):
+        for w, v, g in zip(self.parameters, self.velocities, gradients, strict=True):
+            v.assign(self.rho * v + (1 - self.rho) * g**2)
+            w.assign_sub(self.learning_rate * g / tf.sqrt(v + self.epsilon))
+
+    def _apply_kernel(self, gradients):
         for w, v, step, g in zip(
             self.parameters, self.velocities, self.steps, gradients, strict=True
         ):

@@ -122,6 +122,7 @@ class Trainer:
         self.seed = seed
         self.work: int | None = None  # multiplications of an image's forward pass, when known
         self.execute = blocks.COMPILERS[execution](self.train_block)
+        optimizer.is_compiled_by_xla = execution == "xla"
         is_compiled = execution != "eager"
         self.most_steps = (
             blocks.MOST_COMPILED_BLOCK_STEPS if is_compiled else blocks.MOST_BLOCK_STEPS

@@ -77,9 +77,10 @@ def problems(draw, name):
     return variables, gradients, draw(HYPERPARAMETERS[name])
 
 
-def run_ours(name, variables, gradients, options):
+def run_ours(name, variables, gradients, options, by_xla=False):
     parameters = [tf.Variable(value) for value in variables]
     optimizer = optimizers.OPTIMIZERS[name](parameters, **options)
+    optimizer.is_compiled_by_xla = by_xla
     for step in range(STEPS):
         optimizer.apply([tf.constant(gradient[step]) for gradient in gradients])
     return parameters, optimizer
@@ -90,12 +91,14 @@ def assert_near(value, truth, size):
     assert np.all(np.abs(value - truth) <= 1e-12 * size + 1e-290), (value, truth)
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_against_numpy(name):
+@pytest.mark.parametrize(
+    ("name", "by_xla"), [*((name, False) for name in RULES), ("rmsprop", True)]
+)
+def test_against_numpy(name, by_xla):
     @given(problems(name))
     def check(problem):
         variables, gradients, options = problem
-        parameters, optimizer = run_ours(name, variables, gradients, options)
+        parameters, optimizer = run_ours(name, variables, gradients, options, by_xla)
         for index, (variable, gradient) in enumerate(zip(variables, gradients, strict=True)):
             expected, slots = RULES[name][0](variable, gradient, **options)
             path = way(name, variable, gradient, options)
@@ -132,10 +135,12 @@ def test_against_keras(name):
     check()
 
 
+@pytest.mark.parametrize("by_xla", [False, True])
 @pytest.mark.parametrize("name", RULES)
-def test_as_many_gradients_as_variables(name):
+def test_as_many_gradients_as_variables(name, by_xla):
     """Or a variable would stay as it is without a word."""
     optimizer = optimizers.OPTIMIZERS[name]([tf.Variable([1.0]), tf.Variable([2.0])], 0.25)
+    optimizer.is_compiled_by_xla = by_xla
     with pytest.raises(ValueError, match="zip"):
         optimizer.apply([tf.constant([2.0])])
 
