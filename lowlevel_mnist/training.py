@@ -1,6 +1,7 @@
 """Step 6 of the walkthrough: epochs and batches."""
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Iterator
@@ -212,23 +213,22 @@ class Trainer:
         classified correctly, each taken as its batch's turn came.
         """
         dtype = one_hot.dtype
+        step = functools.partial(train_step, self.model, self.optimizer)
         costs, logits = blocks.for_each_batch(
-            self.step, (pixels, one_hot, *keep_masks), (dtype, dtype)
+            self.prepare, step, (pixels, one_hot, *keep_masks), (dtype, dtype)
         )
         return tf.reduce_sum(costs, axis=1), metrics.count_correct(logits, one_hot)
 
-    def step(
+    def prepare(
         self, pixels: tf.Tensor, one_hot: tf.Tensor, *keep_masks: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step from bytes: `train_step` on scaled pixels [n, pixels] and masks [n, units]."""
-        images, one_hot, masks = self.prepare(pixels, one_hot, *keep_masks)
-        return train_step(self.model, self.optimizer, images, one_hot, *masks)
+    ) -> tuple[tf.Tensor, ...]:
+        """Returns scaled images, one-hot labels and dropout masks, all of one dtype.
 
-    def prepare(self, pixels, one_hot, *keep_masks):
-        """Returns scaled images, one-hot labels and dropout masks of one dtype."""
+        They are what `train_step` takes, for one batch or for a block of them.
+        """
         dtype = one_hot.dtype
         masks = [dropout_mask(layer, self.dropout, dtype) for layer in keep_masks]
-        return preprocessing.scale(pixels, dtype), one_hot, masks
+        return preprocessing.scale(pixels, dtype), one_hot, *masks
 
     def _keep_masks_of(self, epoch):
         """Returns a function that draws what the next `steps` batches of an epoch keep."""

@@ -155,6 +155,7 @@ class DistributedTrainer(Trainer):
         Returns the costs and the count of all workers.
         """
         costs, logits = blocks.for_each_batch(
+            self.prepare,
             functools.partial(self._shared_step, batch_size),
             (pixels, one_hot, *keep_masks),
             (one_hot.dtype, one_hot.dtype),
@@ -170,9 +171,8 @@ class DistributedTrainer(Trainer):
             number = replica_number()
             share = self.replicas.share(batch_size, (number, number + 1))
             mine = (tensor[share.start - begin : share.stop - begin] for tensor in batch)
-            images, one_hot, masks = self.prepare(*mine)
             costs, logits, gradients = cost.cost_and_gradients(
-                self.model, self.optimizer.parameters, images, one_hot, *masks, divisor=batch_size
+                self.model, self.optimizer.parameters, *mine, divisor=batch_size
             )
             self.optimizer.apply(all_reduce_together(gradients))
             return costs, logits
