@@ -40,7 +40,8 @@ def one_hot(labels: np.ndarray, classes: int, dtype: tf.DType | str) -> tf.Tenso
 
     labels: whole numbers [n].
     classes: number of classes.
-    dtype: `tf.float32` or `tf.float64`, or its name.
+    dtype: `tf.float32` or `tf.float64`, or its name; or, for a `training.Trainer`, `tf.uint8`:
+        bytes need a quarter of the memory or less, and a batch of them is soon cast.
     Returns a tensor [n, classes] of `dtype`.
     """
     return tf.one_hot(labels, classes, dtype=dtype)

@@ -44,7 +44,7 @@ def train(run):
         settings = run.settings
         images, labels = training
         pixels = preprocessing.flatten(images)
-        one_hot = preprocessing.one_hot(labels, settings.layer_sizes[-1], settings.dtype)
+        one_hot = preprocessing.one_hot(labels, settings.layer_sizes[-1], tf.uint8)
 
         # Steps 3 to 5: the network, and the optimizer that will update its variables.
         model = Network(settings.layer_sizes, settings.seed, settings.dtype)

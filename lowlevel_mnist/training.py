@@ -118,6 +118,7 @@ class Trainer:
             )
         self.model = model
         self.optimizer = optimizer
+        self.dtype = optimizer.parameters[0].dtype
         self.batch_size = batch_size
         self.dropout = dropout
         self.seed = seed
@@ -137,7 +138,7 @@ class Trainer:
         The last batch has the images that are left over; it counts like the others.
 
         pixels: `uint8` tensor [n, pixels], n not smaller than the batch size.
-        one_hot: tensor [n, classes] of the variables' dtype.
+        one_hot: tensor [n, classes] of the variables' dtype, or `uint8`, which needs less memory.
         epoch: whole number, 1 for the first.
         since: the `Progress` of this epoch after which the variables are as they are now; None at
             its beginning.
@@ -165,7 +166,7 @@ class Trainer:
         if self.work is None:
             sizes = [pixels.shape[1], *self.mask_units]
             classes = one_hot.shape[1]
-            self.work = blocks.count_multiplications(self.model, sizes, classes, one_hot.dtype)
+            self.work = blocks.count_multiplications(self.model, sizes, classes, self.dtype)
         return self._train_blocks(pixels, one_hot, epoch, progress)
 
     def _train_blocks(self, pixels, one_hot, epoch, progress):
@@ -212,23 +213,22 @@ class Trainer:
         Returns the sum of the costs of each batch [steps], and how many images of all were
         classified correctly, each taken as its batch's turn came.
         """
-        dtype = one_hot.dtype
         step = functools.partial(train_step, self.model, self.optimizer)
         costs, logits = blocks.for_each_batch(
-            self.prepare, step, (pixels, one_hot, *keep_masks), (dtype, dtype)
+            self.prepare, step, (pixels, one_hot, *keep_masks), (self.dtype, self.dtype)
         )
         return tf.reduce_sum(costs, axis=1), metrics.count_correct(logits, one_hot)
 
     def prepare(
         self, pixels: tf.Tensor, one_hot: tf.Tensor, *keep_masks: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        """Returns scaled images, one-hot labels and dropout masks, all of one dtype.
+        """Returns scaled images, one-hot labels and dropout masks, all of the variables' dtype.
 
         They are what `train_step` takes, for one batch or for a block of them.
         """
-        dtype = one_hot.dtype
-        masks = [dropout_mask(layer, self.dropout, dtype) for layer in keep_masks]
-        return preprocessing.scale(pixels, dtype), one_hot, *masks
+        images = preprocessing.scale(pixels, self.dtype)
+        masks = [dropout_mask(layer, self.dropout, self.dtype) for layer in keep_masks]
+        return images, tf.cast(one_hot, self.dtype), *masks
 
     def _keep_masks_of(self, epoch):
         """Returns a function that draws what the next `steps` batches of an epoch keep."""
@@ -245,16 +245,16 @@ class Trainer:
 
     def _check(self, pixels, one_hot):
         """Raises `ValueError` where these are no images and labels to train on."""
-        dtype = self.optimizer.parameters[0].dtype
         if pixels.dtype != tf.uint8 or len(pixels.shape) != 2:
             raise ValueError(
                 f"pixels are {tf.as_dtype(pixels.dtype).name} {list(pixels.shape)}; they must be "
                 "uint8 [n, pixels], 0 to 255: each step scales those of its batch."
             )
-        if one_hot.dtype != dtype or one_hot.shape[:-1] != pixels.shape[:1]:
+        if one_hot.dtype not in (self.dtype, tf.uint8) or one_hot.shape[:-1] != pixels.shape[:1]:
             raise ValueError(
                 f"one_hot is {tf.as_dtype(one_hot.dtype).name} {list(one_hot.shape)}; for these "
-                f"pixels and variables it must be {dtype.name} [{len(pixels)}, classes]."
+                f"pixels and variables it must be {self.dtype.name} or uint8 [{len(pixels)}, "
+                "classes]."
             )
         if self.batch_size > len(pixels):
             raise ValueError(

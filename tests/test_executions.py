@@ -92,6 +92,19 @@ def test_an_epoch_in_float64(name, execution, short_blocks):
     assert [p.accuracy for p in reported_too] == [p.accuracy for p in reported]
 
 
+@pytest.mark.parametrize("execution", blocks.COMPILERS)
+def test_labels_as_bytes(execution):
+    """One-hot rows of bytes, which each batch casts, give the same bits as those of floats."""
+    (as_floats, reported), (as_bytes, reported_too) = (
+        train_epochs(trainer, pixels, tf.cast(one_hot, dtype), 2)
+        for dtype in (tf.float64, tf.uint8)
+        for trainer, pixels, one_hot in [make_trainer(SMALL, pattern_arrays()[:2], execution)]
+    )
+    assert difference(as_floats, as_bytes) == 0
+    results = [[(p.loss_sum, p.correct) for p in each] for each in (reported, reported_too)]
+    assert results[0] == results[1]
+
+
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "mlp-512"])
 @pytest.mark.parametrize("execution", COMPILED)
 def test_100_steps_in_float32(name, execution):

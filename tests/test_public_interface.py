@@ -194,7 +194,7 @@ def test_wrong_arguments(wrong, words):
         (lambda x, y: (x[:40], y[:40]), "batch_size is 50, but there are only 40 images"),
         (lambda x, y: (tf.cast(x, tf.float32) / 255, y), "pixels are float32 .* must be uint8"),
         (lambda x, y: (tf.reshape(x, [-1, 28, 28]), y), r"\[2000, 28, 28\]; they must be uint8"),
-        (lambda x, y: (x, tf.cast(y, tf.float64)), "one_hot is float64 .* must be float32"),
+        (lambda x, y: (x, tf.cast(y, tf.float64)), "one_hot is float64 .* float32 or uint8"),
         (lambda x, y: (x, y[:100]), r"one_hot is float32 \[100, 10\]"),
         (lambda x, y: (x, tf.argmax(y, axis=1)), r"one_hot is int64 \[2000\]"),
     ],

@@ -158,7 +158,7 @@ class DistributedTrainer(Trainer):
             self.prepare,
             functools.partial(self._shared_step, batch_size),
             (pixels, one_hot, *keep_masks),
-            (one_hot.dtype, one_hot.dtype),
+            (self.dtype, self.dtype),
         )
         correct = metrics.count_correct(logits, one_hot)
         return self.replicas.total(tf.reduce_sum(costs, axis=1), correct)
