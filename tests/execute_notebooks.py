@@ -4,7 +4,8 @@
 
 does so on MNIST, in about five minutes; or, with names such as `your_own_network`, runs only these.
 It is needed after each change of their cells: a test holds the cells against those that the outputs
-came from.
+came from. A Korean edition, such as `your_own_network.ko`, has the same code, and takes the outputs
+of the English one.
 """
 
 import hashlib
@@ -21,6 +22,8 @@ from nbclient import NotebookClient
 from lowlevel_mnist import data
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+KOREAN = [path for path in NOTEBOOKS if path.stem.endswith(".ko")]
+ENGLISH = [path for path in NOTEBOOKS if path not in KOREAN]
 SUM = "sha256_of_cells"  # key of a notebook's metadata
 SECONDS_OF_A_CELL = 300
 
@@ -28,11 +31,15 @@ SECONDS_OF_A_CELL = 300
 def main():
     data.load("mnist")  # or else say what is missing: the outputs to keep are those on MNIST
     where = {name: os.environ[name] for name in [data.ENVIRONMENT_VARIABLE] if name in os.environ}
-    for path in [path for path in NOTEBOOKS if path.stem in (sys.argv[1:] or [path.stem])]:
+    chosen = [path for path in ENGLISH + KOREAN if path.stem in (sys.argv[1:] or [path.stem])]
+    for path in chosen:
         print(f"{path.name} ...", flush=True)
         notebook = nbformat.read(path, as_version=4)
         start = time.perf_counter()
-        execute(notebook, **where)
+        if path in KOREAN:
+            take_outputs(notebook, nbformat.read(english(path), as_version=4))
+        else:
+            execute(notebook, **where)
         notebook.metadata[SUM] = sum_of_cells(notebook)
         nbformat.write(notebook, path)
         print(f"{path.name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size:,} bytes")
@@ -53,6 +60,18 @@ def execute(notebook, **changes):
             record_timing=False,
             coalesce_streams=True,
         ).execute(env=environment(IPYTHONDIR=folder, **changes))
+
+
+def english(path):
+    """Returns the path of the English edition of a Korean notebook."""
+    return path.with_name(path.name.replace(".ko.", "."))
+
+
+def take_outputs(notebook, executed):
+    """Gives the code cells of a notebook the outputs of another one with the same code."""
+    for cell, source in zip(notebook.cells, executed.cells, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = source.outputs, source.execution_count
 
 
 def sum_of_cells(notebook):

@@ -12,6 +12,10 @@ MOST_BYTES = 1_200_000  # a code-hosting page shows no larger ones
 WARNINGS_OF_OTHERS = r"(?m)^\S*(site|dist)-packages\S*:\d+: \w*Warning: .*\n  .*\n"
 
 each_notebook = pytest.mark.parametrize("path", execute_notebooks.NOTEBOOKS, ids=lambda p: p.stem)
+# The code of a Korean edition is that of the English one, see test_editions.py.
+each_english_notebook = pytest.mark.parametrize(
+    "path", execute_notebooks.ENGLISH, ids=lambda p: p.stem
+)
 
 
 def read(path):
@@ -36,7 +40,7 @@ def said(notebook, stream):
 
 
 @pytest.mark.full
-@each_notebook
+@each_english_notebook
 def test_it_runs_on_small_data(path, tmp_path):
     """On 600 digits in a folder, with all of Python's warnings on."""
     folder = write_idx_folder(tmp_path / "data", digit_arrays())
@@ -52,7 +56,7 @@ def test_it_runs_on_small_data(path, tmp_path):
 
 
 @pytest.mark.machine
-@each_notebook
+@each_english_notebook
 def test_it_shows_the_same_again(path, mnist_folder):
     """To the letter, but for versions and times, which are in cells tagged "machine"."""
     before, notebook = read(path), read(path)
