@@ -27,13 +27,14 @@ COMPILERS = {
 def for_each_batch(prepare, step, blocks, dtypes):
     """Calls step(*prepare(*batch)) for each batch, in their order; the loop of an epoch.
 
-    prepare: maps tensors to what `step` takes, each number alone.
+    prepare: maps tensors to what `step` takes, element by element.
     blocks: tensors [steps, batch, ...], which are cut along their first axis.
     dtypes: those of the tensors that `step` returns.
     Returns these, stacked: tensors [steps, ...].
     """
     if tf.executing_eagerly():
-        # Prepared as a whole: an epoch of mlp-512 and of mlp-128-dropout is 6 % shorter for it.
+        # Prepared as a whole, an epoch of mlp-512 and of mlp-128-dropout is 6 % shorter; in batches
+        # of 128 it takes 100 MB more.
         batches = zip(*map(tf.unstack, prepare(*blocks)), strict=True)
         outputs = [step(*batch) for batch in batches]
         return [tf.stack(output) for output in zip(*outputs, strict=True)]
