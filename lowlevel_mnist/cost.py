@@ -58,8 +58,9 @@ def cost_and_gradients(
     costs, by_logits = cross_entropy(logits, one_hot)
     count = images.shape[0] if divisor is None else divisor
     mean_by_logits = tf.raw_ops.RealDiv(x=by_logits, y=tf.constant(count, by_logits.dtype))
-    # As a plain list: what a tf.Module makes of its lists costs the tape 45 microseconds.
-    gradients = tape.gradient(logits, list(variables), output_gradients=mean_by_logits)
+    # A plain list: what a tf.Module makes of its lists costs the tape 45 microseconds.
+    variables = list(variables)
+    gradients = tape.gradient(logits, variables, output_gradients=mean_by_logits)
     for variable, gradient in zip(variables, gradients, strict=True):
         if gradient is None:
             raise ValueError(

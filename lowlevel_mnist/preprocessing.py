@@ -14,7 +14,7 @@ def flatten(images: np.ndarray) -> tf.Tensor:
 
     images: `uint8` [n, height, width].
     Returns a `uint8` tensor [n, height * width]: bytes need a quarter of the memory of float32,
-    so they are only scaled when a batch needs them. It has the memory of the images themselves,
+    so they are only scaled when a step needs them. It has the memory of the images themselves,
     where these are read-only, as IDX files are read.
     """
     pixels = images.reshape(len(images), -1)
@@ -41,7 +41,7 @@ def one_hot(labels: np.ndarray, classes: int, dtype: tf.DType | str) -> tf.Tenso
     labels: whole numbers [n].
     classes: number of classes.
     dtype: `tf.float32` or `tf.float64`, or its name; or, for a `training.Trainer`, `tf.uint8`:
-        bytes need a quarter of the memory or less, and a batch of them is soon cast.
+        bytes need a quarter of the memory or less, and are cast when a step needs them.
     Returns a tensor [n, classes] of `dtype`.
     """
     return tf.one_hot(labels, classes, dtype=dtype)

@@ -124,7 +124,7 @@ class Trainer:
         self.seed = seed
         self.work: int | None = None  # multiplications of an image's forward pass, when known
         self.execute = blocks.COMPILERS[execution](self.train_block)
-        optimizer.is_compiled_by_xla = execution == "xla"
+        self.is_xla = execution == "xla"
         is_compiled = execution != "eager"
         self.most_steps = (
             blocks.MOST_COMPILED_BLOCK_STEPS if is_compiled else blocks.MOST_BLOCK_STEPS
@@ -213,6 +213,7 @@ class Trainer:
         Returns the sum of the costs of each batch [steps], and how many images of all were
         classified correctly, each taken as its batch's turn came.
         """
+        self.optimizer.is_compiled_by_xla = self.is_xla
         step = functools.partial(train_step, self.model, self.optimizer)
         costs, logits = blocks.for_each_batch(
             self.prepare, step, (pixels, one_hot, *keep_masks), (self.dtype, self.dtype)
@@ -248,7 +249,7 @@ class Trainer:
         if pixels.dtype != tf.uint8 or len(pixels.shape) != 2:
             raise ValueError(
                 f"pixels are {tf.as_dtype(pixels.dtype).name} {list(pixels.shape)}; they must be "
-                "uint8 [n, pixels], 0 to 255: each step scales those of its batch."
+                "uint8 [n, pixels], 0 to 255: they are scaled when a step needs them."
             )
         if one_hot.dtype not in (self.dtype, tf.uint8) or one_hot.shape[:-1] != pixels.shape[:1]:
             raise ValueError(

@@ -1,6 +1,7 @@
 """One training in three executions: graph and XLA against eager, and the blocks they share."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def make_trainer(recipe, arrays, execution, dtype=tf.float64, seed=0):
 def train_epochs(trainer, pixels, one_hot, epochs):
     """Returns the weights, biases and slots after some epochs, and each `Progress`.
 
-    Without the steps that the kernel of RMSprop leaves behind, and XLA does not.
+    Without the last updates that the kernel of RMSprop keeps, and its plain form for XLA does not.
     """
     progress = []
     for epoch in range(1, epochs + 1):
@@ -90,6 +91,60 @@ def test_an_epoch_in_float64(name, execution, short_blocks):
     assert by_loss <= 1e-9
     assert [(p.step, p.steps) for p in reported_too] == [(n, 132) for n in (64, 128, 131, 132)]
     assert [p.accuracy for p in reported_too] == [p.accuracy for p in reported]
+
+
+@pytest.mark.parametrize("execution", blocks.COMPILERS)
+def test_rmsprop_has_no_steps_by_xla(execution):
+    """Its plain form keeps none; the kernel does. Trainers made in between change nothing."""
+    recipe = dataclasses.replace(SMALL, optimizer="rmsprop")
+    trainer, pixels, one_hot = make_trainer(recipe, pattern_arrays()[:2], execution)
+    for other in blocks.COMPILERS:
+        training.Trainer(trainer.model, trainer.optimizer, 50, execution=other)
+    trainer.train_epoch(pixels, one_hot, 1)
+    kept = [bool(np.any(step.numpy())) for step in trainer.optimizer.steps]
+    assert kept == [execution != "xla"] * len(kept)
+
+
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+@pytest.mark.parametrize("execution", COMPILED)
+def test_a_model_that_reads_some_rows_of_a_variable(rule, execution):
+    """As an embedding does: the tape gives gradients of these rows alone."""
+
+    class Embedding(tf.Module):
+        def __init__(self):
+            self.table = tf.Variable(tf.zeros([256, 4], tf.float64))
+
+        def __call__(self, images):
+            return tf.reduce_sum(tf.gather(self.table, tf.cast(images * 255, tf.int32)), axis=1)
+
+    images, labels = pattern_arrays()[:2]
+    one_hot = preprocessing.one_hot(labels, 4, tf.float64)
+    tables = []
+    for which in ("eager", execution):
+        model = Embedding()
+        optimizer = OPTIMIZERS[rule](model.trainable_variables, 0.01)
+        trainer = training.Trainer(model, optimizer, 50, execution=which)
+        trainer.train_epoch(preprocessing.flatten(images), one_hot, 1)
+        tables.append(model.table.numpy())
+    assert np.any(tables[0])
+    assert difference([tables[1]], [tables[0]]) <= 1e-9
+
+
+@pytest.mark.parametrize("size", [1, 1000, blocks.MOST_PREPARED // 2, blocks.MOST_PREPARED + 1])
+def test_eager_steps_prepare_a_bounded_piece(size):
+    """Or as little as one batch, if that is larger; and each batch once, in their order."""
+    prepared = []
+
+    def prepare(numbers, names):
+        prepared.append(math.prod(numbers.shape) + math.prod(names.shape))
+        return numbers, names
+
+    numbers = tf.zeros([7, size], tf.uint8)
+    (names,) = blocks.for_each_batch(
+        prepare, lambda numbers, name: (name,), (numbers, tf.range(7)), (tf.int32,)
+    )
+    assert names.numpy().tolist() == list(range(7))
+    assert max(prepared) <= max(blocks.MOST_PREPARED, size + 1)
 
 
 @pytest.mark.parametrize("execution", blocks.COMPILERS)

@@ -16,6 +16,10 @@ from lowlevel_mnist.errors import check_finite
 FEWEST_BLOCK_STEPS, MOST_BLOCK_STEPS, MOST_COMPILED_BLOCK_STEPS = 32, 128, 512
 # Multiplications of a block's forward passes at most, for large networks: a second's work.
 MOST_BLOCK_WORK = 10_000_000_000
+# Numbers that are prepared at a time for eager steps: 8 MB of float32. For a small batch, calling a
+# kernel takes longer than its work: with some batches at once, an epoch of mlp-512 and of
+# mlp-128-dropout is 6 % shorter. A whole block would take gigabytes where images are large.
+MOST_PREPARED = 2**21
 
 COMPILERS = {
     "eager": lambda function: function,
@@ -33,10 +37,11 @@ def for_each_batch(prepare, step, blocks, dtypes):
     Returns these, stacked: tensors [steps, ...].
     """
     if tf.executing_eagerly():
-        # Prepared as a whole, an epoch of mlp-512 and of mlp-128-dropout is 6 % shorter; in batches
-        # of 128 it takes 100 MB more.
-        batches = zip(*map(tf.unstack, prepare(*blocks)), strict=True)
-        outputs = [step(*batch) for batch in batches]
+        outputs = [
+            step(*batch)
+            for piece in _pieces(blocks)
+            for batch in zip(*map(tf.unstack, prepare(*piece)), strict=True)
+        ]
         return [tf.stack(output) for output in zip(*outputs, strict=True)]
     # The same loop inside of a graph. Over numbers: tf.map_fn would copy whole blocks first.
     return tf.map_fn(
@@ -45,6 +50,15 @@ def for_each_batch(prepare, step, blocks, dtypes):
         fn_output_signature=dtypes,
         parallel_iterations=1,
     )
+
+
+def _pieces(blocks):
+    """Cuts blocks along their first axis, so that MOST_PREPARED bounds a piece of all of them."""
+    steps = blocks[0].shape[0]
+    numbers_of_batch = sum(math.prod(block.shape) for block in blocks) // steps
+    length = max(1, MOST_PREPARED // max(numbers_of_batch, 1))
+    for first in range(0, steps, length):
+        yield [block[first : first + length] for block in blocks]
 
 
 def count_multiplications(
