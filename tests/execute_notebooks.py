@@ -31,8 +31,11 @@ SECONDS_OF_A_CELL = 300
 def main():
     data.load("mnist")  # or else say what is missing: the outputs to keep are those on MNIST
     where = {name: os.environ[name] for name in [data.ENVIRONMENT_VARIABLE] if name in os.environ}
-    chosen = [path for path in ENGLISH + KOREAN if path.stem in (sys.argv[1:] or [path.stem])]
-    for path in chosen:
+    names = sys.argv[1:] or [path.stem for path in NOTEBOOKS]
+    unknown = set(names) - {path.stem for path in NOTEBOOKS}
+    if unknown:
+        sys.exit(f"There is no notebook {', '.join(sorted(unknown))}.")
+    for path in [path for path in ENGLISH + KOREAN if path.stem in names]:
         print(f"{path.name} ...", flush=True)
         notebook = nbformat.read(path, as_version=4)
         start = time.perf_counter()
