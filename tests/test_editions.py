@@ -251,7 +251,7 @@ SAME_TABLES = ["steps", "notebooks", "recipes", "commands", "results", "seconds"
 KOREAN_ALONE = ["70,000", "15", "6,000"]
 
 
-def test_the_korean_page_is_the_english_one():
+def test_the_korean_page_agrees_with_the_english_one():
     assert list(unlike_the_english_page(KOREAN_PAGE.read_text())) == []
 
 
