@@ -14,7 +14,7 @@ import time
 from lowlevel_mnist import data
 from lowlevel_mnist.benchmarking import results
 from lowlevel_mnist.benchmarking.contenders import CONTENDERS, FLOOR, LIBRARIES, training_images
-from lowlevel_mnist.console import ending, flags
+from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
 from lowlevel_mnist.runs import files
@@ -204,4 +204,4 @@ def reason_of(stderr):
 
 
 if __name__ == "__main__":
-    ending.run(main)
+    cli.run_command(main)

@@ -1,4 +1,4 @@
-"""The ways in which a command ends early without being at fault itself."""
+"""Errors that commands report in one sentence, without a traceback."""
 
 import math
 

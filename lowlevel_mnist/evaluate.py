@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from lowlevel_mnist import startup
-from lowlevel_mnist.console import ending, flags, report
+from lowlevel_mnist.console import cli, flags, report
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 
@@ -74,4 +74,4 @@ def write_json(path, run, dataset, test):
 
 
 if __name__ == "__main__":
-    ending.run(main)
+    cli.run_command(main)

@@ -5,9 +5,9 @@ import pathlib
 import shlex
 
 from lowlevel_mnist import startup
-from lowlevel_mnist.console import ending, flags
+from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.runs import folders, whole_folders
+from lowlevel_mnist.runs import atomic_folders, folders
 from lowlevel_mnist.runs.settings import fits
 
 
@@ -31,7 +31,7 @@ def main():
     run = folders.find(arguments.run)
     height, width = image_size(run)
     folder = arguments.to.resolve()
-    whole_folders.check(folder)
+    atomic_folders.check(folder)
     # TensorFlow takes seconds to import: not before the flags and the run are found good.
     tf = startup.import_tensorflow()
     from lowlevel_mnist.runs import checkpoints
@@ -39,7 +39,7 @@ def main():
     model = checkpoints.load_model(run)
     module = serving_module(tf, model, height, width, run.metrics["invert"])
     try:
-        with whole_folders.whole_folder(folder) as unfinished:
+        with atomic_folders.atomic_folder(folder) as unfinished:
             tf.saved_model.save(module, str(unfinished), signatures=module.predict)
     except (tf.errors.OpError, OSError) as error:
         raise UserError(
@@ -86,12 +86,12 @@ def serving_module(tf, model, height, width, invert):
     def predict(images):
         pixels = tf.reshape(255 - images if invert else images, [-1, height * width])
         scaled = preprocessing.scale(pixels, model.weights[0].dtype)
-        chances = probabilities(model(scaled))
-        return {"probabilities": chances, "classes": tf.argmax(chances, axis=1)}
+        outputs = probabilities(model(scaled))
+        return {"probabilities": outputs, "classes": tf.argmax(outputs, axis=1)}
 
     module.predict = predict
     return module
 
 
 if __name__ == "__main__":
-    ending.run(main)
+    cli.run_command(main)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lowlevel_mnist import data, randomness, startup
 from lowlevel_mnist.browser.assembly import assemble
-from lowlevel_mnist.console import ending, flags
+from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders, settings
 from lowlevel_mnist.sources.forms import Form
@@ -54,7 +54,7 @@ def main():
     test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
     page = assemble(content_of(run, form, dataset, model, test))
     path = arguments.to or run.folder / PAGE
-    with files.whole_file(path) as unfinished:
+    with files.atomic_write(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
     print(
         f"Run {run.folder}: {run.metrics['recipe']}, learnt on {dataset.title}\n"
@@ -155,4 +155,4 @@ def in_base64(array: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    ending.run(main)
+    cli.run_command(main)

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from lowlevel_mnist import data, startup
-from lowlevel_mnist.console import ending, flags, report
+from lowlevel_mnist.console import cli, flags, report
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import pictures
@@ -107,4 +107,4 @@ def print_prediction(file, reading, chances, names):
 
 
 if __name__ == "__main__":
-    ending.run(main)
+    cli.run_command(main)

@@ -4,7 +4,7 @@ import pathlib
 import secrets
 
 from lowlevel_mnist import startup
-from lowlevel_mnist.console import ending, flags, report
+from lowlevel_mnist.console import cli, flags, report
 from lowlevel_mnist.runs import folders
 
 MOST_IMAGES = 400  # more panels make a picture that no screen shows
@@ -68,4 +68,4 @@ def main():
 
 
 if __name__ == "__main__":
-    ending.run(main)
+    cli.run_command(main)

@@ -57,7 +57,7 @@ def _import_quietly(xla, distributed):
 
 @contextlib.contextmanager
 def _no_garbage_collection():
-    """What is made inside stays to the end of the process, so nobody looks for garbage in it.
+    """Import without garbage collection; exempt the imported objects from later collections.
 
     TensorFlow's import makes hundreds of thousands of objects. To look through them again and
     again, also at the end, took 1.4 of 3.1 s.
@@ -91,9 +91,9 @@ def _shall_be_quiet():
 
 @contextlib.contextmanager
 def _stderr_aside():
-    """File descriptor 2 leads to a file.
+    """Redirects file descriptor 2 to a temporary file.
 
-    Some lines are written by C++ code that does not heed TF_CPP_MIN_LOG_LEVEL. They are shown
+    Some lines are written by C++ code that ignores TF_CPP_MIN_LOG_LEVEL. They are shown
     after all where what is inside fails.
     """
     sys.stderr.flush()

@@ -7,12 +7,12 @@ import math
 import pathlib
 
 from lowlevel_mnist import data
-from lowlevel_mnist.console import ending, flags, interruption, report
+from lowlevel_mnist.console import cli, flags, interruption, report
 from lowlevel_mnist.distribution.run import join
 from lowlevel_mnist.errors import Interrupted
 from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, DISTRIBUTIONS, EXECUTIONS, RECIPES
 from lowlevel_mnist.runs.run import Run
-from lowlevel_mnist.runs.settings import DEFAULTS, DTYPES, MOST_UNITS
+from lowlevel_mnist.runs.settings import DEFAULTS, DTYPES, MAX_UNITS
 from lowlevel_mnist.sources import published
 
 
@@ -59,7 +59,7 @@ def train(run):
 
         # Step 6: epochs, in blocks of steps. Ctrl-C takes effect between blocks, and in the last
         # block of an epoch after its checkpoint.
-        with interruption.held_back() as request:
+        with interruption.defer_signals() as request:
             for epoch in range(len(state.history) + 1, settings.epochs + 1):
                 for progress in trainer.train_blocks(pixels, one_hot, epoch, state.progress):
                     signal = run.heed(request.signal)
@@ -115,7 +115,7 @@ def parse():
     )
     add(
         "--hidden-units",
-        type=flags.whole_number(1, MOST_UNITS),
+        type=flags.whole_number(1, MAX_UNITS),
         nargs="+",
         metavar="N",
         help=f"units of each hidden layer {recipe}",
@@ -187,4 +187,4 @@ def parse():
 
 
 if __name__ == "__main__":
-    ending.run(main)
+    cli.run_command(main)

@@ -205,8 +205,8 @@ def test_a_checkpoint_that_lacks_the_optimizer_s_slots(tmp_path):
         ("learning_rate", [1e-300, 1, 1e300], [0, -0.1, math.inf, math.nan, "0.1"]),
         (
             "layer_sizes",
-            [[1, 1], [10**6, settings.MOST_UNITS, 10**6]],
-            [[], [784], [0, 10], [784, 0, 10], [784, settings.MOST_UNITS + 1, 10], [784, True]],
+            [[1, 1], [10**6, settings.MAX_UNITS, 10**6]],
+            [[], [784], [0, 10], [784, 0, 10], [784, settings.MAX_UNITS + 1, 10], [784, True]],
         ),
         ("dropout", [0, 0.99], [-0.01, 1, 1.0, math.nan]),
     ],

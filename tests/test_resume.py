@@ -409,15 +409,15 @@ def test_a_run_whose_last_step_diverges_has_no_checkpoint_of_it(tmp_path):
 
 HELD = """
 import os, signal, sys, time
-from lowlevel_mnist.console import ending, interruption
+from lowlevel_mnist.console import cli, interruption
 def main():
-    with interruption.held_back() as request:
+    with interruption.defer_signals() as request:
         print("held", flush=True)
         while request.signal is None:
             time.sleep(0.01)
         time.sleep({seconds})
         print("finished", flush=True)
-ending.run(main)
+cli.run_command(main)
 """
 
 
@@ -467,16 +467,16 @@ def test_a_signal_while_a_process_ends_has_no_effect():
         "-c",
         """
 import os, signal
-from lowlevel_mnist.console import ending, interruption
+from lowlevel_mnist.console import cli, interruption
 from lowlevel_mnist.errors import Interrupted
 def main():
     try:
-        with interruption.held_back():
+        with interruption.defer_signals():
             os.kill(os.getpid(), signal.SIGINT)
             raise Interrupted(signal.SIGINT, "Interrupted after step 3.")
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
-ending.run(main)
+cli.run_command(main)
 """,
     )
     assert_ends(ended, 130, "Interrupted after step 3.")
@@ -487,11 +487,11 @@ def test_a_signal_that_falls_into_a_destructor_is_not_lost():
         "-c",
         """
 import os, signal
-from lowlevel_mnist.console import ending
+from lowlevel_mnist.console import cli
 class Thing:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGTERM)
-ending.run(Thing)
+cli.run_command(Thing)
 """,
     )
     assert ended.returncode == 143

@@ -66,12 +66,12 @@ def test_a_daemon_may_close_all_standard_streams(tmp_path):
     """What a command does with them works nevertheless."""
     script = """
 from lowlevel_mnist import startup
-from lowlevel_mnist.console import ending
+from lowlevel_mnist.console import cli
 def main():
     print("to nobody")
     with startup.quietly():
         open("end of the command", "x")
-ending.run(main)
+cli.run_command(main)
 """
     shell = ["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, script]
     assert subprocess.run(shell, cwd=tmp_path, env=environment()).returncode == 0

@@ -21,7 +21,7 @@ def save_picture(path: pathlib.Path, draw: Callable[..., None], *content: Any) -
         plots.save(picture, path.suffix[1:], draw, *content)
     except ValueError as error:
         raise UserError(f"The picture {path} can't be saved: {error}.") from error
-    with files.whole_file(path) as unfinished:
+    with files.atomic_write(path) as unfinished:
         unfinished.write_bytes(picture.getbuffer())
 
 

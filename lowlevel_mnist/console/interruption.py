@@ -10,21 +10,21 @@ from collections.abc import Iterator
 from lowlevel_mnist.errors import Interrupted
 
 EXIT_BASE = 128  # a process that a signal ends has this exit code plus the signal's number
-PATIENCE = 1.0  # seconds; `timeout`, for one, sends its signal twice at once
+GRACE = 1.0  # seconds without effect for another signal: `timeout`, for one, sends two at once
 _raised: int | None = None  # the number of the last signal that has raised `Interrupted`
 
 
-def raise_at_once() -> None:
-    """From now on, a signal raises `Interrupted` wherever the program is."""
-    # It brings a stack for signals. Without that, a signal lands where the stack pointer is, and
+def raise_on_signals() -> None:
+    """Makes a signal raise `Interrupted` from now on, wherever the program is."""
+    # This gives signals a stack. Without one, a signal lands where the stack pointer is, and
     # oneDNN's matrix product has it point into the heap (uxlfoundation/oneDNN#4845): 18 of 354
     # trainings that Ctrl-C was to interrupt crashed instead.
     faulthandler.enable()
     _handle(_raise)
 
 
-def ignore() -> None:
-    """From now on, a signal has no effect: the work is done, and the process about to end.
+def ignore_signals() -> None:
+    """Ignores signals from now on: the work is done, and the process about to end.
 
     Raises `Interrupted` where an earlier signal has done so in vain: Python ignores what is raised
     within a destructor, and so does some code of others.
@@ -35,7 +35,7 @@ def ignore() -> None:
 
 
 class Request:
-    """What has asked the process to end since the signals are held back.
+    """The request to end the process, if a signal has made one since signals are deferred.
 
     signal: the number of the first signal; None as long as there was none.
     """
@@ -44,24 +44,25 @@ class Request:
         self.signal: int | None = None
         self._since = 0.0
 
-    def remember(self, number, _frame):
+    def record(self, number, _frame):
         now = time.monotonic()
         if self.signal is None:
             self.signal, self._since = number, now
-        elif now - self._since > PATIENCE:  # somebody who asks again does not want to wait
+        elif now - self._since > GRACE:  # somebody who asks again does not want to wait
             os.write(2, b"Interrupted at once; what had been saved before is kept.\n")
             os._exit(EXIT_BASE + number)
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[Request]:
-    """Signals only leave a note in the `Request` that is yielded; at the end they are heeded.
+def defer_signals() -> Iterator[Request]:
+    """Yields a `Request`. Signals are recorded here and acted on at the end.
 
     A second one, after a second, ends the process on the spot: also after the end of the context,
     which a signal makes the end of the command.
+    Raises `Interrupted` at the end where there was a signal.
     """
     request = Request()
-    before = _handle(request.remember)
+    before = _handle(request.record)
     try:
         yield request
     finally:

@@ -22,12 +22,12 @@ def join(flags: argparse.Namespace) -> Run:
     Raises `UserError` where somebody does not come.
     """
     if flags.distribute == "mirrored":
-        return SharedRun(flags, None)
+        return DistributedRun(flags, None)
     meeting = Meeting(cluster.read_tf_config(os.environ.get(cluster.VARIABLE)))
-    return (SharedRun if meeting.cluster.is_chief else HelpingRun)(flags, meeting)
+    return (DistributedRun if meeting.cluster.is_chief else WorkerRun)(flags, meeting)
 
 
-class SharedRun(Run):
+class DistributedRun(Run):
     """A run that shares its batches, as its only worker or as the chief of several.
 
     meeting: the `Meeting` of the workers; None where this is the only one.
@@ -60,7 +60,7 @@ class SharedRun(Run):
         """The context in which the batches are shared; all workers leave it together."""
         with contextlib.ExitStack() as self.scope:
             yield
-            with contextlib.suppress(LostWorkerError), self.team.naming_the_lost():
+            with contextlib.suppress(LostWorkerError), self.team.lost_worker_as_user_error():
                 self.team.wait()  # so that none is missing before the end
 
     def start_tensorflow(self):
@@ -70,7 +70,7 @@ class SharedRun(Run):
         workers = self.meeting.cluster if self.meeting else cluster.ALONE
         self.team = Replicas(connect(self.meeting), workers)
         self.replicas = self.team.count
-        self.scope.enter_context(self.team.naming_the_lost())
+        self.scope.enter_context(self.team.lost_worker_as_user_error())
         # The story makes its variables between here and `make_trainer`, in the strategy's scope.
         self.making = self.scope.enter_context(contextlib.ExitStack())
         self.making.enter_context(self.team.strategy.scope())
@@ -97,7 +97,7 @@ class SharedRun(Run):
         return (number or signal.SIGTERM) if self.team.any(number is not None) else None
 
 
-class HelpingRun(SharedRun):
+class WorkerRun(DistributedRun):
     """The part of a worker that is not the chief: it has a share of each batch, and no folder."""
 
     reports = False

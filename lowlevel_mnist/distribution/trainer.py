@@ -96,7 +96,7 @@ class Replicas:
         return codes.numpy().astype(np.uint8).tobytes().decode()
 
     @contextlib.contextmanager
-    def naming_the_lost(self) -> Iterator[None]:
+    def lost_worker_as_user_error(self) -> Iterator[None]:
         """Raises `LostWorkerError` in place of TensorFlow's errors."""
         try:
             yield

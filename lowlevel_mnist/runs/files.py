@@ -1,4 +1,4 @@
-"""Files that commands write, whole or not at all, and the lock on a folder."""
+"""Files that commands write atomically, whole or not at all, and the lock on a folder."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def naming_a_full_disk() -> Iterator[None]:
+def disk_full_as_user_error() -> Iterator[None]:
     """Raises `UserError` in place of an `OSError` for want of room."""
     try:
         yield
@@ -27,7 +27,7 @@ def naming_a_full_disk() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields the path to write a file to that appears as `path` only when all of it is written.
 
     Raises `UserError` where it can't be written.
@@ -50,7 +50,7 @@ def write_json(path: pathlib.Path, content: object) -> None:
 
     Raises `UserError` where it can't be written.
     """
-    with whole_file(path) as unfinished:
+    with atomic_write(path) as unfinished:
         unfinished.write_text(_as_json(content), encoding="utf-8")
 
 

@@ -166,7 +166,7 @@ def find_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
 def write_metrics(folder: pathlib.Path, metrics: Mapping) -> None:
     """Writes `history.csv` and then `metrics.json`: the run has finished all its epochs."""
     with (
-        files.whole_file(folder / HISTORY) as unfinished,
+        files.atomic_write(folder / HISTORY) as unfinished,
         unfinished.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, metrics["history"][0], lineterminator="\n")

@@ -12,7 +12,8 @@ from typing import Any
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.data import Images
 from lowlevel_mnist.errors import UserError, check_finite
-from lowlevel_mnist.runs import advice, folders
+from lowlevel_mnist.runs import folders
+from lowlevel_mnist.runs.resume_hint import add_resume_hint
 from lowlevel_mnist.runs.settings import (
     Settings,
     agree,
@@ -84,7 +85,7 @@ class Run:
             locked = folders.new_folder(self.flags.output_dir, self.settings.recipe)
         else:
             locked = folders.old_folder(self.flags.output_dir)
-        with locked as self.folder, advice.on_an_early_end(self):
+        with locked as self.folder, add_resume_hint(self):
             if self.settings != self.before:
                 write_settings(self.folder, self.settings)
             self.sample = training[0][:SAMPLE], training[1][:SAMPLE]

@@ -31,8 +31,8 @@ DEFAULTS: dict[str, typing.Any] = {
     "invert": False,
 }
 DTYPES = ("float32", "float64")
-MOST_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
-MOST_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
+MAX_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
+MAX_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
 MOST_BYTES = 100_000_000  # of a file; it has the history of as many as 500,000 epochs
 
 
@@ -150,10 +150,10 @@ def decide(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> 
             name if label in with_images else None for label, name in enumerate(dataset.class_names)
         ),
     )
-    if settings.parameters > MOST_PARAMETERS:
+    if settings.parameters > MAX_PARAMETERS:
         raise UserError(
             f"The network would have {settings.parameters:,} parameters; at most "
-            f"{MOST_PARAMETERS:,} are accepted. Choose fewer --hidden-units."
+            f"{MAX_PARAMETERS:,} are accepted. Choose fewer --hidden-units."
         )
     return settings
 
@@ -209,8 +209,8 @@ RANGES: dict[str, Callable[[typing.Any], bool]] = {
     "layer_sizes": lambda sizes: (
         len(sizes) > 1
         and min(sizes) > 0
-        and max(sizes[1:-1], default=0) <= MOST_UNITS
-        and max(sizes) <= MOST_PARAMETERS
+        and max(sizes[1:-1], default=0) <= MAX_UNITS
+        and max(sizes) <= MAX_PARAMETERS
     ),
     "dropout": lambda value: 0 <= value < 1,
     "test_split": lambda value: 0 <= value < 1,

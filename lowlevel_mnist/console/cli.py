@@ -1,4 +1,4 @@
-"""How a command ends: errors and signals become exit codes, and one or two sentences."""
+"""The frame of every command: errors and signals become exit codes, and one or two sentences."""
 
 import contextlib
 import io
@@ -14,21 +14,21 @@ from lowlevel_mnist.runs import files
 EXIT_UNREAD, EXIT_DIVERGED = 1, 3
 
 
-def run(command: Callable[[], None]) -> None:
+def run_command(command: Callable[[], None]) -> None:
     """Calls a command's main function and ends the process with the exit code of the contract.
 
     Only what the user can mend is said in a sentence; a bug keeps its traceback.
     """
     _open_missing_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file's name may have what the terminal's encoding has not.
+        # A file's name may have characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
-    interruption.raise_at_once()
+    interruption.raise_on_signals()
     try:
-        with files.naming_a_full_disk():
+        with files.disk_full_as_user_error():
             command()
             sys.stdout.flush()
-            interruption.ignore()
+            interruption.ignore_signals()
     except UserError as error:
         _end(error, EXIT_USER_ERROR)
     except DivergedError as error:
@@ -68,7 +68,7 @@ def _end(message, code):
 
 
 def _printable(text):
-    """Returns the text without what could move a terminal's cursor: it may quote a stranger."""
+    """Returns the text without what could move a terminal's cursor: it may quote untrusted data."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 

@@ -1,4 +1,4 @@
-"""Folders that commands write, whole or not at all."""
+"""Folders that commands write atomically: whole or not at all."""
 
 import contextlib
 import pathlib
@@ -22,7 +22,7 @@ def check(folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def whole_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+def atomic_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields the folder to write that appears as `folder` only when all of it is written.
 
     Raises `OSError` where that is impossible; nothing of it stays then.

@@ -1,4 +1,4 @@
-"""What a user is told where a training ends early: how to go on with the run."""
+"""The hint for a user whose training ends early: how to go on with the run."""
 
 import contextlib
 import shlex
@@ -11,35 +11,35 @@ from lowlevel_mnist.runs import files, folders
 
 
 @contextlib.contextmanager
-def on_an_early_end(run) -> Iterator[None]:
-    """Adds to what ends a training early what can be done with the run.
+def add_resume_hint(run) -> Iterator[None]:
+    """Adds to the error that ends a training early how to go on with the run.
 
     run: the `run.Run`, whose folder stays as it is.
     """
     try:
-        with files.naming_a_full_disk():
+        with files.disk_full_as_user_error():
             yield
     except DivergedError as error:
-        error.args = (f"{error} {_after_divergence(run)}",)
+        error.args = (f"{error} {_divergence_hint(run)}",)
         raise
     except (Interrupted, UserError) as error:
-        error.args = (f"{error} {_how_to_go_on(run)}".rstrip(),)
+        error.args = (f"{error} {_resume_hint(run)}".rstrip(),)
         raise
     except BrokenPipeError:
-        print(f"Nobody reads the output any more. {_how_to_go_on(run)}", file=sys.stderr)
+        print(f"Nobody reads the output any more. {_resume_hint(run)}", file=sys.stderr)
         raise
 
 
-def _after_divergence(run):
+def _divergence_hint(run):
     rate = run.settings.learning_rate
-    advice = f"Try a new run with a much smaller --learning-rate than {rate:g}."
+    hint = f"Try a new run with a much smaller --learning-rate than {rate:g}."
     if folders.find_checkpoints(run.folder):
         command = f"{startup.command_line('evaluate')} --run {shlex.quote(str(run.folder))}"
-        advice += f" The network of the last checkpoint is kept; see it with {command}"
-    return advice
+        hint += f" The network of the last checkpoint is kept; see it with {command}"
+    return hint
 
 
-def _how_to_go_on(run):
+def _resume_hint(run):
     if not folders.is_run(run.folder):  # it could not be written
         return ""
     command = startup.command_line("train")
