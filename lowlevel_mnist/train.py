@@ -29,10 +29,15 @@ def train(run):
 
     run: what is to be trained, as the flags say, and where it is kept.
     """
-    # Step 1: load the data.
+    # Step 1: load the data, and set images aside for validation, unless such came along.
     dataset = data.load(**run.data_source)
     report.print_remarks(dataset)
-    with run.open(dataset) as (training, validation):
+    settings = run.resolve_settings(dataset)
+    training, validation = data.split(
+        dataset.train_images, dataset.train_labels, settings.validation_split, settings.seed
+    )
+    validation = validation or dataset.validation
+    with run.open(training):
         # TensorFlow takes seconds to import: not before the flags and the data are found good.
         tf = run.start_tensorflow()
         from lowlevel_mnist import metrics, preprocessing
@@ -41,7 +46,6 @@ def train(run):
         from lowlevel_mnist.optimizers import OPTIMIZERS
 
         # Step 2: from images to rows of pixels, from labels to one-hot rows.
-        settings = run.settings
         images, labels = training
         pixels = preprocessing.flatten(images)
         one_hot = preprocessing.one_hot(labels, settings.layer_sizes[-1], tf.uint8)
@@ -52,30 +56,29 @@ def train(run):
         optimizer = rule(model.trainable_variables, settings.learning_rate)
         trainer = run.make_trainer(model, optimizer)
         state = run.restore(model, optimizer)
-        device = model.weights[0].device
-        report.print_header(tf, run, dataset, training, validation, device)
+        report.print_header(tf, run, dataset, training, validation, model)
         if run.flags.resume:
             report.print_resumed(state)
 
         # Step 6: epochs, in blocks of steps. Ctrl-C takes effect between blocks, and in the last
-        # block of an epoch after its checkpoint.
+        # block of an epoch when the epoch is finished.
         with interruption.defer_signals() as request:
             for epoch in range(len(state.history) + 1, settings.epochs + 1):
                 for progress in trainer.train_blocks(pixels, one_hot, epoch, state.progress):
-                    signal = run.heed(request.signal)
-                    step = (epoch - 1) * progress.steps + progress.step
-                    if signal and progress.step < progress.steps:
-                        state.progress = progress
-                        run.save(step)
-                        raise Interrupted(signal, f"Interrupted after {state.where}.")
+                    if signal := run.stop_requested(request.signal):
+                        break
                     report.show_progress(epoch, settings.epochs, progress)
-                evaluation = metrics.evaluate(model, *validation) if validation else None
-                state.finish_epoch(progress, evaluation)
-                run.save(step)
-                report.print_epoch(epoch, settings.epochs, progress, evaluation)
+                if progress.step < progress.steps:
+                    state.progress = progress
+                    run.save(epoch, progress)
+                else:
+                    evaluation = metrics.evaluate(model, *validation) if validation else None
+                    state.finish_epoch(progress, evaluation)
+                    run.save(epoch, progress)
+                    report.print_epoch(epoch, settings.epochs, progress, evaluation)
                 if signal:
                     raise Interrupted(signal, f"Interrupted after {state.where}.")
-        if not run.reports:  # another worker, the chief, tests and keeps the network
+        if not run.is_chief:  # another worker, the chief, tests and keeps the network
             return
 
         # Step 7: test it. Step 8: draw what it says of random test images.
@@ -135,10 +138,7 @@ def parse():
     )
     add("--batch-size", type=flags.whole_number(1), metavar="N", help=f"images in a step {recipe}")
     add(
-        "--epochs",
-        type=flags.whole_number(1),
-        metavar="N",
-        help=f"passes over all images {recipe}",
+        "--epochs", type=flags.whole_number(1), metavar="N", help=f"passes over all images {recipe}"
     )
     add(
         "--validation-split",

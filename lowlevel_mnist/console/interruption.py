@@ -55,11 +55,10 @@ class Request:
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[Request]:
-    """Yields a `Request`. Signals are recorded here and acted on at the end.
+    """Yields a `Request`. Signals are recorded here and acted on at the end, by `Interrupted`.
 
     A second one, after a second, ends the process on the spot: also after the end of the context,
     which a signal makes the end of the command.
-    Raises `Interrupted` at the end where there was a signal.
     """
     request = Request()
     before = _handle(request.record)

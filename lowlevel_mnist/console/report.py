@@ -9,7 +9,7 @@ import sys
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.recipes import RECIPES, Recipe
-from lowlevel_mnist.runs.settings import in_words
+from lowlevel_mnist.runs.settings import format_value
 
 BAR_WIDTH = 20
 DARK = 64  # shades of 255; where none is above that, images were meant to go to 1 or 16, perhaps
@@ -20,7 +20,7 @@ def print_recipes() -> None:
     table = [[field.name.replace("_", " ") for field in dataclasses.fields(Recipe)]]
     for recipe in RECIPES.values():
         values = dataclasses.astuple(recipe)
-        table.append(["none" if value == 0 else in_words(value) for value in values])
+        table.append(["none" if value == 0 else format_value(value) for value in values])
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
@@ -60,16 +60,16 @@ def test_images(dataset) -> str:
     return f"{len(dataset.test_labels):,} test images{drawn}"
 
 
-def print_header(tf, run, dataset, training, validation, device) -> None:
+def print_header(tf, run, dataset, training, validation, model) -> None:
     """Says what is about to be trained, and where.
 
     tf: TensorFlow; run: a `runs.run.Run`; training, validation: images and labels, or None.
-    device: the name of the device that the variables are on.
+    model: the `model.Network`.
     """
-    settings = run.settings
+    settings, device = run.settings, model.weights[0].device
     counts = [f"{len(training[1]):,} training"]
     counts += [f"{len(validation[1]):,} validation"] if validation else []
-    sharing = f", batches shared by {run.replicas} replicas" if run.replicas > 1 else ""
+    sharing = f", batches shared by {run.replica_count} replicas" if run.replica_count > 1 else ""
     dropout = f", dropout {settings.dropout:g}" if settings.dropout else ""
     print(
         f"TensorFlow {tf.__version__}, "
@@ -220,8 +220,9 @@ def print_shown(dataset, test, shown) -> None:
     width = max(len("prediction"), *map(len, names))
     print(f"{'image':>6}  {'prediction':>{width}}  probability  {'true':>{width}}")
     for index in shown:
-        said, label = test.predictions[index], dataset.test_labels[index]
+        predicted, label = test.predictions[index], dataset.test_labels[index]
         print(
-            f"{index:>6}  {names[said]:>{width}}  {test.probabilities[index, said]:>11.1%}  "
-            f"{names[label]:>{width}}{'' if said == label else '  wrong'}"
+            f"{index:>6}  {names[predicted]:>{width}}  "
+            f"{test.probabilities[index, predicted]:>11.1%}  "
+            f"{names[label]:>{width}}{'' if predicted == label else '  wrong'}"
         )

@@ -49,7 +49,7 @@ ALONE = Cluster(("worker 0",), ("",), 0)
 
 
 def read_tf_config(text: str | None) -> Cluster:
-    """Returns the `Cluster` that the variable TF_CONFIG describes, in TensorFlow's form.
+    """Returns the `Cluster` that the variable TF_CONFIG describes, in TensorFlow's format.
 
     text: its value, or None.
     Raises `UserError` where it is missing or wrong.
@@ -57,11 +57,11 @@ def read_tf_config(text: str | None) -> Cluster:
     if not text:
         raise _wrong("is not set")
     try:
-        said = json.loads(text)
+        record = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _wrong(f"is not JSON ({error})") from error
-    cluster, task = (_get(said, key, dict) for key in ("cluster", "task"))
-    if said.get("rpc_layer", "grpc") != "grpc":
+    cluster, task = (_get(record, key, dict) for key in ("cluster", "task"))
+    if record.get("rpc_layer", "grpc") != "grpc":
         raise _wrong("has another rpc_layer than grpc")
     for job in cluster:
         if job not in JOBS:
@@ -85,15 +85,15 @@ def read_tf_config(text: str | None) -> Cluster:
     return Cluster(names, addresses, tasks.index(mine))
 
 
-def _get(said, key, kind):
-    value = said.get(key) if isinstance(said, dict) else None
+def _get(record, key, kind):
+    value = record.get(key) if isinstance(record, dict) else None
     if not isinstance(value, kind):
         raise _wrong(f"has no {'list' if kind is list else 'object'} {key!r}")
     return value
 
 
 def _is_address(address):
-    """Whether this is host:port. An IPv6 address is not accepted: the workers listen on IPv4."""
+    """Returns whether this is host:port. IPv6 is not accepted: the workers listen on IPv4."""
     host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
     try:
         host.encode("idna")  # as a call will do

@@ -22,7 +22,7 @@ from lowlevel_mnist.errors import UserError
 CONNECTING = 60  # seconds; TensorFlow takes about one, and longer where it finds many GPUs
 PATIENCE = 45  # seconds in which all workers must have been started
 SILENCE = 100  # seconds in which a worker that is there must get ready; it may have to download
-LONGEST_MESSAGE = 1_000_000  # bytes
+MAX_MESSAGE_BYTES = 1_000_000
 
 
 class Meeting:
@@ -112,7 +112,7 @@ class Meeting:
                 waiting = True
 
     def _answer_others(self, deadline):
-        """Accepts the calls of all others. Whoever else calls is not heeded."""
+        """Accepts the calls of all others, and ignores whoever else calls."""
         deadline = max(deadline, time.monotonic() + 2)
         while absent := [index for index in self.cluster.others if index not in self._lines]:
             if time.monotonic() > deadline:
@@ -130,7 +130,7 @@ class Meeting:
             call.settimeout(2)
             lines = self._sockets.enter_context(call.makefile("rb"))
             try:
-                hello = json.loads(lines.readline(LONGEST_MESSAGE))
+                hello = json.loads(lines.readline(MAX_MESSAGE_BYTES))
                 index, addresses = hello["worker"], tuple(hello["addresses"])
             except (OSError, ValueError, TypeError, KeyError, RecursionError):
                 continue
@@ -155,7 +155,7 @@ class Meeting:
 
     def _receive(self, index):
         try:
-            return json.loads(self._lines[index].readline(LONGEST_MESSAGE))
+            return json.loads(self._lines[index].readline(MAX_MESSAGE_BYTES))
         except TimeoutError as error:
             raise UserError(
                 f"{_capital(self._describe(index))} has been silent for {SILENCE} seconds. See "

@@ -12,7 +12,7 @@ from lowlevel_mnist.distribution import cluster
 from lowlevel_mnist.distribution.meeting import Meeting
 from lowlevel_mnist.errors import LostWorkerError, UserError
 from lowlevel_mnist.runs.run import Run
-from lowlevel_mnist.runs.settings import agree, from_json
+from lowlevel_mnist.runs.settings import check_flags, from_json
 
 
 def join(flags: argparse.Namespace) -> Run:
@@ -31,7 +31,7 @@ class DistributedRun(Run):
     """A run that shares its batches, as its only worker or as the chief of several.
 
     meeting: the `Meeting` of the workers; None where this is the only one.
-    team: the `trainer.Replicas`, from `start_tensorflow` on.
+    replicas: the `trainer.Replicas`, from `start_tensorflow` on.
     """
 
     def __init__(self, flags: argparse.Namespace, meeting: Meeting | None):
@@ -39,15 +39,15 @@ class DistributedRun(Run):
         self.meeting = meeting
 
     @contextlib.contextmanager
-    def open(self, dataset):
-        with super().open(dataset) as images:
+    def open(self, training):
+        with super().open(training):
             if self.meeting:
                 self.meeting.exchange(dataclasses.asdict(self.settings))
             with self.sharing():
-                yield images
+                yield
 
-    def decide(self, dataset):
-        settings = super().decide(dataset)
+    def resolve_settings(self, dataset):
+        settings = super().resolve_settings(dataset)
         if settings.execution == "xla":
             raise UserError(
                 "XLA can't share batches: it has no exchange between CPUs. Choose --execution "
@@ -57,30 +57,30 @@ class DistributedRun(Run):
 
     @contextlib.contextmanager
     def sharing(self):
-        """The context in which the batches are shared; all workers leave it together."""
+        """Enters the context in which batches are shared, which all workers leave together."""
         with contextlib.ExitStack() as self.scope:
             yield
-            with contextlib.suppress(LostWorkerError), self.team.lost_worker_as_user_error():
-                self.team.wait()  # so that none is missing before the end
+            with contextlib.suppress(LostWorkerError), self.replicas.lost_worker_as_user_error():
+                self.replicas.barrier()  # so that none is missing before the end
 
     def start_tensorflow(self):
         tf = startup.import_tensorflow(distributed=self.meeting is not None)
         from lowlevel_mnist.distribution.trainer import Replicas, connect
 
         workers = self.meeting.cluster if self.meeting else cluster.ALONE
-        self.team = Replicas(connect(self.meeting), workers)
-        self.replicas = self.team.count
-        self.scope.enter_context(self.team.lost_worker_as_user_error())
+        self.replicas = Replicas(connect(self.meeting), workers)
+        self.replica_count = self.replicas.count
+        self.scope.enter_context(self.replicas.lost_worker_as_user_error())
         # The story makes its variables between here and `make_trainer`, in the strategy's scope.
-        self.making = self.scope.enter_context(contextlib.ExitStack())
-        self.making.enter_context(self.team.strategy.scope())
+        self.variable_scope = self.scope.enter_context(contextlib.ExitStack())
+        self.variable_scope.enter_context(self.replicas.strategy.scope())
         return tf
 
     def make_trainer(self, model, optimizer):
         from lowlevel_mnist.distribution.trainer import DistributedTrainer
 
-        self.making.close()
-        return DistributedTrainer(self.team, model, optimizer, *self.trainer_arguments)
+        self.variable_scope.close()
+        return DistributedTrainer(self.replicas, model, optimizer, *self.trainer_arguments)
 
     def restore(self, model, optimizer):
         return self.broadcast_state(super().restore(model, optimizer), optimizer)
@@ -88,19 +88,19 @@ class DistributedRun(Run):
     def broadcast_state(self, state, optimizer):
         """Gives all workers the chief's weights, biases, slots and training state."""
         for variable in optimizer.variables:
-            variable.assign(self.team.broadcast(variable.value())[0])
-        state.deserialize(self.team.broadcast_text(state.serialize()))
+            variable.assign(self.replicas.broadcast(variable.value())[0])
+        state.deserialize(self.replicas.broadcast_text(state.serialize()))
         return state
 
-    def heed(self, number):
+    def stop_requested(self, number):
         """Returns the number of a signal where any worker was asked to end, otherwise None."""
-        return (number or signal.SIGTERM) if self.team.any(number is not None) else None
+        return (number or signal.SIGTERM) if self.replicas.any_worker(number is not None) else None
 
 
 class WorkerRun(DistributedRun):
     """The part of a worker that is not the chief: it has a share of each batch, and no folder."""
 
-    reports = False
+    is_chief = False
 
     def __init__(self, flags: argparse.Namespace, meeting: Meeting):
         self.flags, self.meeting, self.title = flags, meeting, "the chief's run"
@@ -111,19 +111,18 @@ class WorkerRun(DistributedRun):
             flush=True,
         )
         settings = from_json(meeting.exchange(None)[0], "What the chief says")
-        agree(settings, flags, self.title, growing=False)
+        check_flags(settings, flags, self.title, growing=False)
         chiefs = settings.data_dir
         if chiefs and settings.dataset != "custom" and not pathlib.Path(chiefs).exists():
             settings = dataclasses.replace(settings, data_dir=None)  # that disk is not here
         self.before = settings
 
     @contextlib.contextmanager
-    def open(self, dataset):
-        self.settings = self.decide(dataset)
-        training, _ = self.split(dataset)
+    def open(self, training):
+        self.check_batch_size(training)
         with pathlib.Path(os.devnull).open("w") as nowhere, self.sharing():
             self.scope.enter_context(contextlib.redirect_stdout(nowhere))  # the chief reports
-            yield training, None
+            yield
         print("The training is done, and the chief has saved the run")
 
     def restore(self, model, optimizer):
@@ -131,5 +130,5 @@ class WorkerRun(DistributedRun):
 
         return self.broadcast_state(TrainingState(), optimizer)
 
-    def save(self, step):
+    def save(self, epoch, progress):
         """Does nothing: the chief saves."""

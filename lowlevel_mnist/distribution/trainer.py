@@ -72,21 +72,21 @@ class Replicas:
         bounds = replicas or (self.first, self.end)
         return slice(*(number * batch_size // self.count for number in bounds))
 
-    def total(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
+    def all_reduce_sum(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
         """Returns the sum over all workers of each tensor."""
-        return self._all_reduce(tensors, speaking=self.first)
+        return self._all_reduce(tensors, root=self.first)
 
-    def any(self, here: bool) -> bool:
+    def any_worker(self, here: bool) -> bool:
         """Returns whether this is so at any worker."""
-        return bool(self.total(tf.constant(here, tf.int32))[0])
+        return bool(self.all_reduce_sum(tf.constant(here, tf.int32))[0])
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Waits for all workers to come here."""
-        self.any(False)
+        self.any_worker(False)
 
     def broadcast(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
         """Returns the chief's tensors; the others pass some of the same shapes and dtypes."""
-        return self._all_reduce(tensors, speaking=0)
+        return self._all_reduce(tensors, root=0)
 
     def broadcast_text(self, text: str = "") -> str:
         """Returns the chief's text."""
@@ -117,12 +117,12 @@ class Replicas:
         """Returns the outputs of this worker's replicas, a tuple."""
         return self.strategy.experimental_local_results(output)
 
-    def _all_reduce(self, tensors, speaking):
-        """Returns the sum of what the replicas with the number `speaking` have of each tensor."""
+    def _all_reduce(self, tensors, root):
+        """Returns the sum of what the replicas with the number `root` have of each tensor."""
 
         def on_one():
-            speaks = replica_number() == speaking
-            mine = [tf.identity(t) if speaks else tf.zeros_like(t) for t in tensors]
+            is_root = replica_number() == root
+            mine = [tf.identity(t) if is_root else tf.zeros_like(t) for t in tensors]
             return [all_reduce(tensor) for tensor in mine]
 
         return [self.of_each(total)[0] for total in self.strategy.run(on_one)]
@@ -161,7 +161,7 @@ class DistributedTrainer(Trainer):
             (self.dtype, self.dtype),
         )
         correct = metrics.count_correct(logits, one_hot)
-        return self.replicas.total(tf.reduce_sum(costs, axis=1), correct)
+        return self.replicas.all_reduce_sum(tf.reduce_sum(costs, axis=1), correct)
 
     def _shared_step(self, batch_size, *batch):
         """A step of all replicas of this worker, each with its share of the worker's."""

@@ -22,12 +22,12 @@ from lowlevel_mnist.runs import folders
 from lowlevel_mnist.runs.folders import CHECKPOINT, CHECKPOINTS
 from lowlevel_mnist.training import Progress
 
-KEPT = 2
-# What TensorFlow calls its files, and its list of them, for which there is no number.
-OURS = re.compile(rf"({CHECKPOINT}-\d+)(?:_temp|\.index|\.data-).*|{CHECKPOINT}")
-# What TensorFlow makes of a checkpoint that is damaged or of another network, an IndexError of a
-# data file that is too short; and what Python makes of a state that we have not written.
-DAMAGE = (
+MAX_TO_KEEP = 2
+# The names of TensorFlow's files, and of its list of them, which has no number.
+CHECKPOINT_FILE = re.compile(rf"({CHECKPOINT}-\d+)(?:_temp|\.index|\.data-).*|{CHECKPOINT}")
+# Raised by TensorFlow for a checkpoint that is damaged or of another network (an IndexError for a
+# data file that is too short), and by Python for a training state that is not one.
+RESTORE_ERRORS = (
     tf.errors.OpError,
     IndexError,
     AssertionError,
@@ -52,7 +52,7 @@ class Epoch:
 
 
 class TrainingState(tf.train.experimental.PythonState):
-    """Where a training stands.
+    """The state of a training between two steps, beside its variables.
 
     history: a dictionary for each finished epoch, with the fields of `Epoch`.
     progress: the `training.Progress` of the epoch after these; None at its beginning.
@@ -64,7 +64,7 @@ class TrainingState(tf.train.experimental.PythonState):
 
     @property
     def where(self) -> str:
-        """After which step this is, in words."""
+        """The last step or epoch that was trained, in words."""
         epochs = len(self.history)
         if self.progress:
             return f"step {self.progress.step} of epoch {epochs + 1}"
@@ -88,27 +88,27 @@ class TrainingState(tf.train.experimental.PythonState):
         return json.dumps({"history": self.history, "progress": progress}, allow_nan=False)
 
     def deserialize(self, string_value: str | bytes) -> None:
-        """Takes over what `serialize` gave. Raises one of DAMAGE for anything else."""
-        said = json.loads(string_value)
-        progress = said["progress"] and _read_numbers(Progress, said["progress"])
-        rows = [_read_numbers(Epoch, row) for row in said["history"]]
+        """Reads what `serialize` wrote. Raises one of RESTORE_ERRORS for anything else."""
+        record = json.loads(string_value)
+        progress = record["progress"] and _read_numbers(Progress, record["progress"])
+        rows = [_read_numbers(Epoch, row) for row in record["history"]]
         if [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
-            raise ValueError("the history is another's")
-        self.history, self.progress = said["history"], progress
+            raise ValueError("the history is not numbered from 1")
+        self.history, self.progress = record["history"], progress
 
 
-def _read_numbers(kind, said):
-    """Returns the dataclass of which this dictionary was made, or raises one of DAMAGE."""
+def _read_numbers(kind, record):
+    """Returns the dataclass of which this dictionary was made, or raises one of RESTORE_ERRORS."""
     types = typing.get_type_hints(kind)
-    if list(said) != list(types):
+    if list(record) != list(types):
         raise ValueError(f"this is no {kind.__name__}")
-    for name, value in said.items():
+    for name, value in record.items():
         if value is None and types[name] == float | None:
             continue
         number = float if types[name] == float | None else types[name]
         if type(value) is not number or not 0 <= value < math.inf:
             raise ValueError(f"its {name} is wrong")
-    return kind(**said)
+    return kind(**record)
 
 
 class CheckpointManager:
@@ -130,7 +130,7 @@ class CheckpointManager:
         self.checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, position=self.state)
         self.damaged = self._restore(folders.find_checkpoints(folder)) if resume else []
         self.manager = tf.train.CheckpointManager(
-            self.checkpoint, self.folder, KEPT, checkpoint_name=CHECKPOINT
+            self.checkpoint, self.folder, MAX_TO_KEEP, checkpoint_name=CHECKPOINT
         )
 
     def check(self, images: np.ndarray, labels: np.ndarray) -> None:
@@ -147,7 +147,7 @@ class CheckpointManager:
         )
 
     def save(self, step: int) -> None:
-        """Writes a checkpoint, and then removes the oldest of more than KEPT.
+        """Writes a checkpoint, and then removes the oldest of more than MAX_TO_KEEP.
 
         step: steps since the beginning of the run, by which it is numbered.
         Raises `UserError` where it can't be written; nothing of it is left then.
@@ -190,7 +190,7 @@ class CheckpointManager:
         try:
             status = self.checkpoint.restore(str(path))
             status.assert_existing_objects_matched().expect_partial()  # TensorFlow's own counter
-        except DAMAGE:
+        except RESTORE_ERRORS:
             return False
         return is_finite(self.model)
 
@@ -202,8 +202,8 @@ class CheckpointManager:
         """
         known = {path.name for path in paths}
         for path in self.folder.iterdir() if self.folder.exists() else ():
-            ours = OURS.fullmatch(path.name)
-            if ours and ours[1] not in known:
+            match = CHECKPOINT_FILE.fullmatch(path.name)
+            if match and match[1] not in known:
                 _remove(path)
         if paths:
             # In place of the list that is there, which could name files anywhere.
@@ -231,7 +231,7 @@ def load_model(run: folders.SavedRun) -> Network:
         status.assert_existing_objects_matched().expect_partial()  # the slots are not needed
         if not is_finite(model):
             raise ValueError("a weight is not a finite number")
-    except DAMAGE as error:
+    except RESTORE_ERRORS as error:
         hint = " train --resume goes on from the one before it." if paths[1:] else ""
         raise UserError(
             f"The checkpoint {paths[-1]} is damaged or does not fit the run's metrics.json.{hint}"

@@ -34,7 +34,7 @@ KEYS = (
 
 @dataclasses.dataclass(frozen=True)
 class SavedRun:
-    """A run to look at: its folder, and what its `metrics.json` says.
+    """A run to look at: its folder, and the content of its `metrics.json`.
 
     An unfinished run has no `metrics.json`; its `settings.json` stands in for it.
     """
@@ -98,7 +98,7 @@ def is_run(folder: pathlib.Path) -> bool:
 
 @contextlib.contextmanager
 def _locked(folder):
-    lock = contextlib.ExitStack()  # what goes wrong later, inside the lock, is not said here
+    lock = contextlib.ExitStack()  # for these errors alone: not for those raised inside the lock
     try:
         lock.enter_context(files.locked(folder / LOCK))
     except BlockingIOError as error:
@@ -115,7 +115,7 @@ def _locked(folder):
 
 
 def _is_content(path):
-    """Whether a file keeps a folder from being a new run's: not what a kill at once has left."""
+    """Returns whether a file is more than what a process that was killed early has left."""
     return path.name != LOCK and not path.name.startswith(files.UNFINISHED)
 
 
@@ -199,7 +199,7 @@ def find(folder: pathlib.Path | None = None) -> SavedRun:
 def data_source(metrics: Mapping, data_dir: pathlib.Path | None = None) -> dict[str, Any]:
     """Returns the arguments of `data.load` for the data of a run, by their names.
 
-    metrics: what the run's `metrics.json` or `settings.json` says.
+    metrics: the content of the run's `metrics.json` or `settings.json`.
     data_dir: where the data lies now, if not where it did.
     """
     custom = data_dir is not None or metrics["dataset"] == "custom"

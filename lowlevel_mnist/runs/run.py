@@ -1,4 +1,4 @@
-"""A run of `train`, from its flags to its results: what the story in `train.py` asks for."""
+"""A run of `train`, from its flags to its results, as the story in `train.py` asks for them."""
 
 import argparse
 import contextlib
@@ -16,20 +16,20 @@ from lowlevel_mnist.runs import folders
 from lowlevel_mnist.runs.resume_hint import add_resume_hint
 from lowlevel_mnist.runs.settings import (
     Settings,
-    agree,
-    choose,
-    choose_recipe,
-    decide,
+    check_flags,
+    flag_or_default,
     read_settings,
+    resolve_recipe,
+    resolve_settings,
     write_settings,
 )
 from lowlevel_mnist.sources import forms
 
 SAMPLE = 1000  # training images by whose cost a network is found healthy before it is saved
-# Of a step's forward pass: below, to share an operation among threads takes longer than the
-# operation. With one, mlp-128-dropout takes 1.36 s an epoch, not 1.74, and mlp-512-dropout 2.03,
-# not 3.04 (eager, two cores), with the same bits; mlp-512, which is above, would take 3 % more.
-FEW_MULTIPLICATIONS = 20_000_000
+# Multiply-accumulates of a step's forward pass: with fewer, an operation that is shared among
+# threads takes longer. With one thread, mlp-128-dropout takes 1.36 s an epoch, not 1.74, and
+# mlp-512-dropout 2.03, not 3.04 (eager, two cores), same bits; mlp-512, with more, 3 % longer.
+MIN_MULTITHREADED_MACS = 20_000_000
 THREADS = "TF_NUM_INTRAOP_THREADS"  # where the user says how many
 
 
@@ -37,16 +37,16 @@ class Run:
     """A new run or, with --resume, one that goes on: interrupted, killed, or to get more epochs.
 
     flags: those of `train`.
-    settings, folder: the `Settings`, and where the run is kept; both are set by `open`.
-    reports: whether it tests and keeps the network; False for a worker that is not the chief.
-    replicas: how many devices share each batch.
+    settings, folder: the `Settings` that `resolve_settings` sets, and the folder that `open` does.
+    is_chief: whether it tests and keeps the network; False for any other worker.
+    replica_count: how many devices share each batch.
     Raises `UserError` where the flags contradict each other or the run that is to go on.
     """
 
     settings: Settings
     folder: pathlib.Path
-    reports = True
-    replicas = 1
+    is_chief = True
+    replica_count = 1
 
     def __init__(self, flags: argparse.Namespace):
         self.flags = flags
@@ -55,9 +55,9 @@ class Run:
         if flags.resume:
             folders.check_run(flags.output_dir)
             self.before = read_settings(flags.output_dir)
-            agree(self.before, flags, self.title, growing=True)
+            check_flags(self.before, flags, self.title, growing=True)
         else:
-            self.recipe = choose_recipe(flags)
+            self.recipe = resolve_recipe(flags)
 
     @property
     def data_source(self) -> dict[str, Any]:
@@ -66,21 +66,40 @@ class Run:
             return {
                 "name": self.recipe.dataset,
                 "data_dir": self.flags.data_dir,
-                "invert": choose(self.flags, "invert"),
-                "seed": choose(self.flags, "seed"),
+                "invert": flag_or_default(self.flags, "invert"),
+                "seed": flag_or_default(self.flags, "seed"),
             }
         return folders.data_source(dataclasses.asdict(self.before), self.flags.data_dir)
 
-    @contextlib.contextmanager
-    def open(self, dataset: data.Dataset) -> Iterator[tuple[Images, Images | None]]:
-        """Decides the settings, and keeps and locks the run's folder.
+    def resolve_settings(self, dataset: data.Dataset) -> Settings:
+        """Sets and returns the settings of the run: its own, if it goes on with the same data.
 
         dataset: what `data.load` has found at `data_source`.
-        Yields the images to train on, and those to validate on or None.
-        Raises `UserError` where the data, the settings or the folder can't be used.
+        Raises `UserError` where data and flags contradict each other or the run that is to go on.
         """
-        self.settings, self.dataset = self.decide(dataset), dataset
-        training, validation = self.split(dataset)
+        if self.before is None:
+            settings = resolve_settings(self.recipe, dataset, self.flags)
+        elif dataset.sha256 != self.before.data_sha256:
+            raise UserError(
+                f"The data ({dataset.title}, {dataset.source}) is not what {self.title} was "
+                "trained on. Get the same data back, or name its folder with --data-dir."
+            )
+        else:
+            settings = check_flags(self.before, self.flags, self.title, growing=True)
+            if self.flags.data_dir:  # where it lies now
+                where, source = str(self.flags.data_dir.absolute()), dataset.source
+                settings = dataclasses.replace(settings, data_dir=where, dataset_source=source)
+        self.settings, self.dataset = settings, dataset
+        return settings
+
+    @contextlib.contextmanager
+    def open(self, training: Images) -> Iterator[None]:
+        """Keeps and locks the run's folder.
+
+        training: the images to train on, and their labels.
+        Raises `UserError` where a batch is larger than these, or the folder can't be used.
+        """
+        self.check_batch_size(training)
         if self.before is None:
             locked = folders.new_folder(self.flags.output_dir, self.settings.recipe)
         else:
@@ -89,42 +108,21 @@ class Run:
             if self.settings != self.before:
                 write_settings(self.folder, self.settings)
             self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
-            yield training, validation
+            yield
 
-    def decide(self, dataset: data.Dataset) -> Settings:
-        """Returns the settings of the run: its own, if it goes on with the same data."""
-        if self.before is None:
-            return decide(self.recipe, dataset, self.flags)
-        if dataset.sha256 != self.before.data_sha256:
+    def check_batch_size(self, training: Images) -> None:
+        if self.settings.batch_size > len(training[1]):
             raise UserError(
-                f"The data ({dataset.title}, {dataset.source}) is not what {self.title} was "
-                "trained on. Get the same data back, or name its folder with --data-dir."
-            )
-        settings = agree(self.before, self.flags, self.title, growing=True)
-        if self.flags.data_dir:  # where it lies now
-            where = str(self.flags.data_dir.absolute())
-            return dataclasses.replace(settings, data_dir=where, dataset_source=dataset.source)
-        return settings
-
-    def split(self, dataset: data.Dataset) -> tuple[Images, Images | None]:
-        """Returns the images to train on, and those to validate on or None."""
-        settings = self.settings
-        images, labels = dataset.train_images, dataset.train_labels
-        training, validation = data.split(images, labels, settings.validation_split, settings.seed)
-        validation = validation or dataset.validation
-        if settings.batch_size > len(training[1]):
-            raise UserError(
-                f"--batch-size {settings.batch_size} is larger than the data: there are "
+                f"--batch-size {self.settings.batch_size} is larger than the data: there are "
                 f"{len(training[1]):,} training images. Choose a smaller one."
             )
-        return training, validation
 
     def start_tensorflow(self):
         """Imports TensorFlow and returns it, for small steps with one thread to an operation."""
         settings = self.settings
         uses_xla = settings.execution == "xla"
         tf = startup.import_tensorflow(xla=uses_xla)
-        is_small = settings.batch_size * settings.parameters < FEW_MULTIPLICATIONS
+        is_small = settings.batch_size * settings.parameters < MIN_MULTITHREADED_MACS
         if is_small and not uses_xla and THREADS not in os.environ:
             with contextlib.suppress(RuntimeError):  # TensorFlow is at work already, in a notebook
                 tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -138,7 +136,7 @@ class Run:
 
     @property
     def trainer_arguments(self) -> tuple:
-        """What a `training.Trainer` is given after the model and the optimizer."""
+        """The arguments of `training.Trainer` after the model and the optimizer."""
         settings = self.settings
         return settings.batch_size, settings.dropout, settings.seed, settings.execution
 
@@ -154,19 +152,19 @@ class Run:
             print(f"The checkpoint {path} is damaged; going on from before it.", file=sys.stderr)
         return self.checkpoints.state
 
-    def heed(self, signal: int | None) -> int | None:
+    def stop_requested(self, signal: int | None) -> int | None:
         """Returns the number of the signal that has asked this process to end, or None."""
         return signal
 
-    def save(self, step: int) -> None:
+    def save(self, epoch: int, progress) -> None:
         """Writes a checkpoint of the variables and the `TrainingState`.
 
-        step: steps since the beginning of the run.
+        epoch, progress: whole number from 1, and the `training.Progress` in it.
         Raises `DivergedError` where the network has diverged, and `UserError` where the checkpoint
         can't be written.
         """
         self.checkpoints.check(*self.sample)
-        self.checkpoints.save(step)
+        self.checkpoints.save((epoch - 1) * progress.steps + progress.step)
 
     def write_results(self, test, tensorflow_version: str) -> None:
         """Writes `history.csv` and `metrics.json`.
@@ -178,7 +176,7 @@ class Run:
         results = {
             **dataclasses.asdict(self.settings),
             "distribute": self.flags.distribute,
-            "replicas": self.replicas,
+            "replicas": self.replica_count,
             "parameters": self.settings.parameters,
             "tensorflow": tensorflow_version,
             "form": dataclasses.asdict(forms.learn(self.dataset.train_images)),

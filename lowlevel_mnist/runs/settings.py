@@ -1,4 +1,4 @@
-"""What decides a run, from the first image to the last: its recipe, data, seed and so on.
+"""The settings that decide a run: its recipe, data, seed and so on.
 
 A run's folder keeps it as `settings.json` from the start, so that a run can go on after whatever
 has ended it. `metrics.json` repeats it beside the results.
@@ -33,7 +33,7 @@ DEFAULTS: dict[str, typing.Any] = {
 DTYPES = ("float32", "float64")
 MAX_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
 MAX_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
-MOST_BYTES = 100_000_000  # of a file; it has the history of as many as 500,000 epochs
+MAX_BYTES = 100_000_000  # of a file; it has the history of as many as 500,000 epochs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,28 +75,28 @@ class Settings:
 
     @property
     def parameters(self) -> int:
-        """How many weights and biases the network has."""
+        """The number of weights and biases of the network."""
         return count_parameters(self.layer_sizes)
 
 
 def count_parameters(layer_sizes: Iterable[int]) -> int:
-    """Returns how many weights and biases a network of these layers has."""
+    """Returns the number of weights and biases of a network with these layers."""
     return sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(layer_sizes))
 
 
-def choose(flags: argparse.Namespace, name: str) -> typing.Any:
+def flag_or_default(flags: argparse.Namespace, name: str) -> typing.Any:
     """Returns the value of a flag of `train`, or of DEFAULTS where it is not given."""
     value = getattr(flags, name)
     return DEFAULTS[name] if value is None else value
 
 
-def choose_recipe(flags: argparse.Namespace) -> Recipe:
+def resolve_recipe(flags: argparse.Namespace) -> Recipe:
     """Returns the recipe of a new run, with the values of the flags that were given.
 
     flags: those of `train`, None where they are not given.
     Raises `UserError` where they contradict each other.
     """
-    recipe = RECIPES[choose(flags, "recipe")]
+    recipe = RECIPES[flag_or_default(flags, "recipe")]
     names = [field.name for field in dataclasses.fields(Recipe) if hasattr(flags, field.name)]
     given = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
     # --data-dir without --dataset means whatever is in that folder.
@@ -112,14 +112,13 @@ def choose_recipe(flags: argparse.Namespace) -> Recipe:
     return recipe
 
 
-def decide(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> Settings:
+def resolve_settings(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> Settings:
     """Returns the `Settings` of a new run.
 
-    recipe: the one of `choose_recipe`; flags: those of `train`.
+    recipe: the one of `resolve_recipe`; flags: those of `train`.
     Raises `UserError` where the network is too large.
     """
     image_size = dataset.train_images.shape[1:]
-    execution, dtype, seed = (choose(flags, name) for name in ("execution", "dtype", "seed"))
     if dataset.validation and flags.validation_split:
         raise UserError(
             f"--validation-split {flags.validation_split:g} has nothing to split off: the data has "
@@ -134,9 +133,9 @@ def decide(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> 
         data_dir=flags.data_dir and str(flags.data_dir.absolute()),
         data_sha256=dataset.sha256,
         image_size=image_size,
-        execution=execution,
-        dtype=dtype,
-        seed=seed,
+        execution=flag_or_default(flags, "execution"),
+        dtype=flag_or_default(flags, "dtype"),
+        seed=flag_or_default(flags, "seed"),
         batch_size=recipe.batch_size,
         epochs=recipe.epochs,
         validation_split=0.0 if dataset.validation else recipe.validation_split,
@@ -158,7 +157,9 @@ def decide(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> 
     return settings
 
 
-def agree(settings: Settings, flags: argparse.Namespace, whose: str, growing: bool) -> Settings:
+def check_flags(
+    settings: Settings, flags: argparse.Namespace, whose: str, growing: bool
+) -> Settings:
     """Returns the settings of a run that goes on: its own, with as many epochs as asked for.
 
     flags: those of `train`, None where they are not given.
@@ -185,15 +186,15 @@ def _as_flag(name, value):
     flag = f"--{name.replace('_', '-')}"
     if isinstance(value, bool):
         return flag if value else f"no {flag}"
-    return f"{flag} {in_words(value)}"
+    return f"{flag} {format_value(value)}"
 
 
-def in_words(value: object) -> str:
-    """Returns a value of a flag as one writes it."""
+def format_value(value: object) -> str:
+    """Returns the value of a flag as text, as one writes it."""
     return (" ".join(map(str, value)) or "none") if isinstance(value, (tuple, list)) else str(value)
 
 
-# Which values a file may give, beyond their types. A run may come from a stranger.
+# Which values a file may give, beyond their types: a run may come from an untrusted source.
 RANGES: dict[str, Callable[[typing.Any], bool]] = {
     "recipe": is_class_name,
     "dataset": data.TITLES.__contains__,
@@ -225,12 +226,12 @@ OPTIONAL = {
 
 
 def fits(key: str, value: object) -> bool:
-    """Whether a value that a file gives for a key of `Settings` can be one."""
+    """Returns whether a value that a file gives for a key of `Settings` is a valid one."""
     return _has_type(value, TYPES[key]) and (key not in RANGES or RANGES[key](value))
 
 
 def _has_type(value, kind):
-    """Whether what JSON made of a value was of a type: a tuple is a list in it."""
+    """Returns whether a value, read from JSON, was of a type: a tuple is a list in JSON."""
     items = typing.get_args(kind)
     if isinstance(kind, types.UnionType):
         return any(_has_type(value, item) for item in items)
@@ -249,14 +250,14 @@ def read_settings(folder: pathlib.Path) -> Settings:
     return from_json(read_json(folder / FILE, ()), folder / FILE)
 
 
-def from_json(said: Mapping, where: str | pathlib.Path) -> Settings:
+def from_json(record: Mapping, where: str | pathlib.Path) -> Settings:
     """Returns the `Settings` of which `dataclasses.asdict` had made a dictionary, for JSON.
 
     where: where this is from, in words.
     Raises `UserError` where a value is missing or wrong.
     """
-    said = _check(said, TYPES, where)
-    return Settings(**{key: _as_tuple(said[key]) for key in TYPES})
+    record = _check(record, TYPES, where)
+    return Settings(**{key: _as_tuple(record[key]) for key in TYPES})
 
 
 def _as_tuple(value) -> typing.Any:
@@ -295,29 +296,29 @@ def read_json(path: pathlib.Path, keys: Iterable[str]) -> dict:
     Raises `UserError` for a file that can't be read or is damaged.
     """
     try:
-        if not path.is_file() or path.stat().st_size > MOST_BYTES:
-            raise UserError(f"{path} is no file of at most {MOST_BYTES:,} bytes.")
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path} is no file of at most {MAX_BYTES:,} bytes.")
         text = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}.") from error
     try:
-        said = json.loads(text.decode())
+        record = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged: it is not JSON ({error}).") from error
-    return _check(said, keys, path)
+    return _check(record, keys, path)
 
 
-def _check(said, keys, where):
-    """Returns what a file says, with what older versions did not say yet.
+def _check(record, keys, where):
+    """Returns the record of a file, completed by the defaults of what older versions did not write.
 
     Raises `UserError` where one of the keys has no value that fits.
     """
     wrong = "content"
-    if isinstance(said, dict):
-        said = {**OPTIONAL, **said}
-        wrong = next((key for key in keys if key not in said or not fits(key, said[key])), None)
-        if said.get("dataset") == "custom" and not said.get("data_dir"):
+    if isinstance(record, dict):
+        record = {**OPTIONAL, **record}
+        wrong = next((key for key in keys if key not in record or not fits(key, record[key])), None)
+        if record.get("dataset") == "custom" and not record.get("data_dir"):
             wrong = "data_dir"
     if wrong:
         raise UserError(f"{where} is not that of a run: its {wrong} is missing or wrong.")
-    return said
+    return record
