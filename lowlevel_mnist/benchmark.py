@@ -163,7 +163,7 @@ def measure(recipe, dataset, contenders, epochs, repeats):
 
 
 class PeerFailedError(Exception):
-    """A process of another library ended early: how it ended, in words."""
+    """A process of another library ended early; the text says how."""
 
 
 def run_process(recipe, contender, dataset, epochs):

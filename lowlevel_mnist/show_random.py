@@ -7,7 +7,7 @@ from lowlevel_mnist import startup
 from lowlevel_mnist.console import cli, flags, report
 from lowlevel_mnist.runs import folders
 
-MOST_IMAGES = 400  # more panels make a picture that no screen shows
+MAX_IMAGES = 400  # more panels make a picture that no screen shows
 
 
 def parse():
@@ -15,7 +15,7 @@ def parse():
     flags.add_run_flag(parser)
     parser.add_argument(
         "--count",
-        type=flags.whole_number(1, MOST_IMAGES),
+        type=flags.whole_number(1, MAX_IMAGES),
         default=24,
         metavar="N",
         help="how many images (default: %(default)s)",

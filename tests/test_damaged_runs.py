@@ -1,4 +1,4 @@
-"""Run folders that are damaged or come from a stranger: the right content or one clear error."""
+"""Run folders that are damaged or not to be trusted: the right content or one clear error."""
 
 import dataclasses
 import json

@@ -386,13 +386,13 @@ def test_xla_is_refused(folder, tmp_path):
 
 
 @pytest.mark.full
-def test_a_stranger_on_the_port_does_no_harm(long_folder, tmp_path):
+def test_an_unknown_caller_does_no_harm(long_folder, tmp_path):
     ports = free_ports(2)
     arguments = ("--data-dir", long_folder, *LONG, "--epochs", "1")
     with workers([tf_config(ports, 0)], *arguments, cwd=tmp_path) as (chief,):
         assert chief.stdout.readline().startswith("Waiting for worker 1")
-        with socket.create_connection(("127.0.0.1", ports[0])) as stranger:
-            stranger.sendall(os.urandom(1000) + b"\n")
+        with socket.create_connection(("127.0.0.1", ports[0])) as caller:
+            caller.sendall(os.urandom(1000) + b"\n")
             with workers([tf_config(ports, 1)], *arguments, cwd=tmp_path) as (other,):
                 other.communicate(timeout=100)
                 _, stderr = chief.communicate(timeout=100)

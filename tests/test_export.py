@@ -16,8 +16,8 @@ from conftest import assert_refused, digit_arrays, pattern_arrays, write_idx_fol
 from lowlevel_mnist import data, metrics
 from lowlevel_mnist.runs import checkpoints, folders
 
-# A stranger's program: it can't import this package, and uses what `export` has printed.
-STRANGER = """
+# A program that serves the network, without this package, as `export` has printed.
+PROGRAM = """
 import sys
 sys.modules["lowlevel_mnist"] = None
 import numpy as np
@@ -45,12 +45,12 @@ def export(base, to="exported"):
     return done.stdout.splitlines()
 
 
-def ask_stranger(base, lines, images):
+def ask_serving_program(base, lines, images):
     """What the SavedModel says of images in a process without this package, a dictionary."""
     np.save(base / "images.npy", images)
     imports, load, predict = (line.strip() for line in lines[2:5])
     arguments = [f"{imports}; {load}", predict, "images.npy", "results.npz"]
-    assert run_python("-c", STRANGER, *arguments, cwd=base, PYTHONPATH="").returncode == 0
+    assert run_python("-c", PROGRAM, *arguments, cwd=base, PYTHONPATH="").returncode == 0
     with np.load(base / "results.npz") as results:
         return dict(results)
 
@@ -94,7 +94,7 @@ def test_it_says_what_the_run_s_network_says(tmp_path, name):
     assert lines[0] == "Run run: softmax"
     assert {path.name for path in tmp_path.iterdir()} == {"data", "run", "exported"}
     assert not list(tmp_path.rglob("junk"))
-    found = ask_stranger(tmp_path, lines, arrays[2])
+    found = ask_serving_program(tmp_path, lines, arrays[2])
     assert_equal(found, tmp_path, arrays[2], rtol)
 
 
@@ -103,7 +103,7 @@ def test_mnist(mnist_folder, tmp_path):
     flags = ["--recipe", "mlp-128-dropout", "--epochs", 1, "--execution", "graph"]
     train(mnist_folder, *flags, "--no-plots", "--output-dir", "run", cwd=tmp_path)
     images = data.load("mnist", mnist_folder).test_images
-    found = ask_stranger(tmp_path, export(tmp_path), images)
+    found = ask_serving_program(tmp_path, export(tmp_path), images)
     assert len(found["many python classes"]) == 10_000
     assert_equal(found, tmp_path, images, 1e-5)
 
@@ -127,8 +127,8 @@ def base(trained, tmp_path):
 def change_metrics(base, **changes):
     """Changes values in the run's `metrics.json`; None takes one out."""
     path = base / "run" / "metrics.json"
-    said = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({key: value for key, value in said.items() if value is not None}))
+    record = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in record.items() if value is not None}))
 
 
 def snapshot(base):
@@ -149,7 +149,7 @@ def test_an_older_run_goes_into_the_folder_that_the_shell_is_in(base):
     assert {path.name for path in folder.iterdir()} >= {"saved_model.pb", "variables"}
     assert not list(base.rglob("unfinished-*"))
     images = digit_arrays()[2]
-    found = ask_stranger(base, done.stdout.splitlines(), images)
+    found = ask_serving_program(base, done.stdout.splitlines(), images)
     assert_equal(found, base, images, 1e-6)
 
 

@@ -24,6 +24,7 @@ from conftest import (
 )
 
 from lowlevel_mnist.runs import folders
+from lowlevel_mnist.runs.run import Run
 
 # 270 steps an epoch, in three blocks, with slots and dropout.
 FLAGS = ["--hidden-units", 12, "--dropout", 0.3, "--optimizer", "adam", "--learning-rate", 0.002]
@@ -113,6 +114,22 @@ def test_a_signal_ends_a_run_that_goes_on_as_it_says(undisturbed, tmp_path, numb
         line.rpartition("ms/step")[2] for line in done.stdout.splitlines() if "Epoch" in line
     ]
     assert resumed == losses[epoch - 1 :]
+
+
+def interrupt_every_block():
+    """From now on, Ctrl-C seems to have come in each block of steps."""
+    Run.stop_requested = lambda run, number: signal.SIGINT
+
+
+def test_a_signal_in_the_last_block_of_an_epoch_waits_for_its_end(undisturbed, tmp_path):
+    """Here each epoch is one block. Its validation and its line are not left out."""
+    flags = ["--data-dir", undisturbed[0], *FLAGS, "--batch-size", 540, "--output-dir", "run"]
+    done = run("train", *flags, cwd=tmp_path, before=interrupt_every_block)
+    assert_ends(done, 128 + signal.SIGINT, "Interrupted after epoch 1. Go on with: ")
+    assert re.search(r"Epoch 1/3  1/1 .* - val_accuracy: ", done.stdout.splitlines()[-1])
+    (path,) = folders.find_checkpoints(tmp_path / "run")
+    assert path.name == "checkpoint-1"
+    assert "\nResumed after epoch 1\n" in resume(tmp_path / "run").stdout
 
 
 def ring():
@@ -212,7 +229,7 @@ def test_only_damaged_checkpoints(copy):
 
 
 def test_a_list_of_checkpoints_that_names_others(copy, undisturbed, tmp_path):
-    """TensorFlow's list may come from a stranger: nothing is read or removed where it points."""
+    """TensorFlow's list is not to be trusted: nothing is read or removed where it points."""
     precious = shutil.copytree(undisturbed[1], tmp_path / "precious") / "checkpoints"
     before = files_of(precious)
     others = [str(path) for path in folders.find_checkpoints(tmp_path / "precious")]
@@ -228,7 +245,7 @@ def test_a_list_of_checkpoints_that_names_others(copy, undisturbed, tmp_path):
     assert files_of(precious) == before
 
 
-def test_links_out_of_a_stranger_s_folder(copy, tmp_path):
+def test_links_out_of_an_untrusted_folder(copy, tmp_path):
     """Nothing is written or removed where they point."""
     precious = tmp_path / "precious"
     shutil.copytree(copy / "checkpoints", precious / "checkpoints")
@@ -423,7 +440,7 @@ cli.run_command(main)
 
 @contextlib.contextmanager
 def held(seconds, ignored=None):
-    """A process that holds signals back, and works for some seconds after the first one."""
+    """A process that defers signals, and works for some seconds after the first one."""
     with subprocess.Popen(
         [sys.executable, "-c", HELD.format(seconds=seconds)],
         env=environment(),

@@ -1,1 +1,1 @@
-"""What `benchmark` measures, and how the figures are shown."""
+"""The contenders that `benchmark` measures, and its results."""

@@ -1,4 +1,4 @@
-"""What the benchmark measures, each in a process of its own:
+"""The contenders of the benchmark, each measured in a process of its own:
 
     python -m lowlevel_mnist.benchmarking.contenders RECIPE CONTENDER DATASET EPOCHS FOLDER
 

@@ -1,4 +1,4 @@
-"""What was measured: medians, ratios, the table, and all of it for a JSON file."""
+"""The results of the benchmark: medians, ratios, the table, and all of it for a JSON file."""
 
 import argparse
 import dataclasses
@@ -15,7 +15,7 @@ from lowlevel_mnist.recipes import Recipe
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What was measured of one contender with one recipe.
+    """The measurements of one contender with one recipe.
 
     epochs: for each repeat, the wall seconds of each epoch.
     process_seconds: for each repeat, the wall time of the whole process, from start to end.

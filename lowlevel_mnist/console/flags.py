@@ -37,7 +37,7 @@ def whole_number(minimum: int, maximum: float = math.inf) -> Callable[[str], int
 def number(accepted: str, accepts: Callable[[float], bool]) -> Callable[[str], float]:
     """Returns an argparse type: a number for which `accepts` is true.
 
-    accepted: which numbers those are, in words.
+    accepted: describes these numbers, such as "a number between 0 and 1".
     """
     return _converter(float, accepted, accepts)
 
@@ -60,20 +60,20 @@ def check_picture_name(file: pathlib.Path) -> None:
     check_file_name(file, "picture", PICTURE_SUFFIXES)
 
 
-def check_file_name(file: pathlib.Path, what: str, suffixes: Sequence[str]) -> None:
+def check_file_name(file: pathlib.Path, kind: str, suffixes: Sequence[str]) -> None:
     """Raises `UserError` where a file can't be saved under this name.
 
-    what: is to be saved, in words; suffixes: one of which the name must have.
+    kind: of file, such as "picture"; suffixes: those that the name may have.
     """
     if file.suffix.lower() not in suffixes:
         raise UserError(
-            f"The {what} can't be saved as {file}: its name must end in one of "
+            f"The {kind} can't be saved as {file}: its name must end in one of "
             f"{', '.join(suffixes)}."
         )
     try:
         file.exists()  # raises where there can't be a file of this name
         has_folder = file.parent.is_dir()
     except OSError as error:
-        raise UserError(f"The {what} can't be saved as {file}: {error.strerror}.") from error
+        raise UserError(f"The {kind} can't be saved as {file}: {error.strerror}.") from error
     if not has_folder:
-        raise UserError(f"The {what} can't be saved as {file}: there is no folder {file.parent}.")
+        raise UserError(f"The {kind} can't be saved as {file}: there is no folder {file.parent}.")

@@ -48,7 +48,7 @@ class Meeting:
 
     @contextlib.contextmanager
     def connecting(self) -> Iterator[None]:
-        """The context in which TensorFlow connects the workers. Their ports are free for it.
+        """Enters the context in which TensorFlow connects the workers. Their ports are free for it.
 
         Where one of them is lost just now, TensorFlow waits for it, with Python's lock held and
         signals unheard. So a process of its own watches, and then ends this one; not on Windows,

@@ -163,7 +163,7 @@ def check_flags(
     """Returns the settings of a run that goes on: its own, with as many epochs as asked for.
 
     flags: those of `train`, None where they are not given.
-    whose: whose settings these are, in words.
+    whose: the owner of the settings, such as "the run in DIR".
     growing: whether there may be more epochs than the settings say.
     Raises `UserError` where a flag contradicts them.
     """
@@ -253,7 +253,7 @@ def read_settings(folder: pathlib.Path) -> Settings:
 def from_json(record: Mapping, where: str | pathlib.Path) -> Settings:
     """Returns the `Settings` of which `dataclasses.asdict` had made a dictionary, for JSON.
 
-    where: where this is from, in words.
+    where: the source of the record, for the message.
     Raises `UserError` where a value is missing or wrong.
     """
     record = _check(record, TYPES, where)
