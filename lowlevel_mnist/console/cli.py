@@ -1,4 +1,4 @@
-"""The frame of every command: errors and signals become exit codes, and one or two sentences."""
+"""Runs a command: errors and signals become exit codes, and one or two sentences."""
 
 import contextlib
 import io

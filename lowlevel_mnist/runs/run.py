@@ -26,9 +26,9 @@ from lowlevel_mnist.runs.settings import (
 from lowlevel_mnist.sources import forms
 
 SAMPLE = 1000  # training images by whose cost a network is found healthy before it is saved
-# Multiply-accumulates of a step's forward pass: with fewer, an operation that is shared among
-# threads takes longer. With one thread, mlp-128-dropout takes 1.36 s an epoch, not 1.74, and
-# mlp-512-dropout 2.03, not 3.04 (eager, two cores), same bits; mlp-512, with more, 3 % longer.
+# Multiply-accumulates of a step's forward pass; with fewer, one thread is faster: mlp-128-dropout
+# takes 1.36 s an epoch with it, not 1.74, and mlp-512-dropout 2.03, not 3.04 (eager, two cores),
+# with the same bits; mlp-512, which has more, would take 3 % more.
 MIN_MULTITHREADED_MACS = 20_000_000
 THREADS = "TF_NUM_INTRAOP_THREADS"  # where the user says how many
 
@@ -37,7 +37,7 @@ class Run:
     """A new run or, with --resume, one that goes on: interrupted, killed, or to get more epochs.
 
     flags: those of `train`.
-    settings, folder: the `Settings` that `resolve_settings` sets, and the folder that `open` does.
+    settings, folder: the `Settings`, from `resolve_settings` on, and the folder, from `open` on.
     is_chief: whether it tests and keeps the network; False for any other worker.
     replica_count: how many devices share each batch.
     Raises `UserError` where the flags contradict each other or the run that is to go on.
@@ -111,6 +111,7 @@ class Run:
             yield
 
     def check_batch_size(self, training: Images) -> None:
+        """Raises `UserError` where a batch is larger than all training images together."""
         if self.settings.batch_size > len(training[1]):
             raise UserError(
                 f"--batch-size {self.settings.batch_size} is larger than the data: there are "
