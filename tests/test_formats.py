@@ -302,7 +302,7 @@ def test_what_was_written_is_read(tmp_path, form):
     read = (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
     for left, right in zip(read, ARRAYS, strict=True):
         np.testing.assert_array_equal(left, right, strict=True)
-    assert (dataset.remark, dataset.names, dataset.validation) == (None, None, None)
+    assert (dataset.other_data, dataset.names, dataset.validation) == (None, None, None)
 
 
 @pytest.mark.full
