@@ -7,57 +7,39 @@ drawn by a program. Everything here is NumPy; TensorFlow comes into play with st
 """
 
 import dataclasses
-import hashlib
-import os
 import pathlib
-from collections.abc import Mapping
 
 import numpy as np
 
 from lowlevel_mnist import memory, randomness
-from lowlevel_mnist.errors import UnreachableError, UserError
-from lowlevel_mnist.sources import checks, digits, layouts
-from lowlevel_mnist.sources.download import download
-from lowlevel_mnist.sources.published import TITLES, class_names, identify
-
-ENVIRONMENT_VARIABLE = "LOWLEVEL_MNIST_DATA"
-BRIGHT = 150  # shades of 255; photographs have a mean of some 120, scanned paper one above 200
-TEST_SPLIT = 7  # of so many labelled images one is for the test, where no test images came along
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.sources import locate
+from lowlevel_mnist.sources.locate import ENVIRONMENT_VARIABLE as ENVIRONMENT_VARIABLE
+from lowlevel_mnist.sources.published import TITLES, class_names, identify, sha256_of
+from lowlevel_mnist.sources.splits import TEST_DIVISOR, check_splits, set_test_aside
 
 Images = tuple[np.ndarray, np.ndarray]  # `uint8` [n, height, width], and their labels [n]
 
 
 @dataclasses.dataclass(frozen=True)
-class Dataset:
-    """Images and labels, and where they come from.
+class Dataset(locate.DatasetInfo):
+    """Images and labels, with what is known of them, such as their `name` and `source`.
 
     train_images, test_images: `uint8` [n, height, width], 0 is background and 255 full ink.
     train_labels, test_labels: `uint8` [n], the class of each image.
-    name: "mnist", "fashion_mnist", "digits" or "custom".
-    source: "data-dir", "environment", "keras" or "built-in".
-    verified: whether all bytes are the published ones.
-    fallback_reason: where this stands in for MNIST, a sentence on why; otherwise None.
     validation: images and labels that came along for validation, or None.
     test_split: the fraction of the images that was set aside as test images, because none came
         along; otherwise 0.
     inverted: whether light and dark were exchanged.
-    names: those that the data gives its classes, or None.
-    remark: a sentence on what else was found there, or None.
     """
 
     train_images: np.ndarray
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
-    name: str
-    source: str
-    verified: bool
-    fallback_reason: str | None = None
     validation: Images | None = None
     test_split: float = 0.0
     inverted: bool = False
-    names: Mapping[int, str] | None = None
-    remark: str | None = None
 
     @property
     def title(self) -> str:
@@ -82,25 +64,7 @@ class Dataset:
     def sha256(self) -> str:
         """The SHA-256 of all shapes and bytes, in hexadecimal: equal for equal data alone."""
         arrays = [self.train_images, self.train_labels, self.test_images, self.test_labels]
-        arrays += self.validation or ()
-        total = hashlib.sha256(repr([array.shape for array in arrays]).encode())
-        for array in arrays:
-            total.update(np.ascontiguousarray(array).data)
-        return total.hexdigest()
-
-    @property
-    def provenance(self) -> str:
-        """What can be said of the data's origin, in a few words."""
-        origin = "verified" if self.verified else "not verified"
-        if self.source == "built-in":
-            origin = "not MNIST"
-        return f"{origin}, inverted" if self.inverted else origin
-
-    @property
-    def is_bright(self) -> bool:
-        """Whether the images are mostly light, as ink on white paper is."""
-        kinds = (self.train_images, self.test_images)
-        return any(images[:: len(images) // 1000 + 1].mean() > BRIGHT for images in kinds)
+        return sha256_of([*arrays, *(self.validation or ())])
 
     def invert(self) -> "Dataset":
         """Returns the same data with light and dark exchanged."""
@@ -121,8 +85,8 @@ def load(
 
     name: "mnist", "fashion_mnist" or "digits"; or "auto", for whatever `data_dir` holds, and
         without `data_dir` for MNIST, or where that can't be had, the built-in digits.
-    data_dir: a folder that holds a data set in one of the forms of `sources.layouts`, or one of
-        its files; or None.
+    data_dir: a folder that holds a data set in one of the `sources.layouts`, or one of its
+        files; or None.
     invert: whether light and dark are to be exchanged.
     seed: whole number of 0 or more; it chooses the test images where none come along.
     Returns a `Dataset`.
@@ -130,34 +94,19 @@ def load(
     published data set that was asked for by name, and its subclass `UnreachableError` where the
     data set is neither on disk nor to be downloaded.
     """
-    if invert:
-        return load(name, data_dir, seed=seed).invert()
-    if name == "digits":
-        return Dataset(*_draw_digits(data_dir), name="digits", source="built-in", verified=False)
-    if name == "auto" and data_dir is None:
-        try:
-            return load("mnist")
-        except UnreachableError as error:
-            return dataclasses.replace(load("digits"), fallback_reason=str(error))
-    content, where, source = _read(name, data_dir)
-    images = checks.check(content.arrays, where)
-    if content.class_names is not None:
-        checks.check_names(content.class_names, images["training"][1], where)
-    test_split = 0.0 if "test" in images else 1 / TEST_SPLIT
-    if test_split:
-        images["training"], images["test"] = _set_test_aside(*images["training"], seed, where)
-    name, verified = identify((*images["training"], *images["test"]), name, where)
-    return Dataset(
-        *images["training"],
-        *images["test"],
-        name=name,
-        source=source,
-        verified=verified,
-        validation=images.get("validation"),
-        test_split=test_split,
-        names=content.class_names,
-        remark=content.remark,
+    arrays, info = locate.read(name, data_dir)
+    splits = check_splits(arrays, info.names, info.place)
+    test_split = 0.0
+    if "test" not in splits:
+        splits["training"], splits["test"] = set_test_aside(*splits["training"], seed, info.place)
+        test_split = 1 / TEST_DIVISOR
+    training, test = splits["training"], splits["test"]
+    name, verified = identify((*training, *test), info.name, info.place)
+    info = dataclasses.replace(info, name=name, verified=verified)
+    dataset = Dataset(
+        *training, *test, validation=splits.get("validation"), test_split=test_split, **vars(info)
     )
+    return dataset.invert() if invert else dataset
 
 
 def split(
@@ -185,45 +134,3 @@ def split(
         (memory.take(images, training), labels[training]),
         (memory.take(images, validation), labels[validation]),
     )
-
-
-def _set_test_aside(images, labels, seed, where) -> tuple[Images, Images]:
-    """Returns images and labels for training, and for the test: one in TEST_SPLIT of all.
-
-    The first image of each class that is drawn is trained on, so that no class is left without.
-    """
-    order = randomness.generator(seed, randomness.TEST_SPLIT).permutation(len(labels))
-    _, firsts = np.unique(labels[order], return_index=True)
-    count = min(len(labels) // TEST_SPLIT, len(labels) - len(firsts))
-    if count == 0:
-        raise UserError(
-            f"{where} has no test images, and its {len(labels)} labelled images are too few to set "
-            f"one in {TEST_SPLIT} of them aside."
-        )
-    chosen = np.sort(np.delete(order, firsts)[:count])
-    training = np.delete(images, chosen, axis=0), np.delete(labels, chosen)
-    return training, (images[chosen], labels[chosen])
-
-
-def _draw_digits(data_dir) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    if data_dir is not None:
-        raise UserError("The data set digits is built in: it can't be read from --data-dir.")
-    training, test = digits.load()
-    return *training, *test
-
-
-def _read(name, data_dir) -> tuple[layouts.Content, str | pathlib.Path, str]:
-    """Returns what there is, where it is, and the source."""
-    if data_dir is not None:
-        return layouts.read(data_dir), data_dir, "data-dir"
-    root = os.environ.get(ENVIRONMENT_VARIABLE)
-    if root and not pathlib.Path(root).is_dir():
-        raise UserError(f"{ENVIRONMENT_VARIABLE} names {root}, which is no folder.")
-    if root and (folder := pathlib.Path(root) / name).is_dir():
-        return layouts.read(folder), folder, "environment"
-    try:
-        return layouts.Content(download(name)), "Keras's download", "keras"
-    except UnreachableError as error:
-        if root:
-            raise UnreachableError(f"{root} has no folder {name}. {error}") from error
-        raise

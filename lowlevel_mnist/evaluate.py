@@ -47,7 +47,7 @@ def main():
         write_json(arguments.json, run, dataset, test)
     print(
         f"Run {run.folder}: {run.metrics['recipe']}\n"
-        f"Data: {dataset.title}, {dataset.provenance}\n"
+        f"Data: {dataset.title}, {report.provenance(dataset)}\n"
         f"Test loss {test.loss:.4f}, test accuracy {test.accuracy:.4f} "
         f"on the {report.test_images(dataset)} of {dataset.title}\n"
     )

@@ -31,8 +31,8 @@ from lowlevel_mnist.sources import npz as archives
 
 # How much memory a reader may take: this many times the data that a file really holds, and for
 # a file of any size what NumPy and zipfile need and the pieces in which a file is read.
-MOST_COPIES, OWN_MEMORY = 4, 1 << 20
-LONGEST_TEXT = 400
+MAX_COPIES, OWN_MEMORY = 4, 1 << 20
+MAX_TEXT_LENGTH = 400
 
 
 pytestmark = pytest.mark.fuzz
@@ -63,14 +63,14 @@ def attempt(read, path, *arguments, size=math.inf):
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert not warned
-    assert peak <= MOST_COPIES * size + OWN_MEMORY
+    assert peak <= MAX_COPIES * size + OWN_MEMORY
     return result
 
 
 def assert_clear(text, path):
     assert str(path) in text
     assert text.isprintable(), "more than one line, or control characters"
-    assert len(text) <= LONGEST_TEXT
+    assert len(text) <= MAX_TEXT_LENGTH
     assert text.endswith((".", "?"))
     for blank in ("None.", "Traceback", "()", "<class"):
         assert blank not in text

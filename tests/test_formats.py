@@ -1,7 +1,7 @@
-"""Data sets are read in every form in which people have them, to the byte.
+"""Data sets are read in every layout in which people have them, to the byte.
 
-`FORMS` writes one small data set in each form. What a command has read is known by the SHA-256 in
-`metrics.json`, which is calculated here from the arrays that were written.
+`LAYOUTS` writes one small data set in each layout. What a command has read is known by the SHA-256
+in `metrics.json`, which is calculated here from the arrays that were written.
 """
 
 import gzip
@@ -89,7 +89,7 @@ def one_of_the_files(folder):
     return rename(folder, str) / IDX_NAMES[2]
 
 
-def swapped():
+def transposed():
     """ARRAYS with the images as EMNIST stores them."""
     return [array.swapaxes(1, 2) if array.ndim == 3 else array for array in ARRAYS]
 
@@ -99,7 +99,7 @@ def emnist_name(name):
 
 
 def emnist(folder):
-    return rename(folder, emnist_name, swapped())
+    return rename(folder, emnist_name, transposed())
 
 
 def archive(folder, **changes):
@@ -237,7 +237,7 @@ def csv_whose_header_counts(folder):
 
 
 def emnist_csv(folder):
-    return csv_pair(folder, "emnist-mini-", arrays=swapped())
+    return csv_pair(folder, "emnist-mini-", arrays=transposed())
 
 
 def one_csv_in_a_folder_of_its_name(folder):
@@ -257,7 +257,7 @@ def beside_files_of_macos(folder):
     return archive(folder)
 
 
-FORMS = [
+LAYOUTS = [
     with_dots,
     called_test,
     in_capitals,
@@ -293,34 +293,34 @@ FORMS = [
     one_file_in_a_folder_of_its_name,
     beside_files_of_macos,
 ]
-BY_NAME = {"ids": lambda form: form.__name__}
+BY_NAME = {"ids": lambda layout: layout.__name__}
 
 
-@pytest.mark.parametrize("form", FORMS, **BY_NAME)
-def test_what_was_written_is_read(tmp_path, form):
-    dataset = data.load("auto", form(tmp_path))
+@pytest.mark.parametrize("layout", LAYOUTS, **BY_NAME)
+def test_what_was_written_is_read(tmp_path, layout):
+    dataset = data.load("auto", layout(tmp_path))
     read = (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
     for left, right in zip(read, ARRAYS, strict=True):
         np.testing.assert_array_equal(left, right, strict=True)
-    assert (dataset.remark, dataset.names, dataset.validation) == (None, None, None)
+    assert (dataset.other_data, dataset.names, dataset.validation) == (None, None, None)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("form", FORMS, **BY_NAME)
-def test_a_command_reads_it(tmp_path, form):
+@pytest.mark.parametrize("layout", LAYOUTS, **BY_NAME)
+def test_a_command_reads_it(tmp_path, layout):
     (tmp_path / "data").mkdir()
-    path = form(tmp_path / "data").relative_to(tmp_path)
+    path = layout(tmp_path / "data").relative_to(tmp_path)
     done = train(path, "--output-dir", "run", *QUICKLY, cwd=tmp_path)
     assert done.stderr == ""
-    said = read_metrics(tmp_path / "run")
-    assert (said["dataset"], said["data_sha256"]) == ("custom", sha256(*ARRAYS))
-    assert said["data_dir"] == str(tmp_path / path)
+    record = read_metrics(tmp_path / "run")
+    assert (record["dataset"], record["data_sha256"]) == ("custom", sha256(*ARRAYS))
+    assert record["data_dir"] == str(tmp_path / path)
     assert run("evaluate", "--run", "run", cwd=tmp_path).returncode == 0
 
 
 def test_a_lone_csv_of_emnist_is_turned_as_well(tmp_path):
     for name in ("emnist-mini-train.csv", "emnist-mini-test.csv", "emnist_mini.csv"):
-        (tmp_path / name).write_text(csv(*swapped()[:2]))
+        (tmp_path / name).write_text(csv(*transposed()[:2]))
         dataset = data.load("auto", tmp_path)
         together = rows_of(dataset.train_images, dataset.train_labels)
         together += rows_of(dataset.test_images, dataset.test_labels)
@@ -350,16 +350,16 @@ def test_a_test_file_of_an_index_and_pixels_has_no_labels(tmp_path):
 @pytest.mark.full
 def test_a_mapping_names_the_classes_in_all_commands(tmp_path):
     """The letters' labels begin with 1, so nothing is said of a class 0."""
-    x_train, y_train, x_test, y_test = swapped()
+    x_train, y_train, x_test, y_test = transposed()
     letters = [x_train, y_train + 1, x_test, y_test + 1]
     rename(tmp_path / "data", emnist_name, letters)
     mapping = "".join(f"{label} {64 + label} {96 + label}\n" for label in range(1, 27))
     (tmp_path / "data" / "emnist-mini-mapping.txt").write_text(mapping)
     done = train("data", "--output-dir", "run", "--epochs", 20, "--batch-size", 10, cwd=tmp_path)
     assert "of 6x6, 3 classes" in done.stdout
-    said = read_metrics(tmp_path / "run")
-    assert said["class_names"] == [None, "Aa", "Bb", "Cc"]
-    assert said["layer_sizes"] == [36, 4]
+    record = read_metrics(tmp_path / "run")
+    assert record["class_names"] == [None, "Aa", "Bb", "Cc"]
+    assert record["layer_sizes"] == [36, 4]
 
     lines = run("evaluate", "--run", "run", cwd=tmp_path).stdout.splitlines()
     table = [line.split()[0] for line in lines[lines.index("") + 2 : lines.index("") + 5]]
@@ -402,17 +402,17 @@ def test_images_that_came_for_validation_are_used_for_it(tmp_path):
     done = train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
     assert "50 training, 20 validation and 20 test images" in done.stdout
     assert "Best epoch: 1, validation accuracy" in done.stdout
-    said = read_metrics(tmp_path / "run")
-    assert said["validation_split"] == 0
+    record = read_metrics(tmp_path / "run")
+    assert record["validation_split"] == 0
     x_train, y_train, *test = ARRAYS
     training, validation = (x_train[:50], y_train[:50]), (x_train[50:], y_train[50:])
-    assert said["data_sha256"] == sha256(*training, *test, *validation)
+    assert record["data_sha256"] == sha256(*training, *test, *validation)
 
     # The validation is that of the last weights on those images.
     model = checkpoints.load_model(folders.find(tmp_path / "run"))
     expected = metrics.evaluate(model, *validation)
-    assert said["history"][0]["val_loss"] == expected.loss
-    assert said["history"][0]["val_accuracy"] == expected.accuracy
+    assert record["history"][0]["val_loss"] == expected.loss
+    assert record["history"][0]["val_accuracy"] == expected.accuracy
 
 
 def test_a_split_of_data_that_has_images_for_validation(tmp_path):
@@ -441,11 +441,11 @@ def test_a_seventh_of_one_labelled_file_is_set_aside(tmp_path):
     done = train("data", "--output-dir", "run", *QUICKLY, "--seed", 3, cwd=tmp_path)
     assert done.stderr == ""
     assert "60 training and 10 test images (a seventh of the labelled ones" in done.stdout
-    said = read_metrics(tmp_path / "run")
-    assert said["test_split"] == pytest.approx(1 / 7)
+    record = read_metrics(tmp_path / "run")
+    assert record["test_split"] == pytest.approx(1 / 7)
 
     dataset = data.load("auto", tmp_path / "data", seed=3)
-    assert said["data_sha256"] == dataset.sha256
+    assert record["data_sha256"] == dataset.sha256
     training = dataset.train_images, dataset.train_labels
     test = dataset.test_images, dataset.test_labels
     assert len(test[1]) == 10
@@ -491,11 +491,11 @@ def test_ink_on_paper_is_inverted_by_all_commands(tmp_path):
     done = train("data", "--output-dir", "run", "--invert", "--epochs", 2, cwd=tmp_path)
     assert done.stderr == ""
     assert "not verified, inverted" in done.stdout
-    said = read_metrics(tmp_path / "run")
-    assert said["invert"] is True
-    assert said["data_sha256"] == sha256(*digit_arrays())
-    assert said["test_accuracy"] > 0.5
-    result = f"Test loss {said['test_loss']:.4f}, test accuracy {said['test_accuracy']:.4f}"
+    record = read_metrics(tmp_path / "run")
+    assert record["invert"] is True
+    assert record["data_sha256"] == sha256(*digit_arrays())
+    assert record["test_accuracy"] > 0.5
+    result = f"Test loss {record['test_loss']:.4f}, test accuracy {record['test_accuracy']:.4f}"
     for arguments in ([], ["--data-dir", "data"]):
         assert result in run("evaluate", "--run", "run", *arguments, cwd=tmp_path).stdout
 
@@ -549,7 +549,7 @@ def test_images_that_do_not_go_up_to_white_are_remarked_on(tmp_path):
 # More than one data set in a folder.
 
 
-def test_two_forms_in_a_folder(tmp_path):
+def test_two_layouts_in_a_folder(tmp_path):
     write_idx_folder(tmp_path / "data", ARRAYS)
     x_train, y_train, x_test, y_test = pattern_arrays(size=(5, 5), classes=2, train=30, test=10)
     archive(tmp_path / "data", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
@@ -567,7 +567,7 @@ def test_two_forms_in_a_folder(tmp_path):
     assert done.stderr == ""
 
 
-def test_several_data_sets_of_one_form(tmp_path):
+def test_several_data_sets_of_one_layout(tmp_path):
     for split in ("letters", "digits"):
         rename(tmp_path, lambda name, split=split: emnist_name(name).replace("mini", split))
     done = run("train", "--data-dir", tmp_path, cwd=tmp_path)
@@ -576,7 +576,7 @@ def test_several_data_sets_of_one_form(tmp_path):
     np.testing.assert_array_equal(dataset.train_images, ARRAYS[0].swapaxes(1, 2))
 
 
-def test_what_is_begun_is_not_replaced_by_another_form(tmp_path):
+def test_what_is_begun_is_not_replaced_by_another_layout(tmp_path):
     write_idx_folder(tmp_path / "data", ARRAYS)
     archive(tmp_path / "data")
     (tmp_path / "data" / IDX_NAMES[3]).unlink()
@@ -584,7 +584,7 @@ def test_what_is_begun_is_not_replaced_by_another_form(tmp_path):
 
 
 def test_a_run_keeps_the_names_of_its_classes(tmp_path):
-    rename(tmp_path / "data", emnist_name, swapped())
+    rename(tmp_path / "data", emnist_name, transposed())
     mapping = tmp_path / "data" / "emnist-mini-mapping.txt"
     mapping.write_text("0 65\n1 66\n2 67\n3 68\n")
     train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
@@ -610,10 +610,10 @@ def test_a_run_of_an_older_version(tmp_path):
     train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
     for name in ("settings.json", "metrics.json"):
         path = tmp_path / "run" / name
-        said = json.loads(path.read_text())
+        record = json.loads(path.read_text())
         for key in ("invert", "test_split", "class_names"):
-            del said[key]
-        path.write_text(json.dumps(said))
+            del record[key]
+        path.write_text(json.dumps(record))
     Image.fromarray(ARRAYS[2][0]).save(tmp_path / "first.png")
     for command in (["evaluate"], ["show_random", "--save", "s.png"], ["predict", "first.png"]):
         done = run(*command, "--run", "run", cwd=tmp_path)

@@ -12,6 +12,7 @@ from lowlevel_mnist.recipes import RECIPES, Recipe
 from lowlevel_mnist.runs.settings import format_value
 
 BAR_WIDTH = 20
+BRIGHT = 150  # shades of 255; photographs have a mean of some 120, scanned paper one above 200
 DARK = 64  # shades of 255; where none is above that, images were meant to go to 1 or 16, perhaps
 _unended = False  # whether the terminal's last line is one of progress
 
@@ -34,9 +35,15 @@ def print_remarks(dataset) -> None:
             f"{dataset.fallback_reason} Meanwhile the network learns from the built-in digits.",
             file=sys.stderr,
         )
-    if dataset.remark:
-        print(dataset.remark, file=sys.stderr)
-    if dataset.is_bright:
+    if dataset.other_data:
+        read, unread = dataset.other_data
+        print(
+            f"{dataset.place} holds other data, too, such as {unread}, which is not read; {read} "
+            "is, with what belongs to it. To read other data, name one of its files with "
+            "--data-dir.",
+            file=sys.stderr,
+        )
+    if _is_bright(dataset):
         print(
             "Most pixels of these images were dark, and are light since --invert of this run has "
             "exchanged the two."
@@ -52,6 +59,20 @@ def print_remarks(dataset) -> None:
             "network learns slowly from them; multiply them so that they go up to 255.",
             file=sys.stderr,
         )
+
+
+def _is_bright(dataset):
+    """Returns whether the images are mostly light, as ink on white paper is."""
+    all_images = (dataset.train_images, dataset.test_images)
+    return any(images[:: len(images) // 1000 + 1].mean() > BRIGHT for images in all_images)
+
+
+def provenance(dataset) -> str:
+    """Returns what can be said of the data's origin, in a few words."""
+    origin = "verified" if dataset.verified else "not verified"
+    if dataset.source == "built-in":
+        origin = "not MNIST"
+    return f"{origin}, inverted" if dataset.inverted else origin
 
 
 def test_images(dataset) -> str:
@@ -75,7 +96,7 @@ def print_header(tf, run, dataset, training, validation, model) -> None:
         f"TensorFlow {tf.__version__}, "
         f"eager execution {'on' if tf.executing_eagerly() else 'off'}, "
         f"steps executed: {settings.execution}, device {device.rpartition('device:')[2]}{sharing}\n"
-        f"Data: {dataset.title}, {dataset.provenance}, "
+        f"Data: {dataset.title}, {provenance(dataset)}, "
         f"{', '.join(counts)} and {test_images(dataset)} of "
         f"{'x'.join(map(str, settings.image_size))}, {len(dataset.classes_with_images)} classes\n"
         f"Network: {settings.recipe}, {'-'.join(map(str, settings.layer_sizes))}{dropout}, "

@@ -101,8 +101,8 @@ def generate(count: int, seed: int = 0, part: str = "train") -> tuple[np.ndarray
     count: number of images, a whole number of 1 or more.
     seed: whole number of 0 or more; one seed always gives the same digits.
     part: "train" or "test", which come from different streams of random numbers.
-    Returns (images, labels): `uint8` [count, 28, 28], 0 for paper and 255 for ink, and `uint8`
-    [count].
+    Returns (images, labels): `uint8` [count, 28, 28], 0 for background and 255 for full ink, and
+    `uint8` [count].
     Raises `ValueError` where an argument is not as above.
     """
     _check_whole("count", count, 1)
@@ -115,8 +115,8 @@ def generate(count: int, seed: int = 0, part: str = "train") -> tuple[np.ndarray
     images = np.empty((count, SIDE, SIDE), np.uint8)
 
     def draw(number):
-        style, where = blocks[number]
-        images[where] = _draw(style, len(where), _stream(part, number + 1, seed))
+        style, positions = blocks[number]
+        images[positions] = _draw(style, len(positions), _stream(part, number + 1, seed))
 
     # NumPy releases the interpreter lock in its loops, so threads use all cores.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -135,9 +135,9 @@ def load(seed: int = 0) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray
     return generate(TRAIN_COUNT, seed, "train"), generate(TEST_COUNT, seed, "test")
 
 
-def _check_whole(name, value, least):
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} is {value!r}, but must be a whole number of {least} or more.")
+def _check_whole(name, value, minimum):
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise ValueError(f"{name} is {value!r}, but must be a whole number of {minimum} or more.")
 
 
 def _stream(part, block, seed):

@@ -1,6 +1,6 @@
-"""A reader for IDX files, the form in which MNIST was published.
+"""A reader for IDX files, the format in which MNIST was published.
 
-A file may be damaged or come from a stranger. So a size in a header is compared with the bytes
+A file may be damaged, and is not trusted. So a size in a header is compared with the bytes
 that are really there before anything of that size is made.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from lowlevel_mnist import memory
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.opening import PIECE, open_bytes
+from lowlevel_mnist.sources.opening import CHUNK_SIZE, open_bytes
 
 KINDS = {1: "labels", 3: "images"}
 
@@ -59,20 +59,20 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
 
 
 def _read_at_most(file, limit):
-    """Reads up to `limit` bytes, in pieces: one `read(limit)` would reserve the memory that a
+    """Reads up to `limit` bytes, in chunks: one `read(limit)` would reserve the memory that a
     lying header asks for.
 
-    Returns a read-only array that TensorFlow can take as it is.
+    Returns a read-only array `uint8` [n] that becomes a tensor without a copy.
     """
-    pieces = collections.deque()
-    while limit > 0 and (piece := file.read(min(limit, PIECE))):
-        pieces.append(piece)
-        limit -= len(piece)
-    body = memory.empty(sum(map(len, pieces)))
+    chunks = collections.deque()
+    while limit > 0 and (chunk := file.read(min(limit, CHUNK_SIZE))):
+        chunks.append(chunk)
+        limit -= len(chunk)
+    body = memory.empty(sum(map(len, chunks)))
     end = 0
-    while pieces:  # each is given back before the next is copied
-        piece = pieces.popleft()
-        body[end : end + len(piece)] = np.frombuffer(piece, np.uint8)
-        end += len(piece)
+    while chunks:  # each is given back before the next is copied
+        chunk = chunks.popleft()
+        body[end : end + len(chunk)] = np.frombuffer(chunk, np.uint8)
+        end += len(chunk)
     body.flags.writeable = False
     return body

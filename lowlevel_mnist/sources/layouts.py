@@ -1,12 +1,13 @@
-"""The ways in which data sets lie on disk, as tables, and how one is found in a folder.
+"""The layouts in which data sets lie on disk, as tables, and how one is found in a folder.
 
-Another form takes one more entry in LAYOUTS or ARCHIVES.
+Another layout takes one more entry in LAYOUTS or ARCHIVES.
 """
 
 import dataclasses
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +20,8 @@ Files = Mapping[str, pathlib.Path]  # the file of each part of a data set
 Arrays = dict[str, np.ndarray]  # the array of each part, as in MEDMNIST
 
 CLASS_NAMES = "class names"
-LONGEST_MAPPING = 100_000  # bytes
-MOST_SHOWN = 6  # data sets that an error names
+MAX_MAPPING_SIZE = 100_000  # bytes
+MAX_SHOWN = 6  # data sets that an error names
 
 # What the arrays of an .npz archive are called.
 KERAS = {
@@ -46,51 +47,51 @@ ARCHIVES = (KERAS, MEDMNIST)
 class Layout:
     """A way in which a data set lies on disk.
 
-    names: what the file of each part may be called, the most usual name first. A star stands for
-        any text, the same for all files of a data set. Letter case does not matter, nor whether
-        .gz follows.
+    names: what the file of each part may be called, the most usual name first. A `*` is a wildcard
+        for any text, the same for all files of a data set. Letter case does not matter, nor whether
+        .gz follows, nor .idx for -idx.
     read: reads the files; it is given the path of each part.
     optional: the parts that may be missing.
-    swapped: whether rows and columns of the images are swapped.
+    transposed: whether rows and columns of the images are exchanged.
     """
 
     names: Mapping[str, tuple[str, ...]]
     read: Callable[[Files], Arrays]
     optional: tuple[str, ...] = ()
-    swapped: bool = False
+    transposed: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """The files of a data set, perhaps not all of them; star: what the star stands for."""
+class FileSet:
+    """The files of a data set, perhaps not all of them; wildcard: the text that `*` stands for."""
 
     layout: Layout
-    star: str
+    wildcard: str
     files: Files
 
     @property
     def missing(self) -> list[str]:
-        """What the files that are missing are usually called."""
+        """The usual names of the files that are missing."""
         needed = self.layout.names.keys() - self.files.keys() - {*self.layout.optional}
         names = (self.layout.names[part][0] for part in self.layout.names if part in needed)
-        return [name.replace("*", self.star) for name in names]
+        return [name.replace("*", self.wildcard) for name in names]
 
-    def __str__(self):
-        return str(next(iter(self.files.values())))
+    @property
+    def first_file(self) -> pathlib.Path:
+        return next(iter(self.files.values()))
 
 
-@dataclasses.dataclass(frozen=True)
-class Content:
+class Content(NamedTuple):
     """What a data folder holds.
 
     arrays: as they are stored; whether they are images and labels is not checked.
     class_names: the name of each class, where the folder says it.
-    remark: a sentence on what else there is, or None.
+    other_data: where it holds other data, too, a file of what was read, and one of what was not.
     """
 
     arrays: Arrays
     class_names: dict[int, str] | None = None
-    remark: str | None = None
+    other_data: tuple[pathlib.Path, pathlib.Path] | None = None
 
 
 def _read_idx(files):
@@ -120,20 +121,10 @@ def _read_tables(files):
 
 
 IDX = {
-    "training images": ("train-images-idx3-ubyte", "train-images.idx3-ubyte"),
-    "training labels": ("train-labels-idx1-ubyte", "train-labels.idx1-ubyte"),
-    "test images": (
-        "t10k-images-idx3-ubyte",
-        "t10k-images.idx3-ubyte",
-        "test-images-idx3-ubyte",
-        "test-images.idx3-ubyte",
-    ),
-    "test labels": (
-        "t10k-labels-idx1-ubyte",
-        "t10k-labels.idx1-ubyte",
-        "test-labels-idx1-ubyte",
-        "test-labels.idx1-ubyte",
-    ),
+    "training images": ("train-images-idx3-ubyte",),
+    "training labels": ("train-labels-idx1-ubyte",),
+    "test images": ("t10k-images-idx3-ubyte", "test-images-idx3-ubyte"),
+    "test labels": ("t10k-labels-idx1-ubyte", "test-labels-idx1-ubyte"),
 }
 EMNIST_NAMES = {CLASS_NAMES: ("emnist*mapping.txt",)}
 # The first of which a folder holds a file is taken.
@@ -144,7 +135,7 @@ LAYOUTS = (
         | EMNIST_NAMES,
         _read_idx,
         optional=(CLASS_NAMES,),
-        swapped=True,
+        transposed=True,
     ),
     Layout(  # KMNIST
         {
@@ -160,9 +151,9 @@ LAYOUTS = (
         {"training": ("emnist*train.csv",), "test": ("emnist*test.csv",), **EMNIST_NAMES},
         _read_tables,
         optional=("test", CLASS_NAMES),
-        swapped=True,
+        transposed=True,
     ),
-    Layout({"training": ("emnist*.csv",)}, _read_tables, swapped=True),
+    Layout({"training": ("emnist*.csv",)}, _read_tables, transposed=True),
     Layout(
         {
             "training": ("train.csv", "*_train.csv", "*-train.csv"),
@@ -183,18 +174,18 @@ def read(path: pathlib.Path | str) -> Content:
     """
     path = pathlib.Path(path)
     try:
-        found, remark = _find(path)
+        found, other_data = _find(path)
     except OSError as error:  # of a name that is too long, for one
         raise unreadable(path, error) from error
     files = dict(found.files)
     mapping = files.pop(CLASS_NAMES, None)
     arrays = found.layout.read(files)
-    if found.layout.swapped:
+    if found.layout.transposed:
         arrays = {
             part: array.swapaxes(1, 2) if array.ndim == 3 else array
             for part, array in arrays.items()
         }
-    return Content(arrays, mapping and read_mapping(mapping), remark)
+    return Content(arrays, mapping and read_mapping(mapping), other_data)
 
 
 def read_mapping(path: pathlib.Path) -> dict[int, str]:
@@ -203,7 +194,7 @@ def read_mapping(path: pathlib.Path) -> dict[int, str]:
     Raises `UserError` where a line is no class and the codes of printable characters.
     """
     with open_bytes(path) as file:
-        text = file.read(LONGEST_MAPPING).decode("utf-8-sig", errors="replace")
+        text = file.read(MAX_MAPPING_SIZE).decode("utf-8-sig", errors="replace")
     names = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -222,7 +213,7 @@ def read_mapping(path: pathlib.Path) -> dict[int, str]:
 
 
 def _find(path):
-    """Returns what is `Found` at a path, whole, and a sentence on what else is there, or None."""
+    """Returns the complete `FileSet` at a path, and `Content.other_data`."""
     if path.is_file():
         return _find_by_file(path), None
     if path.is_symlink() and not path.exists():
@@ -239,36 +230,34 @@ def _find(path):
             f"{', '.join(name for name, *_ in IDX.values())} (raw or .gz), one .npz, or train.csv "
             "and test.csv."
         )
-    # What is begun is meant: another form is not taken because a file of the first one is missing.
+    # The first layout is meant, even if one of its files is missing: no other takes its place.
     layout = min((found.layout for found in candidates), key=LAYOUTS.index)
-    alike = [found for found in candidates if found.layout is layout and not found.missing]
-    if not alike:
-        raise _incomplete(path, [found for found in candidates if found.layout is layout])
-    if len(alike) > 1:
-        shown = ", ".join(map(str, alike[:MOST_SHOWN])) + ", ..." * (len(alike) > MOST_SHOWN)
+    matching = [found for found in candidates if found.layout is layout]
+    complete = [found for found in matching if not found.missing]
+    if not complete:
+        raise _incomplete(path, matching)
+    if len(complete) > 1:
+        shown = ", ".join(str(found.first_file) for found in complete[:MAX_SHOWN])
+        shown += ", ..." * (len(complete) > MAX_SHOWN)
         raise UserError(
-            f"{path} holds {len(alike)} data sets: {shown}. Name one of these files with "
+            f"{path} holds {len(complete)} data sets: {shown}. Name one of these files with "
             "--data-dir, and the data set to which it belongs is taken."
         )
+    (chosen,) = complete
     # A lone CSV file beside something else may be anything.
-    others = [found for found in candidates if found != alike[0] and found.layout != LAYOUTS[-1]]
-    if not others:
-        return alike[0], None
-    return alike[0], (
-        f"{path} holds other data, too, such as {others[0]}, which is not read; {alike[0]} is, "
-        "with what belongs to it. To read other data, name one of its files with --data-dir."
-    )
+    others = [found for found in candidates if found != chosen and found.layout != LAYOUTS[-1]]
+    return chosen, (chosen.first_file, others[0].first_file) if others else None
 
 
 def _find_by_file(path):
-    """Returns what is `Found` around a file that belongs to it, whole.
+    """Returns the complete `FileSet` to which a file belongs.
 
-    The others may lie beside it, or, if its folder has its name, beside that.
+    The other files may lie beside it, or, if its folder has its name, beside that.
     """
-    around = _search(path.parent, path)
+    nearby = _search(path.parent, path)
     if path.parent.name and path.name.startswith(path.parent.name):
-        around += _search(path.parent.parent, path)
-    candidates = [found for found in around if path in found.files.values()]
+        nearby += _search(path.parent.parent, path)
+    candidates = [found for found in nearby if path in found.files.values()]
     if not candidates:
         with open_bytes(path):  # says what it is instead, where that is known
             pass
@@ -276,10 +265,10 @@ def _find_by_file(path):
             f"{path} is not known by its name as a file of a data set. Names that are known: "
             f"{', '.join(name for name, *_ in IDX.values())} (raw or .gz), any .npz, any .csv."
         )
-    whole = [found for found in candidates if not found.missing]
-    if not whole:
+    complete = [found for found in candidates if not found.missing]
+    if not complete:
         raise _incomplete(path.parent, candidates)
-    return min(whole, key=lambda found: (LAYOUTS.index(found.layout), -len(found.files)))
+    return min(complete, key=lambda found: (LAYOUTS.index(found.layout), -len(found.files)))
 
 
 def _incomplete(folder, candidates):
@@ -290,28 +279,28 @@ def _incomplete(folder, candidates):
     )
 
 
-def _search(folder, named=None):
-    """Returns all that is `Found` in a folder, whole or not, in the order of LAYOUTS.
+def _search(folder, preferred=None):
+    """Returns every `FileSet` in a folder, complete or not, in the order of LAYOUTS.
 
-    named: a file that goes before any other of its part, or None.
+    preferred: a file that goes before any other of its part, or None.
     """
     files = sorted(
         _list_files(folder),
-        key=lambda file: (file != named, not file.exists(), file.suffix == ".gz", file.parts),
+        key=lambda file: (file != preferred, not file.exists(), file.suffix == ".gz", file.parts),
     )
     found = []
     for layout in LAYOUTS:
-        sets = {}
+        by_wildcard = {}
         for part, names in layout.names.items():
             for file in files:
-                star = _match(names, file.name)
-                if star is not None:
-                    sets.setdefault(star, {}).setdefault(part, file)
-        here = [Found(layout, star, parts) for star, parts in sorted(sets.items())]
-        here = [some for some in here if some.files.keys() - {*layout.optional}]
-        taken = {file for some in here for file in some.files.values() if not some.missing}
+                wildcard = _match(names, file.name)
+                if wildcard is not None:
+                    by_wildcard.setdefault(wildcard, {}).setdefault(part, file)
+        sets = [FileSet(layout, wildcard, parts) for wildcard, parts in sorted(by_wildcard.items())]
+        sets = [some for some in sets if some.files.keys() - {*layout.optional}]
+        taken = {file for some in sets for file in some.files.values() if not some.missing}
         files = [file for file in files if file not in taken]
-        found += here
+        found += sets
     return found
 
 
@@ -328,12 +317,12 @@ def _list_files(folder) -> Iterator[pathlib.Path]:
 
 
 def _match(names, file_name):
-    """Returns what the star of one of the names stands for in a file's name ("" without a star).
+    """Returns the text that `*` of one of the names stands for in a file's name ("" without a `*`).
 
     None where it is none of them.
     """
     for name in names:
-        pattern = re.escape(name).replace(r"\*", "(?P<star>.+)")
+        pattern = re.escape(name).replace(r"\*", "(?P<wildcard>.+)").replace(r"\-idx", "[-.]idx")
         if match := re.fullmatch(rf"{pattern}(\.gz)?", file_name, re.IGNORECASE):
-            return match.groupdict().get("star", "").lower()
+            return match.groupdict().get("wildcard", "").lower()
     return None

@@ -1,6 +1,6 @@
 """A reader for NumPy's `.npz` archives.
 
-A file may be damaged or come from a stranger. So a size in a header is compared with the bytes
+A file may be damaged, and is not trusted. So a size in a header is compared with the bytes
 that are really there before anything of that size is made, and nothing is unpickled.
 """
 
@@ -17,10 +17,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.opening import PIECE, refuse_strangers, unreadable
+from lowlevel_mnist.sources.opening import CHUNK_SIZE, reject_foreign, unreadable
 from lowlevel_mnist.sources.published import PARTS
 
-LONGEST_HEADER = 1000  # characters; that of an array of numbers has about 100
+MAX_HEADER_LENGTH = 1000  # characters; that of an array of numbers has about 100
 ZIP = b"PK"
 
 
@@ -34,24 +34,24 @@ def read(path: pathlib.Path, *tables: Mapping[str, str]) -> dict[str, np.ndarray
     Raises `UserError` for a file that can't be read, lacks a key, or holds pickled objects.
     """
     try:
-        file = _InPieces(path.open("rb", buffering=0))
+        file = _BoundedReader(path.open("rb", buffering=0))
         beginning = file.peek(100)
     except OSError as error:
         raise unreadable(path, error) from error
     if not beginning.startswith(ZIP):
-        refuse_strangers(path, beginning)
-        what = "does not begin as one" if beginning else "is empty"
-        raise UserError(f"{path} is a broken .npz file (it {what}); get the file again.")
+        reject_foreign(path, beginning)
+        fault = "does not begin as one" if beginning else "is empty"
+        raise UserError(f"{path} is a broken .npz file (it {fault}); get the file again.")
     try:
         with file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd headers, as those that Python 2 wrote
-            archive = np.load(file, allow_pickle=False, max_header_size=LONGEST_HEADER)
+            archive = np.load(file, allow_pickle=False, max_header_size=MAX_HEADER_LENGTH)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is a single array")
             with archive:
-                keys = _choose(tables, archive.zip)
-                wrong = [why for key in keys.values() if (why := _refusal(archive.zip, key, keys))]
-                if not wrong:
+                keys = _choose_keys(tables, archive.zip)
+                reasons = [_rejection_reason(archive.zip, key, keys) for key in keys.values()]
+                if not any(reasons):
                     return {part: archive[key] for part, key in keys.items()}
     # What zipfile raises for an archive that is damaged or encrypted (an OSError where it looks
     # for a part outside of the file), and NumPy for bytes that make no such array.
@@ -67,28 +67,28 @@ def read(path: pathlib.Path, *tables: Mapping[str, str]) -> dict[str, np.ndarray
         # The text may quote the file at any length.
         reason = textwrap.shorten(str(error) or "it ends too early", 120)
         raise UserError(f"{path} is a broken .npz file ({reason}); get the file again.") from error
-    raise UserError(f"{path} {wrong[0]}")
+    raise UserError(f"{path} {next(filter(None, reasons))}")
 
 
-class _InPieces(io.BufferedReader):
-    """A file that is not read at once, as zipfile does with an archive's directory, of which it
-    makes objects that take ten times the memory. The directory of a data set is short."""
+class _BoundedReader(io.BufferedReader):
+    """A file that is never read at once, as zipfile would read an archive's directory, to make
+    objects of it that take ten times the memory. The directory of a data set is short."""
 
     def read(self, size=-1):
-        if size > PIECE:
+        if size > CHUNK_SIZE:
             raise zipfile.BadZipFile("its directory is too long")
         return super().read(size)
 
 
-def _choose(tables, archive):
+def _choose_keys(tables, archive):
     """Returns the table of which most is there, without what may be missing and is."""
     members = set(archive.namelist())
     table = max(tables, key=lambda table: sum(f"{key}.npy" in members for key in table.values()))
     return {part: key for part, key in table.items() if part in PARTS or f"{key}.npy" in members}
 
 
-def _refusal(archive, key, keys):
-    """Returns why NumPy shall not read an array of a `zipfile.ZipFile`, or None.
+def _rejection_reason(archive, key, keys):
+    """Returns why NumPy must not read an array of a `zipfile.ZipFile`, or None.
 
     keys: what all the arrays are called, by their parts.
     Raises `ValueError` where it is damaged: before it is read, its header is held against its size,
@@ -109,7 +109,7 @@ def _refusal(archive, key, keys):
         if np.lib.format.read_magic(file) != (1, 0):  # later ones are for very long headers
             raise ValueError(f"{key} is not in version 1.0 of the .npy format")
         try:
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file, LONGEST_HEADER)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file, MAX_HEADER_LENGTH)
         except Exception as error:  # from Python's parsers of literals and tokens, NumPy's of types
             raise ValueError(f"the header of {key} is damaged") from error
         if dtype.hasobject:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from lowlevel_mnist.errors import UserError
 
-PIECE = 1 << 18  # bytes, the most that a reader takes of a file at a time
+CHUNK_SIZE = 1 << 18  # bytes, the most that a reader takes of a file at a time
 GZIP = b"\x1f\x8b"  # the first two bytes of every gzip stream (RFC 1952, section 2.3.1)
-# What people have under a data file's name without knowing it: how it begins, what it is, what to
-# do. A new line here is all that one more of them takes.
-STRANGERS = (
+# Other files that people have under a data file's name without knowing it: how one begins, what it
+# is, what to do. A new line here is all that one more of them takes.
+FOREIGN_SIGNATURES = (
     (
         rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)",
         "a web page, not data: the address led to a page about the file. Get the file itself.",
@@ -39,9 +39,9 @@ def open_bytes(path: pathlib.Path) -> Iterator[gzip.GzipFile | io.BufferedReader
     """
     try:
         with path.open("rb") as raw:
-            packed = raw.peek(len(GZIP)).startswith(GZIP)
-            with gzip.open(raw) if packed else raw as file:
-                refuse_strangers(path, file.peek(100))
+            is_gzip = raw.peek(len(GZIP)).startswith(GZIP)
+            with gzip.open(raw) if is_gzip else raw as file:
+                reject_foreign(path, file.peek(100))
                 yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path} is a broken gzip file ({error}); get the file again.") from error
@@ -49,11 +49,11 @@ def open_bytes(path: pathlib.Path) -> Iterator[gzip.GzipFile | io.BufferedReader
         raise unreadable(path, error) from error
 
 
-def refuse_strangers(path: pathlib.Path, beginning: bytes) -> None:
-    """Raises `UserError` where a file begins as one of STRANGERS does."""
-    for pattern, what in STRANGERS:
+def reject_foreign(path: pathlib.Path, beginning: bytes) -> None:
+    """Raises `UserError` where the first bytes of a file are one of FOREIGN_SIGNATURES."""
+    for pattern, description in FOREIGN_SIGNATURES:
         if re.match(pattern, beginning, re.IGNORECASE):
-            raise UserError(f"{path} is {what}")
+            raise UserError(f"{path} is {description}")
 
 
 def unreadable(path: pathlib.Path, error: OSError) -> UserError:

@@ -9,7 +9,7 @@ import numpy as np
 from lowlevel_mnist.errors import UserError
 
 PARTS = ("training images", "training labels", "test images", "test labels")
-LONGEST_NAME = 100  # characters of a class's name
+MAX_NAME_LENGTH = 100  # characters of a class's name
 TITLES = {
     "mnist": "MNIST",
     "fashion_mnist": "Fashion-MNIST",
@@ -46,25 +46,35 @@ PUBLISHED_SUMS: dict[str, tuple[str, ...]] = {
 
 
 def is_class_name(name: str) -> bool:
-    """Whether a text can name a class in a table and a picture."""
-    return name.isprintable() and 0 < len(name) <= LONGEST_NAME
+    """Returns whether a text can name a class in a table and a picture."""
+    return name.isprintable() and 0 < len(name) <= MAX_NAME_LENGTH
 
 
 def class_names(name: str, classes: int) -> list[str]:
-    """Returns a list of strings, one for each class of the data set `name`."""
+    """Returns the names of the classes of the data set `name`, in the order of their labels."""
     if name == "fashion_mnist" and classes == len(FASHION_CLASSES):
         return list(FASHION_CLASSES)
     return [str(label) for label in range(classes)]
 
 
+def sha256_of(arrays: Sequence[np.ndarray]) -> str:
+    """Returns the SHA-256 of all shapes and bytes, in hexadecimal."""
+    total = hashlib.sha256(repr([array.shape for array in arrays]).encode())
+    for array in arrays:
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
 def identify(
-    arrays: Sequence[np.ndarray], name: str, where: str | pathlib.Path
+    arrays: Sequence[np.ndarray], name: str, place: pathlib.Path | str
 ) -> tuple[str, bool]:
     """Returns the data set's name and whether its bytes are the published ones.
 
-    arrays: in the order of PARTS; name: the one asked for, or "auto"; where: they are, in words.
+    arrays: in the order of PARTS; name: the one asked for, or "auto"; place: where they lie.
     Raises `UserError` where a data set was asked for by name and something of it is another's.
     """
+    if name == "digits":  # they are drawn, not published
+        return name, False
     sums = tuple(hashlib.sha256(array.data).hexdigest() for array in arrays)
     if name == "auto":
         published = {known_sums: known for known, known_sums in PUBLISHED_SUMS.items()}
@@ -74,7 +84,7 @@ def identify(
     wrong = [part for part, found, published in pairs if found != published]
     if wrong:
         raise UserError(
-            f"The {' and '.join(wrong)} of {where} are not the published {TITLES[name]} (their "
+            f"The {' and '.join(wrong)} of {place} are not the published {TITLES[name]} (their "
             "SHA-256 differs); get the files again. For data of your own, give --data-dir "
             "without --dataset."
         )

@@ -14,21 +14,21 @@ import numpy as np
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources.opening import open_bytes
 
-# What a header calls the column of labels, and one that is neither label nor pixel; in any case.
-LABELS = ("label", "labels", "class", "target", "digit", "y")
-PIXEL = r"(pixel|px).*|[0-9]+x[0-9]+"  # what it calls a pixel, and nothing else
-INDICES = ("", "id", "imageid", "image_id", "index", "unnamed: 0")
-LEAST_SIDE = 2  # pixels; two columns are no image, but names and labels, for instance
-LONGEST_LINE = 10_000_000  # characters; an image of 1000x1000 pixels takes 4,000,000
-LONGEST_NUMBER = 100  # digits; Python refuses to read thousands
-SHOWN = 20  # characters of a wrong field that are quoted
+# Names of columns in a header, in any letter case.
+LABEL_NAMES = ("label", "labels", "class", "target", "digit", "y")
+PIXEL_NAME = r"(pixel|px).*|[0-9]+x[0-9]+"  # nothing else is called so
+INDEX_NAMES = ("", "id", "imageid", "image_id", "index", "unnamed: 0")
+MIN_SIDE = 2  # pixels; two columns are no image, but names and labels, for instance
+MAX_LINE_LENGTH = 10_000_000  # characters; an image of 1000x1000 pixels takes 4,000,000
+MAX_DIGITS = 100  # digits; Python refuses to read thousands
+MAX_QUOTED = 20  # characters of a wrong field that are quoted
 
 
 def read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Reads a CSV file of square images, with or without a header; it may be compressed by gzip.
 
     Returns the images, `uint8` [n, side, side], and the labels, `uint8` [n], which are in the
-    column that the header calls one of LABELS, or else in the first; None where there is none.
+    column that the header calls one of LABEL_NAMES, or else in the first; None where there is none.
     Raises `UserError` for a file that can't be read, or is no such table of whole numbers from 0
     to 255.
     """
@@ -57,9 +57,9 @@ def _open_lines(path) -> Iterator[Iterator[str]]:
 
 def _lines(path, text):
     for number in itertools.count(1):
-        line = text.readline(LONGEST_LINE)
-        if len(line) == LONGEST_LINE:
-            raise UserError(f"{path} has {LONGEST_LINE:,} characters or more in line {number}.")
+        line = text.readline(MAX_LINE_LENGTH)
+        if len(line) == MAX_LINE_LENGTH:
+            raise UserError(f"{path} has {MAX_LINE_LENGTH:,} characters or more in line {number}.")
         if not line:
             return
         yield line
@@ -74,14 +74,14 @@ def _is_whole(field):
 
 
 def _is_header(fields):
-    """Whether a first line is that of a table, not an image with something wrong in it.
+    """Returns whether a first line is that of a table, not an image with something wrong in it.
 
     Headers have numbers, too: "1x1", or "0.1" for a second column called "0", but few whole ones,
     unless they count the columns.
     """
     if fields == [str(number) for number in range(len(fields))]:
         return True
-    named = any(field.lower() in LABELS for field in fields)
+    named = any(field.lower() in LABEL_NAMES for field in fields)
     return named or 2 * sum(map(_is_whole, fields)) < len(fields)
 
 
@@ -92,13 +92,13 @@ def _choose_columns(path, fields, header):
     Returns their indices, which of these is the label or None where none is, and an image's side.
     """
     names = [name.lower() for name in header or ["?"] * len(fields)]
-    columns = [column for column, name in enumerate(names) if name not in INDICES]
-    labels = [number for number, column in enumerate(columns) if names[column] in LABELS]
+    columns = [column for column, name in enumerate(names) if name not in INDEX_NAMES]
+    labels = [number for number, column in enumerate(columns) if names[column] in LABEL_NAMES]
     if side := _side(len(columns) - 1):
-        if header and not labels and re.fullmatch(PIXEL, names[columns[0]]):
+        if header and not labels and re.fullmatch(PIXEL_NAME, names[columns[0]]):
             raise UserError(
                 f"{path} does not say which of its {len(fields):,} columns is the label: its "
-                f"header calls none {LABELS[0]}, and the first is {fields[columns[0]]}."
+                f"header calls none {LABEL_NAMES[0]}, and the first is {fields[columns[0]]}."
             )
         return columns, labels[0] if labels else 0, side
     if not labels and (side := _side(len(columns))):
@@ -115,7 +115,7 @@ def _choose_columns(path, fields, header):
 def _side(pixels):
     """Returns the side of a square image, or 0 where there is none."""
     side = math.isqrt(max(pixels, 0))
-    return side if side * side == pixels and side >= LEAST_SIDE else 0
+    return side if side * side == pixels and side >= MIN_SIDE else 0
 
 
 def _read_numbers(path, lines, width, columns):
@@ -158,9 +158,9 @@ def _find_fault(path, width, columns):
                 )
             for column in columns:
                 field = fields[column]
-                if not _is_whole(field) or len(field) > LONGEST_NUMBER or int(field) > 255:
+                if not _is_whole(field) or len(field) > MAX_DIGITS or int(field) > 255:
                     return UserError(
-                        f"{path} has {ascii(field[:SHOWN])} in line {number}, column {column + 1}; "
-                        "labels and pixels must be whole numbers from 0 to 255."
+                        f"{path} has {ascii(field[:MAX_QUOTED])} in line {number}, column "
+                        f"{column + 1}; labels and pixels must be whole numbers from 0 to 255."
                     )
     return UserError(f"{path} is no table of whole numbers from 0 to 255; get the file again.")

@@ -1,0 +1,169 @@
+"""The splits of a data set, training, validation and test: checked, and one set aside."""
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from lowlevel_mnist import randomness
+from lowlevel_mnist.errors import UserError
+
+SPLITS = ("training", "validation", "test")
+TEST_DIVISOR = 7  # of so many labelled images one is for the test, where no test images came along
+
+Split = tuple[np.ndarray, np.ndarray]  # images, and their labels
+
+
+def check_splits(
+    arrays: Mapping[str, np.ndarray],
+    class_names: Mapping[int, str] | None,
+    place: pathlib.Path | str,
+) -> dict[str, Split]:
+    """Returns images, `uint8` [n, height, width], and labels, `uint8` [n], of each of SPLITS.
+
+    arrays: by their parts, as in `layouts.MEDMNIST`; those for validation or the test may be
+        missing. Images may have a last axis of length 1, and labels may be [n, 1] or one-hot;
+        both may be whole numbers of any width.
+    class_names: those that the data gives its classes, or None.
+    place: where they lie, a path or some words.
+    Raises `UserError` where they are not, or do not belong together.
+    """
+    pairs = {}
+    for split in SPLITS:
+        kinds = [kind for kind in ("images", "labels") if f"{split} {kind}" in arrays]
+        if len(kinds) == 1:
+            raise UserError(f"{place} has {split} {kinds[0]} alone; images and labels go together.")
+        if kinds:
+            images = _check_images(arrays[f"{split} images"], f"The {split} images of {place}")
+            labels = _check_labels(arrays[f"{split} labels"], f"The {split} labels of {place}")
+            if len(images) != len(labels):
+                raise UserError(
+                    f"{place} has {len(images):,} {split} images but {len(labels):,} {split} "
+                    "labels; each image needs one label."
+                )
+            pairs[split] = images, labels
+    labels = pairs["training"][1]
+    if labels.min() == labels.max():
+        raise UserError(
+            f"All training labels of {place} are {labels[0]}, so there is nothing to tell apart. "
+            "Are these the labels?"
+        )
+    for split, pair in pairs.items():
+        if split != "training":
+            _check_belonging(pairs["training"], pair, split, place)
+    if class_names is not None:
+        _check_names(class_names, labels, place)
+    return pairs
+
+
+def set_test_aside(
+    images: np.ndarray, labels: np.ndarray, seed: int, place: pathlib.Path | str
+) -> tuple[Split, Split]:
+    """Returns images and labels for training, and for the test: one in TEST_DIVISOR of all.
+
+    The first image of each class that is drawn is trained on, so that no class is left without.
+    images: `uint8` [n, height, width]; labels: `uint8` [n]; place: as of `check_splits`.
+    Raises `UserError` where there are too few.
+    """
+    order = randomness.generator(seed, randomness.TEST_SPLIT).permutation(len(labels))
+    _, firsts = np.unique(labels[order], return_index=True)
+    count = min(len(labels) // TEST_DIVISOR, len(labels) - len(firsts))
+    if count == 0:
+        raise UserError(
+            f"{place} has no test images, and its {len(labels)} labelled images are too few to set "
+            f"one in {TEST_DIVISOR} of them aside."
+        )
+    chosen = np.sort(np.delete(order, firsts)[:count])
+    training = np.delete(images, chosen, axis=0), np.delete(labels, chosen)
+    return training, (images[chosen], labels[chosen])
+
+
+def _check_images(images, subject):
+    """Returns images as `uint8` [n, height, width]; subject: what they are, in words."""
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.ndim == 4 and images.shape[-1] in (3, 4):
+        raise UserError(
+            f"{subject} are in colour, {_shape(images)}; they must be grey, [n, height, width]. "
+            "Take the mean of the colours, as images[..., :3].mean(-1).round().astype('uint8')."
+        )
+    if images.size == 0:
+        raise UserError(f"{subject} have the shape {_shape(images)}: there are none.")
+    if images.ndim != 3:
+        raise UserError(
+            f"{subject} have the shape {_shape(images)}; they must be [n, height, width]. Save "
+            "them as images.reshape(n, height, width)."
+        )
+    if images.dtype.kind not in "iu":
+        raise UserError(
+            f"{subject} are {images.dtype}; they must be whole numbers from 0 to 255, such as "
+            "uint8. Those from 0 to 1 become so by (255 * images).round().astype('uint8')."
+        )
+    return _as_bytes(images, subject)
+
+
+def _check_labels(labels, subject):
+    """Returns labels as `uint8` [n]; subject: what they are, in words."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2 and labels.size and labels.dtype.kind in "iufb":
+        if not (np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all()):
+            raise UserError(
+                f"{subject} have the shape {_shape(labels)}, but there is not exactly one 1 in "
+                "each row; an image needs one label, not several."
+            )
+        labels = labels.argmax(1)
+    if labels.ndim != 1 or labels.size == 0:
+        raise UserError(
+            f"{subject} have the shape {_shape(labels)}; they must be [n], with one label for each "
+            "image."
+        )
+    if labels.dtype.kind not in "iu":
+        raise UserError(
+            f"{subject} are {labels.dtype}; they must be whole numbers, as from "
+            "labels.astype('uint8')."
+        )
+    return _as_bytes(labels, subject)
+
+
+def _as_bytes(numbers, subject):
+    if numbers.dtype != np.uint8:
+        if numbers.min() < 0 or numbers.max() > 255:
+            raise UserError(
+                f"{subject} go from {numbers.min()} to {numbers.max()}; they must lie between 0 "
+                "and 255."
+            )
+        numbers = numbers.astype(np.uint8)
+    return np.ascontiguousarray(numbers)
+
+
+def _check_belonging(training, others, split, place):
+    if training[0].shape[1:] != others[0].shape[1:]:
+        raise UserError(
+            f"The training images of {place} are {_size(training[0])} pixels but the {split} "
+            f"images {_size(others[0])}; they must have one size."
+        )
+    unknown = np.setdiff1d(others[1], training[1])
+    if len(unknown):
+        raise UserError(
+            f"The {split} labels of {place} have classes that the training labels lack: "
+            f"{', '.join(map(str, unknown))}. A network can't learn what it is never shown."
+        )
+
+
+def _check_names(names, labels, place):
+    """Raises `UserError` where a class of the labels, [n], has no name."""
+    nameless = [str(label) for label in np.unique(labels) if label not in names]
+    if nameless:
+        raise UserError(
+            f"The mapping of {place} does not fit its labels: it has no name for "
+            f"{', '.join(nameless)}. Get that file again, or remove it."
+        )
+
+
+def _shape(array):
+    return list(array.shape)
+
+
+def _size(images):
+    return f"{images.shape[1]}x{images.shape[2]}"
