@@ -11,7 +11,7 @@ from lowlevel_mnist.browser.assembly import assemble
 from lowlevel_mnist.console import ending, flags
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders, settings
-from lowlevel_mnist.sources.forms import Form
+from lowlevel_mnist.sources.image_style import ImageStyle
 
 PAGE = "page.html"
 SUFFIXES = (".html", ".htm")
@@ -73,7 +73,7 @@ def check_size(run: folders.SavedRun) -> None:
         )
 
 
-def content_of(run: folders.SavedRun, form: Form, dataset: data.Dataset, model, test) -> dict:
+def content_of(run: folders.SavedRun, form: ImageStyle, dataset: data.Dataset, model, test) -> dict:
     """Returns all that the page shows, for JSON.
 
     model: the run's `model.Network`; test: the `metrics.Evaluation` of the test images.
@@ -111,7 +111,7 @@ def content_of(run: folders.SavedRun, form: Form, dataset: data.Dataset, model, 
     }
 
 
-def kind_of(form: Form, dataset_name: str) -> str:
+def kind_of(form: ImageStyle, dataset_name: str) -> str:
     """Returns what the images show, so that the page can say what to draw."""
     if dataset_name in ("mnist", "digits"):
         return "digits"

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources import digits, forms, layouts, pictures, tables
+from lowlevel_mnist.sources import digits, image_style, layouts, pictures, tables
 from lowlevel_mnist.sources import idx as idx_files
 from lowlevel_mnist.sources import npz as archives
 
@@ -590,7 +590,7 @@ KINDS = (
     *("BMP L", "BMP RGB", "BMP RGBA", "BMP P", "BMP 1"),
     *("WEBP RGB", "WEBP RGBA", "WEBP RGB animated", "TIFF L", "TIFF RGB", "TIFF 1", "TIFF I;16"),
 )
-FORM = forms.learn(digits.generate(200, seed=1)[0])
+FORM = image_style.learn(digits.generate(200, seed=1)[0])
 
 
 def mend_checksums(png):

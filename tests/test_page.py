@@ -23,7 +23,7 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.page import choose_examples, kind_of
 from lowlevel_mnist.runs import checkpoints, folders
 from lowlevel_mnist.sources import pictures
-from lowlevel_mnist.sources.forms import Form
+from lowlevel_mnist.sources.image_style import ImageStyle
 
 
 @pytest.fixture(scope="module")
@@ -192,22 +192,22 @@ def test_a_drawing_for_other_images(browser, tmp_path, kind):
 
 
 FORMS = {
-    "as MNIST's": Form(
+    "as MNIST's": ImageStyle(
         (28, 28), 0, 20.0, True, (14.5, 14.5), (1.2, 2.3), (20.0, 20.0), 0.6, (10.0, 62.0)
     ),
-    "light paper, by the box": Form(
+    "light paper, by the box": ImageStyle(
         (28, 28), 255, 22.0, False, (14.0, 14.0), (1.2, 2.3), (18.0, 24.0), 1.0, (190.0, 250.0)
     ),
-    "things, grey paper": Form(
+    "things, grey paper": ImageStyle(
         (28, 28), 90, 26.0, False, (14.0, 14.0), None, (20.0, 28.0), 2.0, (20.0, 200.0)
     ),
-    "narrow": Form(
+    "narrow": ImageStyle(
         (40, 16), 0, 30.0, True, (20.0, 8.0), (2.0, 3.5), (28.0, 32.0), 1.0, (8.0, 80.0)
     ),
-    "large": Form(
+    "large": ImageStyle(
         (90, 90), 0, 70.0, True, (45.0, 45.0), (3.0, 6.0), (60.0, 80.0), 3.0, (8.0, 80.0)
     ),
-    "photographs": Form(
+    "photographs": ImageStyle(
         (20, 30), None, 30.0, False, (10.0, 15.0), None, (0.0, 30.0), 30.0, (60.0, 120.0)
     ),
 }

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from lowlevel_mnist import data, metrics
 from lowlevel_mnist.runs import checkpoints, folders
-from lowlevel_mnist.sources import digits, forms, pictures
+from lowlevel_mnist.sources import digits, image_style, pictures
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_what_is_printed_and_drawn(trained, tmp_path):
 @pytest.fixture(scope="module")
 def form():
     """That of built-in digits."""
-    return forms.learn(digits.generate(1000, seed=1)[0])
+    return image_style.learn(digits.generate(1000, seed=1)[0])
 
 
 @pytest.fixture(scope="module")
@@ -324,7 +324,7 @@ def test_a_thin_pen_s_lines_become_as_wide_as_the_images(form, tmp_path, width):
     ImageDraw.Draw(picture).line([(20, 10), (45, 10), (25, 55)], fill=0, width=width)
     picture.save(tmp_path / "seven.png")
     image = pictures.read(tmp_path / "seven.png", form).image
-    assert forms.stroke_width(image / 255) == pytest.approx(form.strokes[1], rel=0.25)
+    assert image_style.stroke_width(image / 255) == pytest.approx(form.strokes[1], rel=0.25)
 
 
 @pytest.mark.parametrize("size", [(40, 12), (12, 40), (32, 6)])
@@ -344,7 +344,7 @@ def test_the_width_of_a_line():
     for width in (2, 3.5, 8):
         distance = np.abs(np.hypot(x, y) - 30)
         ring = np.clip(width / 2 + 0.5 - distance, 0, 1)
-        assert forms.stroke_width(ring) == pytest.approx(width, rel=0.05)
+        assert image_style.stroke_width(ring) == pytest.approx(width, rel=0.05)
 
 
 def test_nothing_is_left_where_the_light_is_flattened(trained, tmp_path):
@@ -481,7 +481,7 @@ def test_the_form_of_built_in_digits_is_mnist_s(form):
 
 
 def test_the_form_of_mnist(mnist_folder):
-    learnt = forms.learn(data.load("mnist", mnist_folder).train_images)
+    learnt = image_style.learn(data.load("mnist", mnist_folder).train_images)
     assert (learnt.size, learnt.paper, learnt.box, learnt.by_mass) == ((28, 28), 0, 20, True)
     assert learnt.strokes == pytest.approx((1.2, 2.4), abs=0.2)
 
@@ -489,7 +489,7 @@ def test_the_form_of_mnist(mnist_folder):
 def test_images_without_paper_are_taken_whole(tmp_path):
     """Of a picture that is too wide, the middle."""
     noise = np.random.default_rng(0).integers(0, 256, (50, 8, 8), np.uint8)
-    learnt = forms.learn(noise)
+    learnt = image_style.learn(noise)
     assert learnt.paper is None
     large = np.kron(noise[0], np.ones((10, 10), np.uint8))
     wide = np.hstack([np.zeros((80, 30), np.uint8), large, np.zeros((80, 30), np.uint8)])

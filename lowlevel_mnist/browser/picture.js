@@ -1,7 +1,7 @@
 "use strict";
 // A drawing, brought to the form of the images that the network has learnt from.
 //
-// These are the steps of ../sources/pictures.py, ink.py and forms.py, which say what each is for.
+// These are the steps of ../sources/pictures.py, foreground.py and image_style.py, which say what each is for.
 // Functions and constants have the names that they have there, and a test holds both equal: it
 // draws 200 digits. A grid is {height, width, values}, values a typed array, row by row. What goes
 // through all pixels of the canvas is a plain loop: it is done anew for each movement of the pen,
@@ -93,7 +93,7 @@ function findInk(shades, isDrawing) {
   return { ink: withoutFaint({ height, width, values: ink }), darker };
 }
 
-// ---- forms.py
+// ---- image_style.py
 
 function fits(image, form) {
   const [height, width] = form.size;
@@ -196,7 +196,7 @@ function isPaper(shades, paper) {
   return near.length / shades.length >= PAPER;
 }
 
-// ---- ink.py
+// ---- foreground.py
 
 /** Returns [a, b, c], of which the paper's shade is a + b x + c y, x and y from -1 to 1. */
 function paperOf({ height, width, values }) {

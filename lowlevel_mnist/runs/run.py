@@ -22,7 +22,7 @@ from lowlevel_mnist.runs.settings import (
     read_settings,
     write_settings,
 )
-from lowlevel_mnist.sources import forms
+from lowlevel_mnist.sources import image_style
 
 SAMPLE = 1000  # training images by whose cost a network is found healthy before it is saved
 # Of a step's forward pass: below, to share an operation among threads takes longer than the
@@ -180,7 +180,7 @@ class Run:
             "replicas": self.replicas,
             "parameters": self.settings.parameters,
             "tensorflow": tensorflow_version,
-            "form": dataclasses.asdict(forms.learn(self.dataset.train_images)),
+            "form": dataclasses.asdict(image_style.learn(self.dataset.train_images)),
             "history": self.checkpoints.state.history,
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,

@@ -18,7 +18,7 @@ from lowlevel_mnist import data
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES, Recipe
 from lowlevel_mnist.runs import files
-from lowlevel_mnist.sources import forms
+from lowlevel_mnist.sources import image_style
 from lowlevel_mnist.sources.published import is_class_name
 
 FILE = "settings.json"
@@ -264,14 +264,14 @@ def _as_tuple(value) -> typing.Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def form_from_json(said: object) -> forms.Form | None:
-    """Returns the `Form` of which `dataclasses.asdict` had made this, for JSON, or None."""
-    kinds = typing.get_type_hints(forms.Form)
+def form_from_json(said: object) -> image_style.ImageStyle | None:
+    """Returns the `ImageStyle` of which `dataclasses.asdict` had made this, for JSON, or None."""
+    kinds = typing.get_type_hints(image_style.ImageStyle)
     if not isinstance(said, dict) or said.keys() != kinds.keys():
         return None
     if not all(_has_type(said[key], kind) for key, kind in kinds.items()):
         return None
-    form = forms.Form(**{key: _as_tuple(value) for key, value in said.items()})
+    form = image_style.ImageStyle(**{key: _as_tuple(value) for key, value in said.items()})
     side = max(form.size)
     thin, usual = form.strokes or (1, 1)
     ascending = (

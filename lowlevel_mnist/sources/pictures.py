@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources import forms, ink
-from lowlevel_mnist.sources.forms import Form
+from lowlevel_mnist.sources import foreground, image_style
+from lowlevel_mnist.sources.image_style import ImageStyle
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
@@ -45,7 +45,7 @@ def find(path: pathlib.Path) -> list[pathlib.Path]:
     return found
 
 
-def read(path: pathlib.Path, form: Form, invert: bool = False) -> Reading:
+def read(path: pathlib.Path, form: ImageStyle, invert: bool = False) -> Reading:
     """Reads a picture and brings it to a form.
 
     path: of a picture of any size in one of FORMATS, in colour or grey, with or without
@@ -63,11 +63,11 @@ def read(path: pathlib.Path, form: Form, invert: bool = False) -> Reading:
         return Reading(scale_whole(shades, form.size))
     found, others = find_ink(path, shades, is_drawing=form.strokes is not None), 0
     if form.strokes:
-        found, others = ink.choose(found)
-    return Reading(ink.place(ink.fit(found, form), form), others)
+        found, others = foreground.choose(found)
+    return Reading(foreground.place(foreground.fit(found, form), form), others)
 
 
-def as_it_is(shades: np.ndarray, form: Form) -> np.ndarray | None:
+def as_it_is(shades: np.ndarray, form: ImageStyle) -> np.ndarray | None:
     """Returns a picture that looks as the images do, at their size: itself, or it inverted.
 
     None where it does not.
@@ -179,12 +179,12 @@ def find_ink(path: pathlib.Path, shades: np.ndarray, is_drawing: bool) -> np.nda
     path: for the error's text; is_drawing: whether most of the picture must be paper.
     """
     difference = shades - (
-        ink.paper_of(shades) if is_drawing else np.median(forms.border(shades[None]))
+        foreground.paper_of(shades) if is_drawing else np.median(image_style.border(shades[None]))
     )
     lighter, darker = difference.clip(0), (-difference).clip(0)
     strongest = lighter if (lighter**3).sum() > (darker**3).sum() else darker
-    if strongest.max() < forms.LEAST_CONTRAST:
+    if strongest.max() < image_style.LEAST_CONTRAST:
         raise UserError(
             f"The picture {path} has only one colour, or nearly so; there is no digit to see."
         )
-    return forms.without_faint(strongest)
+    return image_style.without_faint(strongest)

@@ -27,7 +27,7 @@ OUTLIERS = 0.5  # percent of the images, at either end, that are no example of t
 
 
 @dataclasses.dataclass(frozen=True)
-class Form:
+class ImageStyle:
     """What the images of a data set have in common. Lengths are in pixels, shades 0 to 255.
 
     size: (height, width) of an image.
@@ -103,8 +103,8 @@ class Shown:
         return stroke_width(self.ink)
 
 
-def learn(images: np.ndarray) -> Form:
-    """Returns the `Form` of images, `uint8` [n, height, width]."""
+def learn(images: np.ndarray) -> ImageStyle:
+    """Returns the `ImageStyle` of images, `uint8` [n, height, width]."""
     images = images[:: max(1, len(images) // SAMPLE)]
     size = images.shape[1:]
     shades = percentiles([image.mean() for image in images])
@@ -112,7 +112,7 @@ def learn(images: np.ndarray) -> Form:
     shown = [what for image in images if (what := measure(image, paper))]
     if not (shown and is_paper(border(images), paper)):
         side, middle = float(max(size)), (size[0] / 2, size[1] / 2)
-        return Form(size, None, side, False, middle, None, (0.0, side), side, shades)
+        return ImageStyle(size, None, side, False, middle, None, (0.0, side), side, shades)
     centres, offsets = {}, {}
     for by_mass in (True, False):
         found = np.array([what.centre(by_mass) for what in shown])
@@ -123,7 +123,7 @@ def learn(images: np.ndarray) -> Form:
     if np.median([what.coverage for what in shown]) < DRAWN:
         widths = [what.stroke_width() for what in shown]
         strokes = percentiles(widths)[0], float(np.median(widths))
-    return Form(
+    return ImageStyle(
         size,
         paper,
         float(np.median([what.side for what in shown])),

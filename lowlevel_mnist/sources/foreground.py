@@ -6,8 +6,8 @@ import math
 import numpy as np
 from PIL import Image
 
-from lowlevel_mnist.sources import forms
-from lowlevel_mnist.sources.forms import Form
+from lowlevel_mnist.sources import image_style
+from lowlevel_mnist.sources.image_style import ImageStyle
 
 ROUNDS = 6  # of fitting the light on the paper
 SPREAD = 2.5  # standard deviations within which a shade is paper
@@ -40,7 +40,7 @@ def paper_of(shades: np.ndarray) -> np.ndarray:
         distance = np.abs(values - fitted @ factors)
         # 1.4826 times the median is the standard deviation of a normal distribution.
         near = distance <= SPREAD * max(1.4826 * np.median(distance), GRAIN)
-    return (terms @ factors).reshape(shades.shape).round(forms.DIGITS)
+    return (terms @ factors).reshape(shades.shape).round(image_style.DIGITS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +115,7 @@ def could_be_digit(piece, main):
 
 def find_pieces(ink, numbers):
     """Returns the largest pieces, each a `Piece`; of equal ones, that which ends first."""
-    masses = np.bincount(numbers.ravel(), ink.ravel()).round(forms.DIGITS)
+    masses = np.bincount(numbers.ravel(), ink.ravel()).round(image_style.DIGITS)
     largest = np.argsort(-masses, kind="stable")[:MOST_PIECES]
     pieces = []
     for number in largest[masses[largest] > SPECK * masses.max()].tolist():
@@ -159,18 +159,18 @@ def grow(mask, distance):
     return mask
 
 
-def fit(ink: np.ndarray, form: Form) -> np.ndarray:
+def fit(ink: np.ndarray, form: ImageStyle) -> np.ndarray:
     """Cuts out the ink and scales it, proportions kept, until its longer side is the form's box.
 
     Lines that are thinner than those of the images are made as wide as these usually are: scaled
     down, a thin pen leaves a broken grey line.
     Returns `float` [height, width], not larger than an image, the strongest ink 1.
     """
-    cut = ink[forms.extent(ink.sum(1)), forms.extent(ink.sum(0))]
+    cut = ink[image_style.extent(ink.sum(1)), image_style.extent(ink.sum(0))]
     side = fitting_side(cut, form)
     if form.strokes:
         thin, usual = form.strokes
-        width = forms.stroke_width(cut) * side / max(cut.shape)
+        width = image_style.stroke_width(cut) * side / max(cut.shape)
         if width < thin:
             fine = max(1, min(FINE, int(FINE_BOX / form.box)))
             cut = widen(scale(cut, fine * (side - (usual - width))), fine * (usual - width) / 2)
@@ -207,10 +207,10 @@ def widen(ink, radius):
     return wide
 
 
-def place(ink: np.ndarray, form: Form) -> np.ndarray:
+def place(ink: np.ndarray, form: ImageStyle) -> np.ndarray:
     """Puts ink on a form's paper, its centre in the form's. Returns `uint8` [height, width]."""
-    own = forms.centre_of_mass(ink) if form.by_mass else np.divide(ink.shape, 2)
-    firsts = np.floor((np.subtract(form.centre, own) + 0.5).round(forms.DIGITS)).astype(int)
+    own = image_style.centre_of_mass(ink) if form.by_mass else np.divide(ink.shape, 2)
+    firsts = np.floor((np.subtract(form.centre, own) + 0.5).round(image_style.DIGITS)).astype(int)
     top, left = np.clip(firsts, 0, np.subtract(form.size, ink.shape))
     assert form.paper is not None  # whoever has none has no ink either
     light = 255 if form.paper < 128 else 0
