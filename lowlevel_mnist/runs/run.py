@@ -180,7 +180,7 @@ class Run:
             "replicas": self.replicas,
             "parameters": self.settings.parameters,
             "tensorflow": tensorflow_version,
-            "form": dataclasses.asdict(image_style.learn(self.dataset.train_images)),
+            "image_style": dataclasses.asdict(image_style.learn(self.dataset.train_images)),
             "history": self.checkpoints.state.history,
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,
