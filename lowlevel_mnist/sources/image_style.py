@@ -68,7 +68,7 @@ class ImageStyle:
 
 @dataclasses.dataclass(frozen=True)
 class Foreground:
-    """What an image shows in front of its background.
+    """The part of an image in front of its background.
 
     intensity: `float` [height, width], 0 for background to 1; not 0 everywhere.
     rows, columns: slices that hold it.
