@@ -11,11 +11,11 @@ from lowlevel_mnist.browser.assembly import assemble
 from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders, settings
-from lowlevel_mnist.sources.forms import Form
+from lowlevel_mnist.sources.image_style import ImageStyle
 
 PAGE = "page.html"
 SUFFIXES = (".html", ".htm")
-MOST_BYTES = 50_000_000  # of a page's weights: a browser takes a second to read so many
+MAX_BYTES = 50_000_000  # of a page's weights: a browser takes a second to read so many
 EXAMPLES = 24  # test images, where they are small
 IMAGE_BYTES = 60_000  # as many bytes of test images, and a twentieth of the weights'
 
@@ -44,7 +44,7 @@ def main():
         if arguments.to.exists() or arguments.to.is_symlink():
             raise UserError(f"{arguments.to} exists already; remove it, or choose another --to.")
     check_size(run)
-    dataset, form = folders.load_data(run.metrics), folders.form_of(run)
+    dataset, style = folders.load_data(run.metrics), folders.load_style(run)
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import metrics
@@ -52,7 +52,7 @@ def main():
 
     model = checkpoints.load_model(run)
     test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
-    page = assemble(content_of(run, form, dataset, model, test))
+    page = assemble(describe(run, style, dataset, model, test))
     path = arguments.to or run.folder / PAGE
     with files.atomic_write(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
@@ -66,14 +66,14 @@ def main():
 def check_size(run: folders.SavedRun) -> None:
     """Raises `UserError` where a run's network is too large for a page."""
     size = 4 * settings.count_parameters(run.metrics["layer_sizes"])
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise UserError(
             f"The network of the run {run.folder} takes {size / 1e6:,.1f} MB, and a page holds at "
-            f"most {MOST_BYTES / 1e6:.0f} MB. Train one with fewer --hidden-units."
+            f"most {MAX_BYTES / 1e6:.0f} MB. Train one with fewer --hidden-units."
         )
 
 
-def content_of(run: folders.SavedRun, form: Form, dataset: data.Dataset, model, test) -> dict:
+def describe(run: folders.SavedRun, style: ImageStyle, dataset: data.Dataset, model, test) -> dict:
     """Returns all that the page shows, for JSON.
 
     model: the run's `model.Network`; test: the `metrics.Evaluation` of the test images.
@@ -89,14 +89,14 @@ def content_of(run: folders.SavedRun, form: Form, dataset: data.Dataset, model, 
         "recipe": run.metrics["recipe"],
         "dataset": dataset.name,
         "title": dataset.title,
-        "kind": kind_of(form, dataset.name),
+        "kind": kind_of(style, dataset.name),
         "classes": folders.class_names(run),
         "layerSizes": model.layer_sizes,
         "layers": [
             {"weights": in_base64(weights), "biases": in_base64(biases)}
             for weights, biases in layers
         ],
-        "form": dataclasses.asdict(form),
+        "imageStyle": dataclasses.asdict(style),
         "invert": run.metrics["invert"],
         "accuracy": test.accuracy,
         "tested": len(labels),
@@ -104,18 +104,18 @@ def content_of(run: folders.SavedRun, form: Form, dataset: data.Dataset, model, 
             {
                 "pixels": in_base64(dataset.test_images[index]),
                 "label": int(labels[index]),
-                "said": int(predictions[index]),
+                "predicted": int(predictions[index]),
             }
             for index in choose_examples(labels, predictions, count, run.metrics["seed"])
         ],
     }
 
 
-def kind_of(form: Form, dataset_name: str) -> str:
+def kind_of(style: ImageStyle, dataset_name: str) -> str:
     """Returns what the images show, so that the page can say what to draw."""
     if dataset_name in ("mnist", "digits"):
         return "digits"
-    return "drawings" if form.strokes else "pictures"
+    return "drawings" if style.stroke_widths else "pictures"
 
 
 def choose_examples(

@@ -10,8 +10,8 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import pictures
 
-MOST_PICTURES = 400
-SHADES = " .:-=+*#%@"  # from black to white, for the terminal
+MAX_PICTURES = 400
+LEVELS = " .:-=+*#%@"  # from black to white, for the terminal
 
 
 def parse():
@@ -42,12 +42,12 @@ def main():
         flags.check_picture_name(arguments.save)
     run = folders.find(arguments.run)
     paths = [path for given in arguments.images for path in pictures.find(given)]
-    if len(paths) > MOST_PICTURES:
+    if len(paths) > MAX_PICTURES:
         raise UserError(
-            f"{len(paths)} pictures are more than the {MOST_PICTURES} at a time that fit on one "
+            f"{len(paths)} pictures are more than the {MAX_PICTURES} at a time that fit on one "
             "sheet."
         )
-    readings, errors = read(paths, folders.form_of(run), run.metrics["invert"])
+    readings, errors = read(paths, folders.load_style(run), run.metrics["invert"])
     if not readings:
         raise UserError("\n".join(errors))
     images = np.stack([reading.image for _, reading in readings])
@@ -67,8 +67,8 @@ def main():
     # A file's name may have bytes that are no text.
     files = [str(path).encode(errors="replace").decode() for path, _ in readings]
     print(f"Run {run.folder}: {run.metrics['recipe']}, learnt on {data.TITLES[learnt_on]}\n")
-    for file, (_, reading), chances in zip(files, readings, probabilities, strict=True):
-        print_prediction(file, reading, chances, names)
+    for file, (_, reading), row in zip(files, readings, probabilities, strict=True):
+        print_prediction(file, reading, row, names)
     picture = arguments.save or run.folder / "predictions.png"
     titles = [pathlib.PurePath(file).name for file in files]
     drawing.save_picture(
@@ -79,31 +79,31 @@ def main():
         raise UserError("\n".join(errors))
 
 
-def read(paths, form, invert):
+def read(paths, style, invert):
     """Returns (path, `pictures.Reading`) of all that can be read, and sentences on the others."""
     readings, errors = [], []
     for number, path in enumerate(paths, start=1):
         report.show_count("Reading pictures", number, len(paths))
         try:
-            readings.append((path, pictures.read(path, form, invert)))
+            readings.append((path, pictures.read(path, style, invert)))
         except UserError as error:
             errors.append(str(error))
     report.end_progress()
     return readings, errors
 
 
-def print_prediction(file, reading, chances, names):
+def print_prediction(file, reading, probabilities, names):
     """Prints the picture as it was understood, and the table of probabilities."""
     print(f"{file}, as it was understood:")
     for row in reading.image:
-        print("".join(2 * SHADES[int(value) * (len(SHADES) - 1) // 255] for value in row).rstrip())
-    if reading.others:
-        pieces = "one more piece" if reading.others == 1 else f"{reading.others} more pieces"
+        print("".join(2 * LEVELS[int(value) * (len(LEVELS) - 1) // 255] for value in row).rstrip())
+    if count := reading.other_digits:
+        pieces = "one more piece" if count == 1 else f"{count} more pieces"
         print(f"There is {pieces} of ink that could be read for itself; this is the largest.")
     width = max(map(len, names))
-    for name, chance in zip(names, chances, strict=True):
-        print(f"{name:>{width}}  {chance:>6.1%}  {'#' * round(40 * chance)}".rstrip())
-    print(f"{file}: {names[chances.argmax()]} ({chances.max():.1%})\n")
+    for name, probability in zip(names, probabilities, strict=True):
+        print(f"{name:>{width}}  {probability:>6.1%}  {'#' * round(40 * probability)}".rstrip())
+    print(f"{file}: {names[probabilities.argmax()]} ({probabilities.max():.1%})\n")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class Page:
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def do(self, script, *arguments):
-        """What a piece of JavaScript returns in the page."""
+        """Returns what a piece of JavaScript returns in the page."""
         return self.browser.execute_script(script, *arguments)
 
     def settle(self):
@@ -128,14 +128,14 @@ class Page:
         self.settle()
 
     def canvas_png(self):
-        """The canvas as a person would save it."""
+        """Returns the canvas as a person would save it."""
         return self.do("return document.getElementById('drawing').toDataURL('image/png')")
 
     def console(self):
         return [entry["message"] for entry in self.browser.get_log("browser")]
 
     def requested(self):
-        """The addresses that were asked for since this was asked before."""
+        """Returns the addresses that were asked for since this was asked before."""
         messages = (
             json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")
         )

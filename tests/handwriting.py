@@ -6,7 +6,7 @@ from lowlevel_mnist.sources import digits
 
 
 def written(digit, number, seed, size=0.6):
-    """A digit as strokes: each a list of points [x, y], in 0..1 of the paper, in its middle.
+    """Returns a digit as strokes: each a list of points [x, y], in the middle of 0..1.
 
     number: of the style, among the digit's own, counted round.
     seed: of the hand; size: of the digit's longer side.

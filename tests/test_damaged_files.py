@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources import digits, forms, layouts, pictures, tables
+from lowlevel_mnist.sources import digits, image_style, layouts, pictures, tables
 from lowlevel_mnist.sources import idx as idx_files
 from lowlevel_mnist.sources import npz as archives
 
@@ -590,7 +590,7 @@ KINDS = (
     *("BMP L", "BMP RGB", "BMP RGBA", "BMP P", "BMP 1"),
     *("WEBP RGB", "WEBP RGBA", "WEBP RGB animated", "TIFF L", "TIFF RGB", "TIFF 1", "TIFF I;16"),
 )
-FORM = forms.learn(digits.generate(200, seed=1)[0])
+STYLE = image_style.learn(digits.generate(200, seed=1)[0])
 
 
 def mend_checksums(png):
@@ -605,7 +605,7 @@ def mend_checksums(png):
 
 def assert_picture(path, content):
     path.write_bytes(content)
-    reading = attempt(pictures.read, path, FORM)
+    reading = attempt(pictures.read, path, STYLE)
     image = reading and reading.image
     if image is not None:
         assert (image.shape, image.dtype, image.max()) == ((28, 28), np.uint8, 255)
@@ -622,12 +622,12 @@ def test_picture_of_too_many_pixels(tmp_path):
     size = struct.pack(">2I", 10_000, 6_001)
     path.write_bytes(mend_checksums(damage(saved("PNG L"), [(16, 8, size)])))
     with pytest.raises(UserError, match="10000x6001 pixels large; a picture may have 60,000,000"):
-        pictures.read(path, FORM)
+        pictures.read(path, STYLE)
 
 
 def test_picture_that_is_missing(tmp_path):
     with pytest.raises(UserError, match=r"a\.png can't be read: No such file or directory\.$"):
-        pictures.read(tmp_path / "a.png", FORM)
+        pictures.read(tmp_path / "a.png", STYLE)
 
 
 @given(st.sampled_from(KINDS), EDITS, st.booleans())
@@ -653,13 +653,13 @@ SPOTS = st.lists(
 
 @given(st.sampled_from(["L", "LA", "I;16"]), SIDES, SIDES, st.integers(0, 255), SPOTS)
 @example("L", 400, 400, 255, [(0, 0, 0), (399, 399, 0), (200, 210, 0)])
-def test_picture_of_a_few_spots(tmp_path, mode, width, height, paper, spots):
-    shades = np.full((height, width), paper, np.uint16 if mode == "I;16" else np.uint8)
-    for row, column, shade in spots:
-        shades[row % height, column % width] = 257 * shade if mode == "I;16" else shade
-    picture = Image.fromarray(shades)
+def test_picture_of_a_few_spots(tmp_path, mode, width, height, background, spots):
+    pixels = np.full((height, width), background, np.uint16 if mode == "I;16" else np.uint8)
+    for row, column, level in spots:
+        pixels[row % height, column % width] = 257 * level if mode == "I;16" else level
+    picture = Image.fromarray(pixels)
     if mode == "LA":
-        picture.putalpha(Image.fromarray(255 - shades))
+        picture.putalpha(Image.fromarray(255 - pixels))
     file = io.BytesIO()
     picture.save(file, "PNG")
     assert_picture(tmp_path / "a.png", file.getvalue())

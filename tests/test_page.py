@@ -23,7 +23,7 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.page import choose_examples, kind_of
 from lowlevel_mnist.runs import checkpoints, folders
 from lowlevel_mnist.sources import pictures
-from lowlevel_mnist.sources.forms import Form
+from lowlevel_mnist.sources.image_style import ImageStyle
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def page(browser, file):
 
 
 def predict(folder, images):
-    """What the package says: the probabilities of each class, float [n, classes]."""
+    """Returns the package's probabilities of each class, float [n, classes]."""
     return metrics.predict(checkpoints.load_model(folders.find(folder / "run")), images)
 
 
@@ -90,17 +90,17 @@ NETWORKS = {
 
 ASK = """
 const found = bytes(arguments[0]);
-const chances = [];
+const rows = [];
 for (let first = 0; first < found.length; first += height * width) {
   const pixels = Float32Array.from(found.subarray(first, first + height * width), (v) => v / 255);
-  chances.push(Array.from(probabilities(preActivations(layers, pixels).at(-1))));
+  rows.push(Array.from(probabilities(preActivations(layers, pixels).at(-1))));
 }
-return chances;
+return rows;
 """
 
 
 def ask(page, images):
-    """What the page's network says of images, float [n, classes]."""
+    """Returns the page's probabilities of each class, float [n, classes]."""
     return np.array(page.do(ASK, base64.b64encode(images.tobytes()).decode()))
 
 
@@ -139,7 +139,7 @@ def drawn_digits(page, count, folder):
     """
     folder.mkdir()
     generator = np.random.default_rng(count)
-    seen, said = [], []
+    seen, predicted = [], []
     for number in range(count):
         page.do("drawing.load(null)")
         width = generator.uniform(0.4, 2) * page.do("return usual")
@@ -149,24 +149,24 @@ def drawn_digits(page, count, folder):
         png = page.canvas_png().partition(",")[2]
         (folder / f"{number:03}.png").write_bytes(base64.b64decode(png))
         seen.append(page.do("return Array.from(seen.image)"))
-        said.append(page.text("#answer"))
-    return np.uint8(seen).reshape(count, 28, 28), said
+        predicted.append(page.text("#answer"))
+    return np.uint8(seen).reshape(count, 28, 28), predicted
 
 
 @pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.full)])
 def test_drawn_digits_are_read_as_predict_reads_them(page, trained, tmp_path, count):
-    seen, said = drawn_digits(page, count, tmp_path / "drawn")
-    form = folders.form_of(folders.find(trained / "run"))
+    seen, predicted = drawn_digits(page, count, tmp_path / "drawn")
+    style = folders.load_style(folders.find(trained / "run"))
     paths = sorted((tmp_path / "drawn").iterdir())
-    images = np.stack([pictures.read(path, form).image for path in paths])
+    images = np.stack([pictures.read(path, style).image for path in paths])
     assert np.abs(images.astype(int) - seen).max() <= 2
     done = run("predict", "--run", trained / "run", "drawn", cwd=tmp_path)
-    assert re.findall(r"^\S+\.png: (\d) \(", done.stdout, re.M) == said
-    assert len(set(said)) > 2  # it is not the same answer to all
+    assert re.findall(r"^\S+\.png: (\d) \(", done.stdout, re.M) == predicted
+    assert len(set(predicted)) > 2  # it is not the same answer to all
 
 
 @pytest.mark.parametrize(
-    "kind", ["dark on light", pytest.param("no paper", marks=pytest.mark.full)]
+    "kind", ["dark on light", pytest.param("no background", marks=pytest.mark.full)]
 )
 def test_a_drawing_for_other_images(browser, tmp_path, kind):
     """Images that were inverted for the training, and those that fill all of their place."""
@@ -177,12 +177,12 @@ def test_a_drawing_for_other_images(browser, tmp_path, kind):
         arrays, flags = pattern_arrays((28, 28), 10), []
     trained_on(tmp_path, arrays, *flags, "--epochs", 1)
     page = Page(browser, write_page(tmp_path))
-    blank = page.do("return Array.from(drawing.shades().values)")
+    blank = page.do("return Array.from(drawing.greyLevels().values)")
     assert set(blank) == {255 if kind == "dark on light" else 0}
     page.draw(*written(4, 1, seed=0))
     (tmp_path / "drawn.png").write_bytes(base64.b64decode(page.canvas_png().partition(",")[2]))
-    form = folders.form_of(folders.find(tmp_path / "run"))
-    read = pictures.read(tmp_path / "drawn.png", form, invert=kind == "dark on light")
+    style = folders.load_style(folders.find(tmp_path / "run"))
+    read = pictures.read(tmp_path / "drawn.png", style, invert=kind == "dark on light")
     seen = np.uint8(page.do("return Array.from(seen.image)")).reshape(28, 28)
     assert np.abs(read.image.astype(int) - seen).max() <= 2
     # A test image that is loaded is seen to the bit as the network's data has it.
@@ -191,40 +191,40 @@ def test_a_drawing_for_other_images(browser, tmp_path, kind):
     assert exact == page.do("return Array.from(images[0].pixels)")
 
 
-FORMS = {
-    "as MNIST's": Form(
+STYLES = {
+    "as MNIST's": ImageStyle(
         (28, 28), 0, 20.0, True, (14.5, 14.5), (1.2, 2.3), (20.0, 20.0), 0.6, (10.0, 62.0)
     ),
-    "light paper, by the box": Form(
+    "light background, by the box": ImageStyle(
         (28, 28), 255, 22.0, False, (14.0, 14.0), (1.2, 2.3), (18.0, 24.0), 1.0, (190.0, 250.0)
     ),
-    "things, grey paper": Form(
+    "things, grey background": ImageStyle(
         (28, 28), 90, 26.0, False, (14.0, 14.0), None, (20.0, 28.0), 2.0, (20.0, 200.0)
     ),
-    "narrow": Form(
+    "narrow": ImageStyle(
         (40, 16), 0, 30.0, True, (20.0, 8.0), (2.0, 3.5), (28.0, 32.0), 1.0, (8.0, 80.0)
     ),
-    "large": Form(
+    "large": ImageStyle(
         (90, 90), 0, 70.0, True, (45.0, 45.0), (3.0, 6.0), (60.0, 80.0), 3.0, (8.0, 80.0)
     ),
-    "photographs": Form(
+    "photographs": ImageStyle(
         (20, 30), None, 30.0, False, (10.0, 15.0), None, (0.0, 30.0), 30.0, (60.0, 120.0)
     ),
 }
 READ = """
-const [base64, height, width, form, invert] = arguments;
-const shades = {height, width, values: new Float32Array(bytes(base64))};
-const found = read(shades, form, invert);
-return found && [Array.from(found.image), found.others];
+const [base64, height, width, style, invert] = arguments;
+const greyLevels = {height, width, values: new Float32Array(bytes(base64))};
+const found = read(greyLevels, style, invert);
+return found && [Array.from(found.image), found.otherDigits];
 """
 
 
-def any_drawing(generator, form):
-    """Lines of all widths and shades, frames, specks, two of the same, and what was erased."""
-    factor = 280 // max(form.size)
-    height, width = (factor * side for side in form.size)
-    paper = generator.choice([0, 255, form.paper or 0])
-    picture = Image.new("L", (width, height), int(paper))
+def any_drawing(generator, style):
+    """Lines of all widths and grey levels, frames, specks, two of the same, and what was erased."""
+    factor = 280 // max(style.size)
+    height, width = (factor * side for side in style.size)
+    background = generator.choice([0, 255, style.background or 0])
+    picture = Image.new("L", (width, height), int(background))
     draw = ImageDraw.Draw(picture)
 
     def somewhere(count):
@@ -232,47 +232,47 @@ def any_drawing(generator, form):
         return [tuple(place) for place in places.round().astype(int).tolist()]
 
     for kind in generator.integers(0, 6, generator.integers(1, 6)):
-        shade, pen = int(generator.integers(0, 256)), int(generator.integers(1, width // 6))
+        level, pen = int(generator.integers(0, 256)), int(generator.integers(1, width // 6))
         if kind == 0:
-            draw.line(somewhere(4), 255 - int(paper), pen, joint="curve")
+            draw.line(somewhere(4), 255 - int(background), pen, joint="curve")
         elif kind == 1:
-            draw.line(somewhere(3), shade, pen)
+            draw.line(somewhere(3), level, pen)
         elif kind == 2:
-            draw.rectangle((1, 1, width - 2, height - 2), outline=shade, width=3)
+            draw.rectangle((1, 1, width - 2, height - 2), outline=level, width=3)
         elif kind == 3:
-            draw.point(somewhere(5), shade)
+            draw.point(somewhere(5), level)
         elif kind == 4:  # of equal mass
             for left in (0.2, 0.7):
                 box = (left * width, 0.3 * height, (left + 0.05) * width, 0.7 * height)
-                draw.rectangle([int(x) for x in box], fill=255 - int(paper))
+                draw.rectangle([int(x) for x in box], fill=255 - int(background))
         else:  # the blurred edges of an eraser stay
             line = somewhere(2)
-            draw.line(line, abs(int(paper) - 60), pen + 1)
-            draw.line(line, int(paper), pen)
+            draw.line(line, abs(int(background) - 60), pen + 1)
+            draw.line(line, int(background), pen)
     if generator.integers(0, 3) == 0:
         picture = picture.filter(ImageFilter.GaussianBlur(generator.uniform(0.5, 3)))
     return picture
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(1200, marks=pytest.mark.full)])
-def test_any_drawing_in_any_form_is_read_as_predict_reads_it(page, tmp_path, count):
+def test_any_drawing_in_any_style_is_read_as_predict_reads_it(page, tmp_path, count):
     nothing = 0
     for number in range(count):
         generator = np.random.default_rng(number)
-        form = list(FORMS.values())[number % len(FORMS)]
+        style = list(STYLES.values())[number % len(STYLES)]
         invert = bool(generator.integers(0, 2))
-        picture = any_drawing(generator, form)
+        picture = any_drawing(generator, style)
         picture.save(tmp_path / "drawing.png")
-        shades = base64.b64encode(picture.tobytes()).decode()
-        found = page.do(READ, shades, *picture.size[::-1], dataclasses.asdict(form), invert)
+        pixels = base64.b64encode(picture.tobytes()).decode()
+        found = page.do(READ, pixels, *picture.size[::-1], dataclasses.asdict(style), invert)
         try:
-            expected = pictures.read(tmp_path / "drawing.png", form, invert)
+            expected = pictures.read(tmp_path / "drawing.png", style, invert)
         except UserError:
             assert found is None, number
             nothing += 1
             continue
         difference = np.abs(np.subtract(found[0], expected.image.ravel(), dtype=int)).max()
-        assert (difference <= 2, found[1]) == (True, expected.others), number
+        assert (difference <= 2, found[1]) == (True, expected.other_digits), number
     assert nothing < count / 4
 
 
@@ -285,7 +285,7 @@ def test_two_digits(page):
     assert page.text("#remark") == "3 pieces of ink; only the largest is read."
 
 
-def test_more_ink_than_paper(page):
+def test_more_foreground_than_background(page):
     """It is read as `predict` reads it, dark on light, and the page says so."""
     page.do("drawing.penWidth = 60")
     page.draw([[x / 10, y] for x in range(9) for y in ((0.99, 0.01), (0.01, 0.99))[x % 2]])
@@ -318,8 +318,8 @@ def test_what_speaks_for_a_class_and_what_against(page, trained):
         "logit": logit(pixels),
     }
     for key, value in expected.items():
-        said = float(page.text(f"#{key}").replace("−", "-"))
-        assert said == pytest.approx(value, abs=0.006)
+        figure = float(page.text(f"#{key}").replace("−", "-"))
+        assert figure == pytest.approx(value, abs=0.006)
     found = page.do("return Array.from(gradient(layers, 1, 7, seen.sums))")
     np.testing.assert_allclose(found, slopes, rtol=1e-4, atol=1e-6)
 
@@ -359,7 +359,7 @@ def test_the_pictures_of_units_in_both_layers(browser, tmp_path):
 
 
 def answer(page):
-    return page.text("#answer"), page.text("#chance")
+    return page.text("#answer"), page.text("#probability")
 
 
 def test_drawing_undo_and_clear(page):
@@ -429,36 +429,36 @@ def test_the_bars_follow_while_the_pen_is_down(page):
     )
     page.draw(*written(3, 0, seed=0))
     assert len(set(page.do("return states"))) > 5
-    chances = page.do("return Array.from(seen.chances)")
+    probabilities = page.do("return Array.from(seen.probabilities)")
     figures = page.browser.find_elements("css selector", "#classes .figure")
-    assert [figure.text for figure in figures] == [f"{chance:.1%}" for chance in chances]
+    assert [figure.text for figure in figures] == [f"{value:.1%}" for value in probabilities]
     bars = page.do("return rows.map(({bar}) => bar.getBoundingClientRect().width)")
     tracks = page.do("return rows.map(({bar}) => bar.parentElement.getBoundingClientRect().width)")
-    np.testing.assert_allclose(np.divide(bars, tracks), chances, atol=1e-3)
+    np.testing.assert_allclose(np.divide(bars, tracks), probabilities, atol=1e-3)
     starts = page.do("return rows.map(({bar}) => bar.getBoundingClientRect().left)")
     assert len(set(starts)) == 1
 
 
 def test_pen_width_and_eraser(page):
-    usual = page.do("return content.form.strokes[1] * drawing.factor")
+    usual = page.do("return content.imageStyle.stroke_widths[1] * drawing.factor")
     assert page.do("return drawing.penWidth") == pytest.approx(usual)
 
-    def ink():
-        return sum(page.do("return Array.from(drawing.shades().values)")) / 255
+    def foreground():
+        return sum(page.do("return Array.from(drawing.greyLevels().values)")) / 255
 
     line = [[0.5, 0.2], [0.5, 0.8]]
     page.draw(line)
-    thin = ink()
+    thin = foreground()
     page.click("#clear")
     page.find("#width").send_keys(Keys.END)
     page.draw(line)
-    assert ink() > 1.8 * thin
+    assert foreground() > 1.8 * thin
     page.click("#erase")
     assert page.find("#erase").get_attribute("aria-pressed") == "true"
     page.draw([[0.2, 0.5], [0.8, 0.5]])
-    assert ink() > 0
+    assert foreground() > 0
     page.draw(line)
-    assert ink() == 0
+    assert foreground() == 0
     assert answer(page) == ("?", "Nothing yet")
 
 
@@ -466,19 +466,19 @@ def test_test_images(page, trained):
     """24 of the run's, six of them mistakes; one is seen as it is until it is drawn on."""
     run_folder = folders.find(trained / "run")
     dataset = folders.load_data(run_folder.metrics)
-    chances = predict(trained, dataset.test_images)
+    probabilities = predict(trained, dataset.test_images)
     rows = page.do(
-        "return images.map(({pixels, label, said}) => [Array.from(pixels), label, said])"
+        "return images.map(({pixels, label, predicted}) => [Array.from(pixels), label, predicted])"
     )
     assert len(rows) == 24
-    assert sum(label != said for _, label, said in rows) == 6
+    assert sum(label != predicted for _, label, predicted in rows) == 6
     known = {image.tobytes(): index for index, image in enumerate(dataset.test_images)}
-    for number, (pixels, label, said) in enumerate(rows, start=1):
+    for number, (pixels, label, predicted) in enumerate(rows, start=1):
         index = known[bytes(pixels)]
-        assert (label, said) == (dataset.test_labels[index], chances[index].argmax())
+        assert (label, predicted) == (dataset.test_labels[index], probabilities[index].argmax())
         page.do(f"document.querySelector('#images li:nth-child({number}) button').click()")
-        assert answer(page) == (str(said), f"{chances[index].max():.1%}")
-        right = "✓ right" if label == said else "✗ wrong"
+        assert answer(page) == (str(predicted), f"{probabilities[index].max():.1%}")
+        right = "✓ right" if label == predicted else "✗ wrong"
         assert page.text("#remark") == f"{right}, the true class is {label}"
         assert page.do("return Array.from(seen.image)") == pixels
     before = answer(page)
@@ -516,9 +516,9 @@ def test_a_class_without_images_is_not_shown(browser, tmp_path):
 
 def test_what_it_is_of(page, trained):
     kept = read_metrics(trained / "run")
-    said = page.text("footer")
-    assert f"recipe softmax, 784-32-10, trained on {kept['dataset']} data" in said
-    assert f"Test accuracy {kept['test_accuracy']:.4f} on 100 images" in said
+    footer = page.text("footer")
+    assert f"recipe softmax, 784-32-10, trained on {kept['dataset']} data" in footer
+    assert f"Test accuracy {kept['test_accuracy']:.4f} on 100 images" in footer
 
 
 def test_switching_class(page):
@@ -587,14 +587,14 @@ def test_the_keyboard_alone(page):
     for _ in range(10):
         page.press(Keys.ARROW_DOWN)
     page.press(Keys.SPACE)
-    vertical = page.do("return Array.from(drawing.shades().values)")
+    vertical = page.do("return Array.from(drawing.greyLevels().values)")
     image = np.reshape(vertical, (280, 280)) > 0
     rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
     assert np.ptp(rows) > 100 > np.ptp(columns)
     assert answer(page)[0] == "1"
     assert page.text("#spoken").startswith(f"1, {answer(page)[1]}")
     page.press(Keys.ARROW_LEFT)  # the pen is up
-    assert page.do("return Array.from(drawing.shades().values)") == vertical
+    assert page.do("return Array.from(drawing.greyLevels().values)") == vertical
     page.press("z", held=Keys.CONTROL)
     assert answer(page)[0] == "?"
     for expected in ("erase", "undo", "clear", "width"):
@@ -753,15 +753,15 @@ MARKUP = (
 )
 
 
-def test_a_stranger_s_run_smuggles_nothing_in(browser, trained, tmp_path):
-    """What looks like markup is a text like any other."""
+def test_an_untrusted_run_smuggles_nothing_in(browser, trained, tmp_path):
+    """Texts that look like markup are texts like any other."""
     folder = tmp_path / "<b>folder & co"
     shutil.copytree(trained, folder)
     path = folder / "run" / "metrics.json"
-    said = json.loads(path.read_text())
-    names = [text[:40] for text in MARKUP] + said["class_names"][len(MARKUP) :]
-    said |= {"recipe": MARKUP[0], "class_names": names, "data_dir": str(folder / "data")}
-    path.write_text(json.dumps(said))
+    record = json.loads(path.read_text())
+    names = [text[:40] for text in MARKUP] + record["class_names"][len(MARKUP) :]
+    record |= {"recipe": MARKUP[0], "class_names": names, "data_dir": str(folder / "data")}
+    path.write_text(json.dumps(record))
     page = Page(browser, write_page(folder))
     found = page.browser.find_elements("css selector", "#classes .name")
     assert [name.get_attribute("textContent") for name in found] == names
@@ -786,10 +786,10 @@ def test_its_size(trained, file, tmp_path):
 
 
 def test_what_the_images_show():
-    drawings = FORMS["as MNIST's"]
+    drawings = STYLES["as MNIST's"]
     assert kind_of(drawings, "mnist") == kind_of(drawings, "digits") == "digits"
     assert kind_of(drawings, "custom") == "drawings"
-    assert kind_of(FORMS["photographs"], "fashion_mnist") == "pictures"
+    assert kind_of(STYLES["photographs"], "fashion_mnist") == "pictures"
 
 
 def test_a_photo_like_run_says_what_makes_sense(browser, tmp_path):
@@ -843,10 +843,10 @@ def test_a_full_disk(base):
 
 def test_a_network_that_is_too_large(base):
     path = base / "run" / "metrics.json"
-    said = json.loads(path.read_text()) | {"layer_sizes": [784, 16_000, 10]}
-    path.write_text(json.dumps(said))
+    record = json.loads(path.read_text()) | {"layer_sizes": [784, 16_000, 10]}
+    path.write_text(json.dumps(record))
     refuse(base, words=["takes 50.9 MB", "at most 50 MB", "--hidden-units"])
-    path.write_text(json.dumps(said | {"layer_sizes": [784, 10**400]}))
+    path.write_text(json.dumps(record | {"layer_sizes": [784, 10**400]}))
     refuse(base, words=["its layer_sizes is missing or wrong"])
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from lowlevel_mnist import data, metrics
 from lowlevel_mnist.runs import checkpoints, folders
-from lowlevel_mnist.sources import digits, forms, pictures
+from lowlevel_mnist.sources import digits, image_style, pictures
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,9 @@ def agreement(base, images, tmp_path):
     ]
     done = run("predict", "--run", base / "runs" / "one", *paths, cwd=tmp_path)
     assert done.returncode == 0
-    said = [int(digit) for digit in re.findall(r"\.png: (\d) \([\d.]+%\)$", done.stdout, re.M)]
+    read = [int(digit) for digit in re.findall(r"\.png: (\d) \([\d.]+%\)$", done.stdout, re.M)]
     model = checkpoints.load_model(folders.find(base / "runs" / "one"))
-    return np.mean(metrics.predict(model, images).argmax(axis=1) == said)
+    return np.mean(metrics.predict(model, images).argmax(axis=1) == read)
 
 
 @pytest.mark.full
@@ -82,9 +82,9 @@ def test_what_is_printed_and_drawn(trained, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def form():
+def style():
     """That of built-in digits."""
-    return forms.learn(digits.generate(1000, seed=1)[0])
+    return image_style.learn(digits.generate(1000, seed=1)[0])
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,9 @@ def ink():
 
 
 def on_paper(ink, paper, pen):
-    """Colours mixed from paper and pen, `uint8` [height, width, 3]."""
+    """Returns a picture in colours that are mixed of the paper's and the pen's."""
     paper, pen = np.array(paper), np.array(pen)
-    return np.uint8(paper + ink[..., None] * (pen - paper))
+    return Image.fromarray(np.uint8(paper + ink[..., None] * (pen - paper)))
 
 
 def transparent(ink, pen):
@@ -116,60 +116,56 @@ def with_speck(ink):
 
 
 def with_noise(picture):
-    noise = np.random.default_rng(0).normal(0, 8, picture.shape[:2])[..., None]
-    return np.uint8(np.clip(picture + noise, 0, 255))
+    noise = np.random.default_rng(0).normal(0, 8, picture.size[::-1])[..., None]
+    return Image.fromarray(np.uint8(np.clip(np.asarray(picture) + noise, 0, 255)))
 
 
-def with_transparent_column(shades):
+def with_transparent_column(grey_levels):
     """Opaque white paper, but for its last column."""
-    opaque = np.stack([shades, np.full_like(shades, 255)], axis=-1)
+    opaque = np.stack([grey_levels, np.full_like(grey_levels, 255)], axis=-1)
     opaque[:, -1, 1] = 0
     return Image.fromarray(opaque)
 
 
 def under_light(ink, rightwards, downwards):
-    """Paper on which the light falls by so many shades, and a thin blue pen."""
+    """Paper on which the light falls by so many grey levels, and a thin blue pen."""
     y, x = np.mgrid[0 : 1 : ink.shape[0] * 1j, 0 : 1 : ink.shape[1] * 1j]
     paper = 170 + rightwards * (0.5 - x) + downwards * (0.5 - y)
     return Image.fromarray(np.uint8(paper * (1 - 0.6 * ink)))
 
 
-def framed(shades):
-    picture = Image.fromarray(shades)
+def framed(grey_levels):
+    picture = Image.fromarray(grey_levels)
     ImageDraw.Draw(picture).rectangle((2, 2, 197, 147), outline=0, width=3)
     return picture
 
 
-def with_neighbour(shades):
+def with_neighbour(grey_levels):
     """Beside the digit, a part of another one comes in from beyond the edge."""
-    picture = Image.fromarray(shades)
+    picture = Image.fromarray(grey_levels)
     ImageDraw.Draw(picture).ellipse((180, 40, 240, 110), outline=0, width=8)
     return picture
 
 
-FORMS = {
+VARIANTS = {
     "white on black.png": lambda ink: Image.fromarray(np.uint8(255 * ink)),
     "black on white.png": lambda ink: Image.fromarray(np.uint8(255 - 255 * ink)),
-    "blue on yellow.png": lambda ink: Image.fromarray(
-        on_paper(ink, (255, 240, 170), (20, 30, 150))
-    ),
-    "pale on grey.png": lambda ink: Image.fromarray(on_paper(ink, (90, 90, 95), (210, 215, 220))),
-    "photo.jpg": lambda ink: Image.fromarray(on_paper(ink, (225, 220, 210), (50, 45, 60))),
+    "blue on yellow.png": lambda ink: on_paper(ink, (255, 240, 170), (20, 30, 150)),
+    "pale on grey.png": lambda ink: on_paper(ink, (90, 90, 95), (210, 215, 220)),
+    "photo.jpg": lambda ink: on_paper(ink, (225, 220, 210), (50, 45, 60)),
     "two colours.gif": lambda ink: Image.fromarray(np.uint8(255 * (ink < 0.5))).convert("1"),
-    "old.bmp": lambda ink: Image.fromarray(on_paper(ink, (255, 255, 255), (0, 0, 0))),
+    "old.bmp": lambda ink: on_paper(ink, (255, 255, 255), (0, 0, 0)),
     "black on nothing.png": lambda ink: transparent(ink, (0, 0, 0)),
     "white on nothing.png": lambda ink: transparent(ink, (255, 255, 255)),
     "16 bit.png": lambda ink: Image.fromarray(np.uint16(65535 * ink)),
     "dim 16 bit.png": lambda ink: Image.fromarray(np.uint16(4095 * ink)),
     "grey on nothing.png": lambda ink: transparent(ink, (0, 0, 0)).convert("LA"),
     "palette.png": lambda ink: Image.fromarray(np.uint8(255 - 255 * ink)).convert("P"),
-    "print.jpg": lambda ink: Image.fromarray(on_paper(ink, (255, 255, 255), (0, 0, 0))).convert(
-        "CMYK"
-    ),
+    "print.jpg": lambda ink: on_paper(ink, (255, 255, 255), (0, 0, 0)).convert("CMYK"),
     "large.png": lambda ink: Image.fromarray(np.uint8(255 * ink)).resize((2000, 1500)),
     "speck.png": lambda ink: Image.fromarray(np.uint8(255 - 255 * with_speck(ink))),
-    "noise.png": lambda ink: Image.fromarray(with_noise(on_paper(ink, (200,) * 3, (30,) * 3))),
-    "photo.webp": lambda ink: Image.fromarray(on_paper(ink, (225, 220, 210), (50, 45, 60))),
+    "noise.png": lambda ink: with_noise(on_paper(ink, (200,) * 3, (30,) * 3)),
+    "photo.webp": lambda ink: on_paper(ink, (225, 220, 210), (50, 45, 60)),
     "scan.tif": lambda ink: Image.fromarray(np.uint8(255 - 255 * ink)),
     "one transparent column.png": lambda ink: with_transparent_column(np.uint8(255 - 255 * ink)),
     "light from the left.png": lambda ink: under_light(ink, 100, 0),
@@ -180,12 +176,12 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("name", FORMS)
-def test_any_colours_and_format_give_the_same_digit(ink, form, tmp_path, name):
-    FORMS["white on black.png"](ink).save(tmp_path / "plain.png")
-    FORMS[name](ink).save(tmp_path / name)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_any_colours_and_format_give_the_same_digit(ink, style, tmp_path, name):
+    VARIANTS["white on black.png"](ink).save(tmp_path / "plain.png")
+    VARIANTS[name](ink).save(tmp_path / name)
     plain, other = (
-        pictures.read(tmp_path / file, form).image.astype(float) for file in ("plain.png", name)
+        pictures.read(tmp_path / file, style).image.astype(float) for file in ("plain.png", name)
     )
     # A box one pixel smaller, where two colours cut the faint ink off, may move the middle.
     shifts = itertools.product((-1, 0, 1), repeat=2)
@@ -193,14 +189,14 @@ def test_any_colours_and_format_give_the_same_digit(ink, form, tmp_path, name):
     assert nearest < 0.25 * plain.mean()
 
 
-def test_a_photo_is_turned_as_its_camera_says(ink, form, tmp_path):
-    upright = FORMS["photo.jpg"](ink)
+def test_a_photo_is_turned_as_its_camera_says(ink, style, tmp_path):
+    upright = VARIANTS["photo.jpg"](ink)
     upright.save(tmp_path / "upright.jpg")
     exif = Image.Exif()
     exif[0x0112] = 6  # taken with the camera turned: a quarter turn clockwise puts it right
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg", exif=exif)
     upright, turned = (
-        pictures.read(tmp_path / f"{name}.jpg", form).image for name in ("upright", "turned")
+        pictures.read(tmp_path / f"{name}.jpg", style).image for name in ("upright", "turned")
     )
     assert np.abs(upright.astype(float) - turned).mean() < 0.1 * upright.mean()
 
@@ -214,15 +210,14 @@ def test_any_file_name(trained, tmp_path, name):
     assert "learnt on custom data" in done.stdout
 
 
-def test_a_picture_is_brought_to_mnist_s_form(ink, form, tmp_path):
-    FORMS["black on white.png"](ink).save(tmp_path / "a.png")
-    image = pictures.read(tmp_path / "a.png", form).image
+def test_a_picture_is_brought_to_mnist_s_style(ink, style, tmp_path):
+    VARIANTS["black on white.png"](ink).save(tmp_path / "a.png")
+    image = pictures.read(tmp_path / "a.png", style).image
     assert (image.shape, image.dtype, image.max()) == ((28, 28), np.uint8, 255)
     rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
     assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
-    mass = image.sum(dtype=float)
     for axis in (0, 1):
-        centre = (image.sum(axis=1 - axis) @ np.arange(28)) / mass
+        centre = (image.sum(axis=1 - axis) @ np.arange(28)) / image.sum(dtype=float)
         assert abs(centre - 14) <= 0.51
 
 
@@ -266,12 +261,12 @@ def test_a_bad_picture(trained, tmp_path, ink, kind, word):
     elif kind == "text":
         path.write_text("a seven")
     elif kind == "cut":
-        FORMS["black on white.png"](ink).save(path)
+        VARIANTS["black on white.png"](ink).save(path)
         path.write_bytes(path.read_bytes()[:300])
     elif kind == "photoshop":
         path.write_bytes(b"8BPS" + bytes(100))
     elif kind == "no pixels":
-        FORMS["old.bmp"](ink).save(path, format="BMP")
+        VARIANTS["old.bmp"](ink).save(path, format="BMP")
         content = bytearray(path.read_bytes())
         content[18:26] = bytes(8)
         path.write_bytes(content)
@@ -291,8 +286,7 @@ def test_the_pictures_that_can_be_read_are_read(trained, tmp_path):
         saved_picture(image, tmp_path / "all" / f"{number}.png", np.random.default_rng(number))
     (tmp_path / "all" / "notes.txt").write_text("a seven")
     (tmp_path / "all" / "broken.png").write_text("a seven")
-    run_folder = trained / "runs" / "one"
-    flags = ["--run", run_folder, "--save", "sheet.pdf"]
+    flags = ["--run", trained / "runs" / "one", "--save", "sheet.pdf"]
     done = run("predict", *flags, "all", "missing.jpg", cwd=tmp_path)
     assert done.returncode == 2
     first, second = done.stderr.splitlines()
@@ -310,30 +304,30 @@ def test_two_digits_in_a_picture(trained, ink, tmp_path):
     both = np.uint8(255 * ink)
     both[40:120, 118:198] = np.maximum(both[40:120, 118:198], small)
     Image.fromarray(255 - both).save(tmp_path / "both.png")
-    FORMS["black on white.png"](ink).save(tmp_path / "one.png")
+    VARIANTS["black on white.png"](ink).save(tmp_path / "one.png")
     done = run("predict", "--run", trained / "runs" / "one", "both.png", "one.png", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("There is one more piece of ink") == 1
-    said = re.findall(r"^\S+: (\d) \(", done.stdout, re.M)
-    assert said[0] == said[1]
+    predicted = re.findall(r"^\S+: (\d) \(", done.stdout, re.M)
+    assert predicted[0] == predicted[1]
 
 
 @pytest.mark.parametrize("width", [1, 2])
-def test_a_thin_pen_s_lines_become_as_wide_as_the_images(form, tmp_path, width):
+def test_a_thin_pen_s_lines_become_as_wide_as_the_images(style, tmp_path, width):
     picture = Image.new("L", (64, 64), 255)
     ImageDraw.Draw(picture).line([(20, 10), (45, 10), (25, 55)], fill=0, width=width)
     picture.save(tmp_path / "seven.png")
-    image = pictures.read(tmp_path / "seven.png", form).image
-    assert forms.stroke_width(image / 255) == pytest.approx(form.strokes[1], rel=0.25)
+    image = pictures.read(tmp_path / "seven.png", style).image
+    assert image_style.stroke_width(image / 255) == pytest.approx(style.stroke_widths[1], rel=0.25)
 
 
 @pytest.mark.parametrize("size", [(40, 12), (12, 40), (32, 6)])
 @pytest.mark.parametrize("end", [(45, 10), (45, 55)])
-def test_narrow_images_have_room_for_widened_lines(form, tmp_path, size, end):
+def test_narrow_images_have_room_for_widened_lines(style, tmp_path, size, end):
     picture = Image.new("L", (64, 64), 255)
     ImageDraw.Draw(picture).line([(20, 10), end, (25, 55)], fill=0)
     picture.save(tmp_path / "seven.png")
-    narrow = dataclasses.replace(form, size=size, centre=(size[0] / 2, size[1] / 2))
+    narrow = dataclasses.replace(style, size=size, centre=(size[0] / 2, size[1] / 2))
     image = pictures.read(tmp_path / "seven.png", narrow).image
     assert (image.shape, image.max()) == (size, 255)
 
@@ -344,7 +338,7 @@ def test_the_width_of_a_line():
     for width in (2, 3.5, 8):
         distance = np.abs(np.hypot(x, y) - 30)
         ring = np.clip(width / 2 + 0.5 - distance, 0, 1)
-        assert forms.stroke_width(ring) == pytest.approx(width, rel=0.05)
+        assert image_style.stroke_width(ring) == pytest.approx(width, rel=0.05)
 
 
 def test_nothing_is_left_where_the_light_is_flattened(trained, tmp_path):
@@ -359,8 +353,7 @@ def shape_arrays(size, count):
     images, labels = np.zeros((count, size, size), np.uint8), np.arange(count, dtype=np.uint8) % 4
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
     for image, label in zip(images, labels, strict=True):
-        narrow = generator.uniform(0.5, 1)
-        u = x / narrow
+        u = x / generator.uniform(0.5, 1)  # more or less narrow
         inside = (
             np.hypot(u, y) <= 1,
             np.abs(u) <= 1,
@@ -391,17 +384,17 @@ def on_larger_paper(image):
     return canvas
 
 
-def said_of_files(run_folder, images, form_of_file, folder):
-    """The classes that `predict` says of images that were saved as files."""
+def predict_files(run_folder, images, as_file, folder):
+    """Returns the classes that `predict` prints for images that were saved as files."""
     (folder / "files").mkdir()
     for number, image in enumerate(images):
-        form_of_file(image).save(folder / "files" / f"{number:03}.png")
+        as_file(image).save(folder / "files" / f"{number:03}.png")
     done = run("predict", "--run", run_folder, "files", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     kept = read_metrics(run_folder)
     names = data.class_names(kept["dataset"], kept["layer_sizes"][-1])
-    said = re.findall(r"\.png: (.+) \([\d.]+%\)$", done.stdout, re.M)
-    return [names.index(name) for name in said]
+    predicted = re.findall(r"\.png: (.+) \([\d.]+%\)$", done.stdout, re.M)
+    return [names.index(name) for name in predicted]
 
 
 @pytest.fixture(scope="module", params=[28, pytest.param(50, marks=pytest.mark.full)])
@@ -427,8 +420,8 @@ def test_a_run_that_did_not_learn_digits(trained_on_things, tmp_path, name):
     folder, images = trained_on_things
     model = checkpoints.load_model(folders.find(folder))
     expected = metrics.predict(model, images).argmax(axis=1)
-    said = said_of_files(folder, images, AS_FILES[name], tmp_path)
-    assert np.mean(said == expected) >= (0.95 if name == "on larger paper" else 0.99)
+    predicted = predict_files(folder, images, AS_FILES[name], tmp_path)
+    assert np.mean(predicted == expected) >= (0.95 if name == "on larger paper" else 0.99)
 
 
 @pytest.mark.full
@@ -436,9 +429,9 @@ def test_a_run_that_did_not_learn_digits(trained_on_things, tmp_path, name):
 @pytest.mark.parametrize("name", ["as they are", "enlarged and inverted"])
 def test_the_real_data_sets_images_as_files(real_runs, tmp_path, dataset, name):
     folder, images, labels = real_runs[dataset]
-    said = said_of_files(folder, images, AS_FILES[name], tmp_path)
+    predicted = predict_files(folder, images, AS_FILES[name], tmp_path)
     expected = metrics.predict(checkpoints.load_model(folders.find(folder)), images).argmax(axis=1)
-    assert abs(np.mean(said == labels) - np.mean(expected == labels)) <= 0.01
+    assert abs(np.mean(predicted == labels) - np.mean(expected == labels)) <= 0.01
 
 
 @pytest.fixture(scope="module")
@@ -454,43 +447,50 @@ def real_runs(tmp_path_factory):
 
 
 def test_a_run_of_an_older_version(trained_on_things, tmp_path):
-    """It has not kept the form of its images, which is learnt from the data then."""
+    """It has not kept the style of its images, or as "form"; it is learnt from the data then."""
     folder = shutil.copytree(trained_on_things[0], tmp_path / "run")
     kept = read_metrics(folder)
-    form = kept.pop("form")
+    style = kept["form"] = kept.pop("image_style")
     (folder / "metrics.json").write_text(json.dumps(kept))
-    learnt = folders.form_of(folders.find(folder))
-    assert json.loads(json.dumps(dataclasses.asdict(learnt))) == form
+    learnt = folders.load_style(folders.find(folder))
+    assert json.loads(json.dumps(dataclasses.asdict(learnt))) == style
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"box": 0}, {"box": float("nan")}, {"size": [28]}, {"paper": 300}, {"strokes": [1]}, None],
+    [
+        {"box_side": 0},
+        {"box_side": float("nan")},
+        {"size": [28]},
+        {"background": 300},
+        {"stroke_widths": [1]},
+        None,
+    ],
 )
-def test_a_damaged_form(trained, tmp_path, changes):
+def test_a_damaged_style(trained, tmp_path, changes):
     folder = shutil.copytree(trained / "runs" / "one", tmp_path / "run")
     kept = read_metrics(folder)
-    kept["form"] = kept["form"] | changes if changes else []
+    kept["image_style"] = kept["image_style"] | changes if changes else []
     (folder / "metrics.json").write_text(json.dumps(kept))
     done = run("predict", "--run", "run", "any.png", cwd=tmp_path)
-    assert_refused(done, "run/metrics.json is not that of a run: its form is wrong.")
+    assert_refused(done, "run/metrics.json is not that of a run: its image_style is wrong.")
 
 
-def test_the_form_of_built_in_digits_is_mnist_s(form):
-    assert (form.size, form.paper, form.box, form.by_mass) == ((28, 28), 0, 20, True)
+def test_the_style_of_built_in_digits_is_mnist_s(style):
+    assert (style.size, style.background, style.box_side, style.by_mass) == ((28, 28), 0, 20, True)
 
 
-def test_the_form_of_mnist(mnist_folder):
-    learnt = forms.learn(data.load("mnist", mnist_folder).train_images)
-    assert (learnt.size, learnt.paper, learnt.box, learnt.by_mass) == ((28, 28), 0, 20, True)
-    assert learnt.strokes == pytest.approx((1.2, 2.4), abs=0.2)
+def test_the_style_of_mnist(mnist_folder):
+    learnt = image_style.learn(data.load("mnist", mnist_folder).train_images)
+    assert dataclasses.astuple(learnt)[:4] == ((28, 28), 0, 20, True)
+    assert learnt.stroke_widths == pytest.approx((1.2, 2.4), abs=0.2)
 
 
-def test_images_without_paper_are_taken_whole(tmp_path):
+def test_images_without_background_are_taken_whole(tmp_path):
     """Of a picture that is too wide, the middle."""
     noise = np.random.default_rng(0).integers(0, 256, (50, 8, 8), np.uint8)
-    learnt = forms.learn(noise)
-    assert learnt.paper is None
+    learnt = image_style.learn(noise)
+    assert learnt.background is None
     large = np.kron(noise[0], np.ones((10, 10), np.uint8))
     wide = np.hstack([np.zeros((80, 30), np.uint8), large, np.zeros((80, 30), np.uint8)])
     Image.fromarray(wide).save(tmp_path / "wide.png")

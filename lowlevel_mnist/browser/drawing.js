@@ -5,21 +5,21 @@ const CANVAS_SIDE = 280; // pixels of its longer side, or a few less: ten for ea
 const ERASER = 1.5; // its width in the pen's, so that it takes a line's blurred edges along
 
 /**
- * A picture that is drawn: strokes on blank paper, or on an image.
+ * A picture that is drawn: strokes on a blank background, or on an image.
  *
  * canvas: the element. size: [height, width] of the network's images, of which it is a multiple.
- * paper, ink: shades, 0 black to 255 white. onChange: called after whatever changes the picture,
- * with whether a stroke is still under way.
+ * background, foreground: grey levels, 0 black to 255 white. onChange: called after whatever
+ * changes the picture, with whether the pen is still down.
  */
 class Drawing {
-  constructor(canvas, [height, width], paper, ink, onChange) {
+  constructor(canvas, [height, width], background, foreground, onChange) {
     this.canvas = canvas;
     this.factor = Math.max(Math.floor(CANVAS_SIDE / Math.max(height, width)), 1);
     canvas.height = height * this.factor;
     canvas.width = width * this.factor;
     this.context = canvas.getContext("2d", { willReadFrequently: true });
     this.context.lineCap = "round";
-    [this.paper, this.ink, this.onChange] = [paper, ink, onChange];
+    [this.background, this.foreground, this.onChange] = [background, foreground, onChange];
     this.actions = []; // what can be undone: strokes, and {image} for what was loaded
     this.stroke = null; // the one that is under way
     this.showCursor = () => {};
@@ -37,7 +37,7 @@ class Drawing {
     return this.actions.slice(this.actions.findLastIndex((action) => "image" in action) + 1);
   }
 
-  /** Whether there is nothing on the paper. */
+  /** Whether nothing is drawn and no image is loaded. */
   get isBlank() {
     return this.image === null && this.strokes.length === 0;
   }
@@ -47,8 +47,8 @@ class Drawing {
     return this.strokes.length === 0 ? this.image : null;
   }
 
-  /** Returns the shades of all pixels, a grid as in picture.js. */
-  shades() {
+  /** Returns the grey levels of all pixels, a grid as in picture.js. */
+  greyLevels() {
     const { width, height } = this.canvas;
     const { data } = this.context.getImageData(0, 0, width, height);
     const values = new Float32Array(width * height);
@@ -81,8 +81,8 @@ class Drawing {
 
   begin(point) {
     this.stroke = this.erasing
-      ? { points: [], width: ERASER * this.penWidth, shade: this.paper }
-      : { points: [], width: this.penWidth, shade: this.ink };
+      ? { points: [], width: ERASER * this.penWidth, level: this.background }
+      : { points: [], width: this.penWidth, level: this.foreground };
     this.actions.push(this.stroke);
     this.extend([point]);
   }
@@ -104,7 +104,7 @@ class Drawing {
 
   paint() {
     const { context, canvas } = this;
-    context.fillStyle = grey(this.paper);
+    context.fillStyle = grey(this.background);
     context.fillRect(0, 0, canvas.width, canvas.height);
     if (this.image) {
       context.putImageData(enlarged(this.image, canvas.width / this.factor, this.factor), 0, 0);
@@ -115,16 +115,16 @@ class Drawing {
   }
 
   /** Draws what a point has added to a stroke: a line from the one before, or a dot. */
-  paintSegment({ points, width, shade }, i) {
+  paintSegment({ points, width, level }, i) {
     const { context } = this;
     const [x, y] = points[i];
     context.beginPath();
     if (i === 0) {
-      context.fillStyle = grey(shade);
+      context.fillStyle = grey(level);
       context.arc(x, y, width / 2, 0, 2 * Math.PI);
       context.fill();
     } else {
-      context.strokeStyle = grey(shade);
+      context.strokeStyle = grey(level);
       context.lineWidth = width;
       context.moveTo(...points[i - 1]);
       context.lineTo(x, y);
@@ -133,7 +133,7 @@ class Drawing {
   }
 
   /** Lets the mouse, a finger or a pen draw; one of them at a time. */
-  heedPointer() {
+  handlePointer() {
     const { canvas } = this;
     let pointer = null;
     const place = (event) => {
@@ -176,7 +176,7 @@ class Drawing {
    *
    * cursor: the element that shows where it is while the canvas has the focus.
    */
-  heedKeys(cursor) {
+  handleKeys(cursor) {
     const { canvas } = this;
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     let at = [canvas.width / 2, canvas.height / 4];
@@ -216,8 +216,8 @@ class Drawing {
   }
 }
 
-function grey(shade) {
-  return `rgb(${shade}, ${shade}, ${shade})`;
+function grey(level) {
+  return `rgb(${level}, ${level}, ${level})`;
 }
 
 function clamp(value, least, most) {
@@ -231,8 +231,8 @@ function enlarged(image, width, factor) {
   const pixels = new Uint32Array(data.data.buffer);
   for (let i = 0; i < pixels.length; i++) {
     const [y, x] = [Math.floor(i / data.width / factor), Math.floor((i % data.width) / factor)];
-    const shade = image[y * width + x];
-    pixels[i] = 0xff000000 | (shade << 16) | (shade << 8) | shade;
+    const level = image[y * width + x];
+    pixels[i] = 0xff000000 | (level << 16) | (level << 8) | level;
   }
   return data;
 }

@@ -16,7 +16,7 @@ function preActivations(layers, pixels) {
   for (const { weights, biases } of layers) {
     const own = new Float64Array(biases);
     for (let i = 0; i < outputs.length; i++) {
-      // Ink is rare, and ReLU leaves many outputs at 0.
+      // Most pixels are background, and ReLU leaves many outputs at 0.
       if (outputs[i] !== 0) {
         const first = i * own.length;
         for (let j = 0; j < own.length; j++) {

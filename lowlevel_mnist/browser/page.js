@@ -4,7 +4,7 @@
 const UNITS = 8; // of each hidden layer that are shown
 const CELL = 8; // screen pixels for each pixel in the map of reasons
 const SMALL_CELL = 3; // and in the pictures of units
-const LONGEST_MAP = 400; // screen pixels of a map's side, for images of many pixels
+const MAX_MAP_SIDE = 400; // screen pixels of a map's side, for images of many pixels
 const USUAL = 5; // on the slider from 1 to 10: as wide as the lines of the images
 const PATIENCE = 6; // milliseconds that reasons may take while the pen moves
 const REST = 100; // milliseconds without a movement, after which they may take longer
@@ -16,13 +16,13 @@ const layers = content.layers.map(({ weights, biases }) => ({
 }));
 const images = content.images.map((image) => ({ ...image, pixels: bytes(image.pixels) }));
 const names = content.classes.map((name, label) => name ?? String(label));
-const [height, width] = content.form.size;
-const blank = new Uint8Array(height * width).fill(content.form.paper ?? 0);
+const [height, width] = content.imageStyle.size;
+const blank = new Uint8Array(height * width).fill(content.imageStyle.background ?? 0);
 const facts = {
   ...content,
   layers,
   names: content.classes.filter((name) => name !== null),
-  mistakes: images.filter((image) => image.label !== image.said).length,
+  mistakes: images.filter((image) => image.label !== image.predicted).length,
 };
 
 let theme = null; // the one that was switched to; null for the system's
@@ -36,29 +36,29 @@ let waiting = null; // the timer of showReasons
 // ---- What is drawn
 
 // The canvas is light on dark or the other way round, as the images were before --invert.
-const isInkDarker = blank[0] >= 128;
-const [paper, ink] = [blank[0], isInkDarker ? 0 : 255].map((shade) =>
-  content.invert ? 255 - shade : shade,
+const isForegroundDarker = blank[0] >= 128;
+const [background, foreground] = [blank[0], isForegroundDarker ? 0 : 255].map((level) =>
+  content.invert ? 255 - level : level,
 );
-const drawing = new Drawing(byId("drawing"), content.form.size, paper, ink, (isUnderWay) => {
+const drawing = new Drawing(byId("drawing"), [height, width], background, foreground, (isDown) => {
   byId("hint").hidden = !drawing.isBlank;
   seen = look(drawing);
   showAnswer();
   clearTimeout(waiting);
-  if (isUnderWay && slowness > PATIENCE) {
+  if (isDown && slowness > PATIENCE) {
     waiting = setTimeout(showReasons, REST);
   } else {
     showReasons();
   }
-  if (isUnderWay) {
+  if (isDown) {
     byId("spoken").textContent = TEXTS[language].penDown;
   } else {
     speak();
   }
 });
 byId("board").style.setProperty("--aspect", width / height);
-drawing.heedPointer();
-drawing.heedKeys(byId("cursor"));
+drawing.handlePointer();
+drawing.handleKeys(byId("cursor"));
 
 /** Returns what the network sees of a drawing and calculates from it, or null for nothing. */
 function look(drawing) {
@@ -69,7 +69,7 @@ function look(drawing) {
   const pixels = Float32Array.from(found.image, (value) => value / 255);
   const sums = preActivations(layers, pixels);
   const logits = sums[sums.length - 1];
-  return { ...found, pixels, sums, logits, chances: probabilities(logits) };
+  return { ...found, pixels, sums, logits, probabilities: probabilities(logits) };
 }
 
 function whatIsSeen(drawing) {
@@ -78,9 +78,9 @@ function whatIsSeen(drawing) {
   }
   const loaded = drawing.untouchedImage;
   if (loaded) {
-    return { image: content.invert ? loaded.map((shade) => 255 - shade) : loaded, fitted: false };
+    return { image: content.invert ? loaded.map((level) => 255 - level) : loaded, fitted: false };
   }
-  return read(drawing.shades(), content.form, content.invert);
+  return read(drawing.greyLevels(), content.imageStyle, content.invert);
 }
 
 /**
@@ -89,11 +89,11 @@ function whatIsSeen(drawing) {
  * Without this, the bars were 80 ms behind the first movement of the pen, and not 15.
  */
 function warmUp(times) {
-  const trial = new Drawing(make("canvas"), content.form.size, paper, ink, () => {});
-  const { width, height } = trial.canvas;
-  for (const x of [width / 4, width / 2]) {
-    trial.begin([x, height / 4]);
-    trial.extend([[x, height / 2]]);
+  const trial = new Drawing(make("canvas"), [height, width], background, foreground, () => {});
+  const [right, bottom] = [trial.canvas.width, trial.canvas.height];
+  for (const x of [right / 4, right / 2]) {
+    trial.begin([x, bottom / 4]);
+    trial.extend([[x, bottom / 2]]);
   }
   for (const one of [trial, drawing]) {
     seen = look(one);
@@ -112,13 +112,13 @@ function showAnswer() {
   const answer = theAnswer();
   byId("answer").textContent = seen ? names[answer] : "?";
   byId("answer").classList.toggle("long", seen !== null && names[answer].length > 3);
-  byId("chance").textContent = seen ? percent(seen.chances[answer]) : text.nothing;
+  byId("probability").textContent = seen ? percent(seen.probabilities[answer]) : text.nothing;
   byId("remark").textContent = seen ? remark(answer) : "";
   paintGrey(byId("seen"), seen ? seen.image : blank);
   rows.forEach(({ row, bar, figure }, label) => {
-    const chance = seen ? seen.chances[label] : 0;
-    bar.style.transform = `scaleX(${chance})`;
-    figure.textContent = seen ? percent(chance) : "";
+    const probability = seen ? seen.probabilities[label] : 0;
+    bar.style.transform = `scaleX(${probability})`;
+    figure.textContent = seen ? percent(probability) : "";
     row.classList.toggle("answer", label === answer);
     row.parentElement.hidden = content.classes[label] === null && label !== answer;
   });
@@ -131,11 +131,11 @@ function remark(answer) {
   if (example) {
     return text.truth(names[example.label], example.label === answer);
   }
-  if (seen.others > 0) {
-    return text.others(seen.others);
+  if (seen.otherDigits > 0) {
+    return text.otherDigits(seen.otherDigits);
   }
   // The images are light on dark after --invert, too.
-  if (seen.fitted && seen.darker !== isInkDarker) {
+  if (seen.fitted && seen.darker !== isForegroundDarker) {
     return text.exchanged;
   }
   return seen.fitted ? text.fitted : "";
@@ -143,7 +143,7 @@ function remark(answer) {
 
 /** Returns the most probable class, or null where nothing is seen. */
 function theAnswer() {
-  return seen && indexOfLargest(seen.chances);
+  return seen && indexOfLargest(seen.probabilities);
 }
 
 /** Shows what in the picture speaks for a class and what against it, and the hidden units. */
@@ -214,7 +214,7 @@ function speak() {
   const text = TEXTS[language];
   const answer = byId("answer").textContent;
   byId("spoken").textContent = seen
-    ? `${answer}, ${byId("chance").textContent}. ${byId("remark").textContent}`
+    ? `${answer}, ${byId("probability").textContent}. ${byId("remark").textContent}`
     : text.nothing;
 }
 
@@ -235,7 +235,7 @@ function paintGrey(canvas, image) {
  * cell: screen pixels for each, where the image is small enough.
  */
 function paintSigned(canvas, values, cell) {
-  cell = Math.max(Math.min(cell, Math.floor(LONGEST_MAP / Math.max(height, width))), 1);
+  cell = Math.max(Math.min(cell, Math.floor(MAX_MAP_SIDE / Math.max(height, width))), 1);
   [canvas.width, canvas.height] = [width * cell, height * cell];
   const gap = Math.floor(cell / 3);
   const most = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 1e-12);
@@ -279,7 +279,7 @@ const rows = names.map((name, label) => {
   const row = make("button", "", byId("classes").appendChild(make("li")));
   row.type = "button";
   make("span", "name", row).textContent = name;
-  const example = images.find((image) => image.label === label && image.said === label);
+  const example = images.find((image) => image.label === label && image.predicted === label);
   if (example && content.kind !== "digits") {
     paintExample(make("canvas", "", row), example);
   }
@@ -316,15 +316,15 @@ const hiddenLayers = layers.slice(0, -1).map((_, layer) => {
 
 images.forEach((image) => {
   // On the canvas, as a person's picture would be.
-  image.shown = content.invert ? image.pixels.map((shade) => 255 - shade) : image.pixels;
+  image.shown = content.invert ? image.pixels.map((level) => 255 - level) : image.pixels;
   const button = make("button", "", byId("images").appendChild(make("li")));
   button.type = "button";
   paintExample(make("canvas", "", button), image);
   image.button = button;
-  const isRight = image.label === image.said;
+  const isRight = image.label === image.predicted;
   button.classList.toggle("mistake", !isRight);
   make("span", "", button).textContent = names[image.label];
-  make("span", "", button).textContent = `${isRight ? "✓" : "✗"}\u00a0${names[image.said]}`;
+  make("span", "", button).textContent = `${isRight ? "✓" : "✗"}\u00a0${names[image.predicted]}`;
   button.addEventListener("click", () => {
     drawing.load(image.shown);
     byId("board").scrollIntoView({ block: "nearest" });
@@ -351,7 +351,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-const usual = (content.form.strokes?.[1] ?? 2) * drawing.factor;
+const usual = (content.imageStyle.stroke_widths?.[1] ?? 2) * drawing.factor;
 const chooseWidth = () => (drawing.penWidth = (usual * Number(byId("width").value)) / USUAL);
 byId("width").value = USUAL;
 byId("width").addEventListener("input", chooseWidth);
@@ -379,8 +379,8 @@ function write() {
   document.documentElement.dataset.theme = currentTheme();
   document.title = text.title(facts);
   document.querySelectorAll("[data-text]").forEach((element) => {
-    const said = text[element.dataset.text];
-    element.textContent = typeof said === "function" ? said(facts) : said;
+    const entry = text[element.dataset.text];
+    element.textContent = typeof entry === "function" ? entry(facts) : entry;
   });
   byId("language").textContent = text.language;
   byId("language").lang = language === "en" ? "ko" : "en";
@@ -391,8 +391,8 @@ function write() {
     title.textContent = text.hiddenTitle(layer + 1, hiddenLayers.length);
     note.textContent = text.hiddenNote(layer + 1);
   });
-  images.forEach(({ button, label, said }, i) => {
-    const description = text.example(i + 1, names[label], names[said], label === said);
+  images.forEach(({ button, label, predicted }, i) => {
+    const description = text.example(i + 1, names[label], names[predicted], label === predicted);
     button.setAttribute("aria-label", description);
   });
   colours = readColours();

@@ -1,19 +1,19 @@
 "use strict";
-// A drawing, brought to the form of the images that the network has learnt from.
+// A drawing, brought to the style of the images that the network has learnt from.
 //
-// These are the steps of ../sources/pictures.py, ink.py and forms.py, which say what each is for.
-// Functions and constants have the names that they have there, and a test holds both equal: it
-// draws 200 digits. A grid is {height, width, values}, values a typed array, row by row. What goes
-// through all pixels of the canvas is a plain loop: it is done anew for each movement of the pen,
-// and on a canvas of 392 pixels took 64 ms with a function called for each pixel, not 13.
+// These are the steps of ../sources/pictures.py, foreground.py and image_style.py, which say what
+// each is for. Functions and constants have the names that they have there, and a test holds both
+// equal: it draws 200 digits. A grid is {height, width, values}, values a typed array, row by row.
+// What goes through all pixels of the canvas is a plain loop: it is done anew for each movement of
+// the pen, and took 64 ms on a canvas of 392 pixels with a function called for each, not 13.
 
-const LEAST_CONTRAST = 16;
+const MIN_CONTRAST = 16;
 const FAINT = 0.2;
 const SPECKS = 0.002;
 const NEAR = 40;
-const PAPER = 0.75;
+const MIN_BACKGROUND = 0.75;
 const FINE_SIDE = 80;
-const SHARP = 1e6; // DIGITS decimal places
+const SHARP = 1e6; // 10 to the power of DECIMALS
 const ROUNDS = 6;
 const SPREAD = 2.5;
 const GRAIN = 2;
@@ -21,7 +21,7 @@ const FITTED = 20000;
 const JOINED = 0.15;
 const TOUCHING = 0.05;
 const TALL = 0.5;
-const MOST_PIECES = 30;
+const MAX_PIECES = 30;
 const SPECK = 0.005;
 const FRAMED = 0.2;
 const FINE = 4;
@@ -30,53 +30,53 @@ const FINE_BOX = 200;
 // ---- pictures.py
 
 /**
- * Brings a drawing to a form.
+ * Brings a drawing to a style.
  *
- * shades: a grid, 0 black to 255 white, a whole multiple of the images' size.
- * form: as in metrics.json.
- * invert: whether light and dark were exchanged in the images that have this form.
- * Returns {image, others, fitted, darker}: a Uint8Array in the form of the images; how many more
- * pieces of ink could be a digit of their own; whether the ink was cut out, scaled and placed; and
- * whether it was taken to be darker than the paper. Or null where nothing is to be seen.
+ * greyLevels: a grid, 0 black to 255 white, a whole multiple of the images' size.
+ * style: as in metrics.json.
+ * invert: whether light and dark were exchanged in the images that have this style.
+ * Returns {image, otherDigits, fitted, darker}: a Uint8Array in the style of the images; how many
+ * more pieces of the foreground could be a digit of their own; whether it was cut out, scaled and
+ * placed; and whether it was darker than the background. Or null where nothing is to be seen.
  */
-function read(shades, form, invert) {
+function read(greyLevels, style, invert) {
   if (invert) {
-    shades = inverted(shades);
+    greyLevels = inverted(greyLevels);
   }
-  const small = resize(shades, ...form.size, BOX);
-  const image = asItIs(small, form);
-  if (image || form.paper === null) {
-    return { image: image ?? toBytes(small), others: 0, fitted: false };
+  const small = resize(greyLevels, ...style.size, BOX);
+  const image = asItIs(small, style);
+  if (image || style.background === null) {
+    return { image: image ?? toBytes(small), otherDigits: 0, fitted: false };
   }
-  const found = findInk(shades, form.strokes !== null);
+  const found = findForeground(greyLevels, style.stroke_widths !== null);
   if (found === null) {
     return null;
   }
-  const { ink, others } = form.strokes ? choose(found.ink) : { ink: found.ink, others: 0 };
-  return { image: place(fit(ink, form), form), others, fitted: true, darker: found.darker };
+  const { foreground, darker } = found;
+  const otherDigits = style.stroke_widths ? chooseDigit(foreground) : 0;
+  return { image: place(fit(foreground, style), style), otherDigits, fitted: true, darker };
 }
 
 /** small: the drawing, averaged down to the size of the images. */
-function asItIs(small, form) {
+function asItIs(small, style) {
   const images = [toBytes(small), toBytes(inverted(small))];
-  return images.find((image) => fits(image, form));
+  return images.find((image) => matches(image, style));
 }
 
 function toBytes({ values }) {
-  return Uint8Array.from(values, (shade) => Math.min(Math.max(shade, 0), 255) + 0.5);
+  return Uint8Array.from(values, (value) => Math.min(Math.max(value, 0), 255) + 0.5);
 }
 
-/** Returns {ink, darker}: a grid, and whether ink is darker than paper; or null without any. */
-function findInk(shades, isDrawing) {
-  const { height, width, values } = shades;
-  const [a, b, c] = isDrawing ? paperOf(shades) : [median(border(shades)), 0, 0];
+/** Returns {foreground, darker}: a grid, and whether it is darker than the background; or null. */
+function findForeground(greyLevels, isDrawing) {
+  const { height, width, values } = greyLevels;
+  const [a, b, c] = isDrawing ? estimateBackground(greyLevels) : [median(border(greyLevels)), 0, 0];
   const [xs, ys] = [places(width), places(height)];
-  const ink = new Float64Array(values.length);
+  const differences = new Float64Array(values.length);
   let [lighterMass, darkerMass] = [0, 0];
-  for (let i = 0; i < ink.length; i++) {
-    const paper = round(a + b * xs[i % width] + c * ys[Math.floor(i / width)]);
-    const difference = values[i] - paper;
-    ink[i] = difference;
+  for (let i = 0; i < differences.length; i++) {
+    const difference = values[i] - round(a + b * xs[i % width] + c * ys[Math.floor(i / width)]);
+    differences[i] = difference;
     if (difference > 0) {
       lighterMass += difference * difference * difference;
     } else {
@@ -84,63 +84,63 @@ function findInk(shades, isDrawing) {
     }
   }
   const darker = lighterMass <= darkerMass;
-  for (let i = 0; i < ink.length; i++) {
-    ink[i] = Math.max(darker ? -ink[i] : ink[i], 0);
+  for (let i = 0; i < differences.length; i++) {
+    differences[i] = Math.max(darker ? -differences[i] : differences[i], 0);
   }
-  if (largest(ink) < LEAST_CONTRAST) {
+  if (largest(differences) < MIN_CONTRAST) {
     return null;
   }
-  return { ink: withoutFaint({ height, width, values: ink }), darker };
+  return { foreground: dropFaint({ height, width, values: differences }), darker };
 }
 
-// ---- forms.py
+// ---- image_style.py
 
-function fits(image, form) {
-  const [height, width] = form.size;
+function matches(image, style) {
+  const [height, width] = style.size;
   const grid = { height, width, values: image };
   const mean = sum(image) / image.length;
-  if (!(form.shades[0] <= mean && mean <= form.shades[1])) {
+  if (!(style.mean_grey_levels[0] <= mean && mean <= style.mean_grey_levels[1])) {
     return false;
   }
-  if (form.paper === null) {
+  if (style.background === null) {
     return true;
   }
-  const shown = measure(grid, form.paper);
-  if (shown === null || !isPaper(border(grid), form.paper)) {
+  const found = measure(grid, style.background);
+  if (found === null || !isBackground(border(grid), style.background)) {
     return false;
   }
-  const { ink, rows, columns } = shown;
+  const { foreground, rows, columns } = found;
   const side = Math.max(rows[1] - rows[0], columns[1] - columns[0]);
-  const [y, x] = form.by_mass
-    ? centreOfMass(ink)
+  const [y, x] = style.by_mass
+    ? centreOfMass(foreground)
     : [(rows[0] + rows[1]) / 2, (columns[0] + columns[1]) / 2];
-  const offset = Math.max(Math.abs(y - form.centre[0]), Math.abs(x - form.centre[1]));
+  const offset = Math.max(Math.abs(y - style.centre[0]), Math.abs(x - style.centre[1]));
   return (
-    form.boxes[0] <= side &&
-    side <= form.boxes[1] &&
-    offset <= form.offset &&
-    (form.strokes === null || strokeWidth(ink) >= form.strokes[0])
+    style.box_sides[0] <= side &&
+    side <= style.box_sides[1] &&
+    offset <= style.max_offset &&
+    (style.stroke_widths === null || strokeWidth(foreground) >= style.stroke_widths[0])
   );
 }
 
-function measure(image, paper) {
-  const values = Float64Array.from(image.values, (shade) => Math.abs(shade - paper));
-  if (largest(values) < LEAST_CONTRAST) {
+function measure(image, background) {
+  const values = Float64Array.from(image.values, (value) => Math.abs(value - background));
+  if (largest(values) < MIN_CONTRAST) {
     return null;
   }
-  const ink = withoutFaint({ ...image, values });
-  return { ink, rows: extent(rowSums(ink)), columns: extent(columnSums(ink)) };
+  const foreground = dropFaint({ ...image, values });
+  return { foreground, rows: extent(rowSums(foreground)), columns: extent(columnSums(foreground)) };
 }
 
-/** Changes ink in place, and returns it. */
-function withoutFaint(ink) {
-  const { values } = ink;
+/** Changes the foreground in place, and returns it. */
+function dropFaint(foreground) {
+  const { values } = foreground;
   const most = largest(values);
   for (let i = 0; i < values.length; i++) {
     const value = values[i] / most;
     values[i] = value < FAINT ? 0 : value;
   }
-  return ink;
+  return foreground;
 }
 
 /** Returns [first, past the last]. */
@@ -157,15 +157,15 @@ function extent(mass) {
 }
 
 /** Returns [y, x]. */
-function centreOfMass(ink) {
-  const [rows, columns] = [rowSums(ink), columnSums(ink)];
+function centreOfMass(foreground) {
+  const [rows, columns] = [rowSums(foreground), columnSums(foreground)];
   const weighted = (mass) => mass.reduce((total, value, i) => total + value * (i + 0.5), 0);
   return [weighted(rows) / sum(rows), weighted(columns) / sum(columns)];
 }
 
-function strokeWidth(ink) {
-  const factor = Math.ceil(FINE_SIDE / Math.max(ink.height, ink.width));
-  const fine = resize(ink, factor * ink.height, factor * ink.width, BICUBIC);
+function strokeWidth(foreground) {
+  const factor = Math.ceil(FINE_SIDE / Math.max(foreground.height, foreground.width));
+  const fine = resize(foreground, factor * foreground.height, factor * foreground.width, BICUBIC);
   const { height, width, values } = fine;
   const isLine = (y, x) => y < height && x < width && values[y * width + x] > 0.5;
   let [area, outline] = [0, 0];
@@ -191,15 +191,15 @@ function border({ height, width, values }) {
   return sides;
 }
 
-function isPaper(shades, paper) {
-  const near = shades.filter((shade) => Math.abs(shade - paper) <= NEAR);
-  return near.length / shades.length >= PAPER;
+function isBackground(greyLevels, background) {
+  const near = greyLevels.filter((level) => Math.abs(level - background) <= NEAR);
+  return near.length / greyLevels.length >= MIN_BACKGROUND;
 }
 
-// ---- ink.py
+// ---- foreground.py
 
-/** Returns [a, b, c], of which the paper's shade is a + b x + c y, x and y from -1 to 1. */
-function paperOf({ height, width, values }) {
+/** Returns [a, b, c]: the background's grey level is a + b x + c y, x and y from -1 to 1. */
+function estimateBackground({ height, width, values }) {
   const every = Math.max(1, Math.floor(values.length / FITTED));
   const [xs, ys] = [places(width), places(height)];
   const distance = new Float64Array(Math.ceil(values.length / every));
@@ -230,8 +230,8 @@ function paperOf({ height, width, values }) {
       [ny, xy, yy, yv],
     ]);
     for (let i = 0, sample = 0; i < values.length; i += every, sample++) {
-      const paper = a + b * xs[i % width] + c * ys[Math.floor(i / width)];
-      distance[sample] = Math.abs(values[i] - paper);
+      const background = a + b * xs[i % width] + c * ys[Math.floor(i / width)];
+      distance[sample] = Math.abs(values[i] - background);
     }
     const limit = SPREAD * Math.max(1.4826 * median(distance), GRAIN);
     changed = false; // where it stays so, further rounds would change nothing either
@@ -262,9 +262,9 @@ function solve(rows) {
   return rows.map((row, i) => (row[i] > 0 ? row[3] / row[i] : 0));
 }
 
-/** Leaves the ink of one digit; returns {ink, others}, how many other pieces could be one. */
-function choose(ink) {
-  const { numbers, pieces } = findPieces(ink);
+/** Changes the foreground to one digit; returns how many other pieces could be one. */
+function chooseDigit(foreground) {
+  const { numbers, pieces } = findPieces(foreground);
   const encloses = (one, other) =>
     one.top < other.top &&
     one.bottom > other.bottom &&
@@ -274,18 +274,18 @@ function choose(ink) {
     pieces.some((piece) => encloses(one, piece) && piece.mass >= FRAMED * one.mass);
   const touchesEdge = (piece) =>
     Math.min(piece.top, piece.left) === 0 ||
-    piece.bottom === ink.height ||
-    piece.right === ink.width;
+    piece.bottom === foreground.height ||
+    piece.right === foreground.width;
   const unframed = pieces.filter((piece) => !isFrame(piece));
   const main = unframed.reduce((a, b) => (b.mass > a.mass ? b : a));
-  const isStranger = (piece) => touchesEdge(piece) && !touchesEdge(main);
+  const isEdgePiece = (piece) => touchesEdge(piece) && !touchesEdge(main);
   const couldBeDigit = (piece) => piece.bottom - piece.top > TALL * (main.bottom - main.top);
-  let others = unframed.filter((piece) => piece !== main && !isStranger(piece));
+  let others = unframed.filter((piece) => piece !== main && !isEdgePiece(piece));
   const chosen = new Set([main.number]);
   for (let grown = true; grown && others.length > 0; ) {
     const side = Math.max(main.bottom - main.top, main.right - main.left);
     const [joined, touching] = [JOINED, TOUCHING].map((gap) =>
-      numbersNear(ink, numbers, chosen, Math.ceil(gap * side)),
+      numbersNear(foreground, numbers, chosen, Math.ceil(gap * side)),
     );
     const near = others.filter((piece) =>
       (couldBeDigit(piece) ? touching : joined).has(piece.number),
@@ -296,10 +296,10 @@ function choose(ink) {
   }
   for (let i = 0; i < numbers.length; i++) {
     if (numbers[i] > 0 && !chosen.has(numbers[i])) {
-      ink.values[i] = 0;
+      foreground.values[i] = 0;
     }
   }
-  return { ink, others: others.filter(couldBeDigit).length };
+  return others.filter(couldBeDigit).length;
 }
 
 /** Returns {numbers, pieces}: of each pixel the number of its piece, or 0; and the largest. */
@@ -338,13 +338,13 @@ function findPieces({ height, width, values }) {
     pieces.push(piece);
   }
   pieces.sort((a, b) => b.mass - a.mass || a.last - b.last);
-  const large = pieces.slice(0, MOST_PIECES).filter((p) => p.mass > SPECK * pieces[0].mass);
+  const large = pieces.slice(0, MAX_PIECES).filter((p) => p.mass > SPECK * pieces[0].mass);
   return { numbers, pieces: large };
 }
 
 /** Returns the Set of the numbers of pieces that are so near, along rows and columns. */
-function numbersNear(ink, numbers, chosen, distance) {
-  const { height, width } = ink;
+function numbersNear(foreground, numbers, chosen, distance) {
+  const { height, width } = foreground;
   const mask = new Uint8Array(numbers.length);
   for (let i = 0; i < mask.length; i++) {
     mask[i] = numbers[i] > 0 && chosen.has(numbers[i]);
@@ -379,47 +379,47 @@ function growLine(mask, first, step, length, distance) {
   }
 }
 
-function fit(ink, form) {
-  const [top, bottom] = extent(rowSums(ink));
-  const [left, right] = extent(columnSums(ink));
-  let cut = cutOut(ink, top, bottom, left, right);
-  const side = fittingSide(cut, form);
-  if (form.strokes) {
-    const [thin, usual] = form.strokes;
+function fit(foreground, style) {
+  const [top, bottom] = extent(rowSums(foreground));
+  const [left, right] = extent(columnSums(foreground));
+  let cut = cutOut(foreground, top, bottom, left, right);
+  const side = fittingSide(cut, style);
+  if (style.stroke_widths) {
+    const [thin, usual] = style.stroke_widths;
     const width = (strokeWidth(cut) * side) / Math.max(cut.height, cut.width);
     if (width < thin) {
-      const fine = Math.max(1, Math.min(FINE, Math.trunc(FINE_BOX / form.box)));
+      const fine = Math.max(1, Math.min(FINE, Math.trunc(FINE_BOX / style.box_side)));
       cut = widen(scale(cut, fine * (side - (usual - width))), (fine * (usual - width)) / 2);
     }
   }
-  return scale(cut, fittingSide(cut, form));
+  return scale(cut, fittingSide(cut, style));
 }
 
-function fittingSide(ink, form) {
-  const longest = Math.max(ink.height, ink.width);
-  const [height, width] = form.size;
-  return longest * Math.min(form.box / longest, height / ink.height, width / ink.width);
+function fittingSide(foreground, style) {
+  const longest = Math.max(foreground.height, foreground.width);
+  const [h, w] = style.size;
+  return longest * Math.min(style.box_side / longest, h / foreground.height, w / foreground.width);
 }
 
-function scale(ink, side) {
-  const factor = side / Math.max(ink.height, ink.width);
+function scale(foreground, side) {
+  const factor = side / Math.max(foreground.height, foreground.width);
   const length = (own) => Math.max(1, roundHalfToEven(own * factor));
-  const scaled = resize(ink, length(ink.height), length(ink.width), HAMMING);
+  const scaled = resize(foreground, length(foreground.height), length(foreground.width), HAMMING);
   const most = largest(scaled.values);
   return { ...scaled, values: Float64Array.from(scaled.values, (value) => value / most) };
 }
 
-function widen(ink, radius) {
+function widen(foreground, radius) {
   const reach = Math.ceil(radius);
-  const [height, width] = [ink.height + 2 * reach, ink.width + 2 * reach];
+  const [height, width] = [foreground.height + 2 * reach, foreground.width + 2 * reach];
   const values = new Float64Array(height * width);
   for (let y = -reach; y <= reach; y++) {
     for (let x = -reach; x <= reach; x++) {
       const pen = Math.min(Math.max(radius + 0.5 - Math.hypot(y, x), 0), 1);
-      for (let v = 0; v < ink.height; v++) {
-        for (let u = 0; u < ink.width; u++) {
+      for (let v = 0; v < foreground.height; v++) {
+        for (let u = 0; u < foreground.width; u++) {
           const i = (v + reach - y) * width + u + reach - x;
-          values[i] = Math.max(values[i], pen * ink.values[v * ink.width + u]);
+          values[i] = Math.max(values[i], pen * foreground.values[v * foreground.width + u]);
         }
       }
     }
@@ -427,18 +427,18 @@ function widen(ink, radius) {
   return { height, width, values };
 }
 
-function place(ink, form) {
-  const [height, width] = form.size;
-  const own = form.by_mass ? centreOfMass(ink) : [ink.height / 2, ink.width / 2];
+function place(foreground, style) {
+  const [height, width] = style.size;
+  const { height: h, width: w, values } = foreground;
+  const own = style.by_mass ? centreOfMass(foreground) : [h / 2, w / 2];
   const first = (axis, room) =>
-    Math.min(Math.max(Math.floor(round(form.centre[axis] - own[axis] + 0.5)), 0), room);
-  const [top, left] = [first(0, height - ink.height), first(1, width - ink.width)];
-  const light = form.paper < 128 ? 255 : 0;
-  const image = new Uint8Array(height * width).fill(form.paper);
-  for (let y = 0; y < ink.height; y++) {
-    for (let x = 0; x < ink.width; x++) {
-      const shade = form.paper + ink.values[y * ink.width + x] * (light - form.paper);
-      image[(top + y) * width + left + x] = shade + 0.5;
+    Math.min(Math.max(Math.floor(round(style.centre[axis] - own[axis] + 0.5)), 0), room);
+  const [top, left] = [first(0, height - h), first(1, width - w)];
+  const contrast = (style.background < 128 ? 255 : 0) - style.background;
+  const image = new Uint8Array(height * width).fill(style.background);
+  for (let y = 0; y < h; y++) {
+    for (let x = 0; x < w; x++) {
+      image[(top + y) * width + left + x] = style.background + values[y * w + x] * contrast + 0.5;
     }
   }
   return image;

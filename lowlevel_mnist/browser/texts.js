@@ -41,11 +41,11 @@ const TEXTS = {
     truth: (name, isRight) => `${isRight ? "✓ right" : "✗ wrong"}, the true class is ${name}`,
     seenTitle: "What the network sees",
     seen: (width, height) => `What the network sees, ${width} by ${height} pixels`,
-    others: (count) => `${count + 1} pieces of ink; only the largest is read.`,
+    otherDigits: (count) => `${count + 1} pieces of ink; only the largest is read.`,
     exchanged: "So much ink that it is taken for the paper.",
     fitted: "Cut out, scaled and centred as in training.",
-    chancesTitle: "Probability of each class",
-    chancesNote:
+    probabilitiesTitle: "Probability of each class",
+    probabilitiesNote:
       "Click or tap a class to see what speaks for it, again to let go; a mouse need only point.",
     reasonsTitle: (name) => `What speaks for ${name}, and what against`,
     noReasons: "What speaks for the answer, and what against",
@@ -79,8 +79,8 @@ const TEXTS = {
       (mistakes > 0
         ? `✗ marks mistakes: ${mistakes} of these, picked on purpose, so this is no error rate.`
         : "All of these are right."),
-    example: (number, truth, said, isRight) =>
-      `Test image ${number}: ${truth}, read as ${said}, ${isRight ? "right" : "wrong"}`,
+    example: (number, truth, predicted, isRight) =>
+      `Test image ${number}: ${truth}, read as ${predicted}, ${isRight ? "right" : "wrong"}`,
     about: ({ recipe, layerSizes, title, accuracy, tested }) =>
       `Network: recipe ${recipe}, ${layerSizes.join("-")}, trained on ${title}. Test accuracy ` +
       `${accuracy.toFixed(4)} on ${tested.toLocaleString("en")} images.`,
@@ -122,11 +122,11 @@ const TEXTS = {
     truth: (name, isRight) => `${isRight ? "✓ 맞음" : "✗ 틀림"}, 정답: ${name}`,
     seenTitle: "신경망이 보는 이미지",
     seen: (width, height) => `신경망이 보는 이미지, 가로 ${width}픽셀, 세로 ${height}픽셀`,
-    others: (count) => `나뉜 부분 ${count + 1}개 중 가장 큰 것만 읽었습니다.`,
+    otherDigits: (count) => `나뉜 부분 ${count + 1}개 중 가장 큰 것만 읽었습니다.`,
     exchanged: "획이 너무 많아 종이와 획이 서로 바뀌었습니다.",
     fitted: "학습 이미지처럼 오려 내고 크기와 위치를 맞췄습니다.",
-    chancesTitle: "클래스별 확률",
-    chancesNote:
+    probabilitiesTitle: "클래스별 확률",
+    probabilitiesNote:
       "클래스를 누르면 그 클래스에 유리한 픽셀과 불리한 픽셀을 보여 줍니다. 다시 누르면 풀립니다. " +
       "마우스는 올리기만 해도 됩니다.",
     reasonsTitle: (name) => `‘${name}’에 유리한 픽셀과 불리한 픽셀`,
@@ -160,8 +160,8 @@ const TEXTS = {
       (mistakes > 0
         ? `✗는 틀린 답입니다(${mistakes}장). 일부러 골라 넣었으므로 실제 오답 비율과는 다릅니다.`
         : "여기 있는 답은 모두 맞습니다."),
-    example: (number, truth, said, isRight) =>
-      `테스트 이미지 ${number}: 정답 ${truth}, 신경망의 답 ${said}, ${isRight ? "맞음" : "틀림"}`,
+    example: (number, truth, predicted, isRight) =>
+      `테스트 이미지 ${number}: 정답 ${truth}, 신경망의 답 ${predicted}, ${isRight ? "맞음" : "틀림"}`,
     about: ({ recipe, layerSizes, dataset, title, accuracy, tested }) =>
       `신경망: 레시피 ${recipe}, ${layerSizes.join("-")}, 학습 데이터 ` +
       `${{ digits: "내장 손글씨 숫자", custom: "사용자 데이터" }[dataset] ?? title}. 테스트 정확도 ` +

@@ -13,7 +13,7 @@ from typing import Any
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, settings
-from lowlevel_mnist.sources import forms, published
+from lowlevel_mnist.sources import image_style, published
 
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
@@ -224,19 +224,19 @@ def class_names(run: SavedRun) -> list[str | None]:
     return names
 
 
-def form_of(run: SavedRun) -> forms.Form:
-    """Returns the form of the images that a run was trained on.
+def load_style(run: SavedRun) -> image_style.ImageStyle:
+    """Returns the style of the images that a run was trained on.
 
     Where its `metrics.json` has none, as that of an older version, it is learnt from the images.
     Raises `UserError` where it is damaged, or where the images are not there.
     """
-    if "form" not in run.metrics:
-        return forms.learn(load_data(run.metrics).train_images)
-    form = settings.form_from_json(run.metrics["form"])
-    size = form and run.metrics.get("image_size", [*form.size])  # older runs do not say it
-    if form is None or [*form.size] != size or math.prod(size) != run.metrics["layer_sizes"][0]:
-        raise UserError(f"{run.folder / METRICS} is not that of a run: its form is wrong.")
-    return form
+    if "image_style" not in run.metrics:
+        return image_style.learn(load_data(run.metrics).train_images)
+    style = settings.style_from_json(run.metrics["image_style"])
+    size = style and run.metrics.get("image_size", [*style.size])  # older runs do not say it
+    if style is None or [*style.size] != size or math.prod(size) != run.metrics["layer_sizes"][0]:
+        raise UserError(f"{run.folder / METRICS} is not that of a run: its image_style is wrong.")
+    return style
 
 
 def load_data(metrics: Mapping, data_dir: pathlib.Path | None = None) -> data.Dataset:

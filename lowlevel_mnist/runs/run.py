@@ -23,7 +23,7 @@ from lowlevel_mnist.runs.settings import (
     resolve_settings,
     write_settings,
 )
-from lowlevel_mnist.sources import forms
+from lowlevel_mnist.sources import image_style
 
 SAMPLE = 1000  # training images by whose cost a network is found healthy before it is saved
 # Multiply-accumulates of a step's forward pass; with fewer, one thread is faster: mlp-128-dropout
@@ -180,7 +180,7 @@ class Run:
             "replicas": self.replica_count,
             "parameters": self.settings.parameters,
             "tensorflow": tensorflow_version,
-            "form": dataclasses.asdict(forms.learn(self.dataset.train_images)),
+            "image_style": dataclasses.asdict(image_style.learn(self.dataset.train_images)),
             "history": self.checkpoints.state.history,
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,

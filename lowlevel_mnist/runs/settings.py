@@ -18,7 +18,7 @@ from lowlevel_mnist import data
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES, Recipe
 from lowlevel_mnist.runs import files
-from lowlevel_mnist.sources import forms
+from lowlevel_mnist.sources.image_style import ImageStyle
 from lowlevel_mnist.sources.published import is_class_name
 
 FILE = "settings.json"
@@ -265,28 +265,28 @@ def _as_tuple(value) -> typing.Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def form_from_json(said: object) -> forms.Form | None:
-    """Returns the `Form` of which `dataclasses.asdict` had made this, for JSON, or None."""
-    kinds = typing.get_type_hints(forms.Form)
-    if not isinstance(said, dict) or said.keys() != kinds.keys():
+def style_from_json(record: object) -> ImageStyle | None:
+    """Returns the `ImageStyle` of which `dataclasses.asdict` had made this, for JSON, or None."""
+    kinds = typing.get_type_hints(ImageStyle)
+    if not isinstance(record, dict) or record.keys() != kinds.keys():
         return None
-    if not all(_has_type(said[key], kind) for key, kind in kinds.items()):
+    if not all(_has_type(record[key], kind) for key, kind in kinds.items()):
         return None
-    form = forms.Form(**{key: _as_tuple(value) for key, value in said.items()})
-    side = max(form.size)
-    thin, usual = form.strokes or (1, 1)
+    style = ImageStyle(**{key: _as_tuple(value) for key, value in record.items()})
+    side = max(style.size)
+    thin, usual = style.stroke_widths or (1, 1)
     ascending = (
-        (0, *form.shades, 255),
-        (0, form.paper or 0, 255),
-        (1, form.box, side),
-        (0, *form.boxes, side),
+        (0, *style.mean_grey_levels, 255),
+        (0, style.background or 0, 255),
+        (1, style.box_side, side),
+        (0, *style.box_sides, side),
         (0, thin, usual, side),
-        (0, form.offset, side),
-        *((0, place, length) for place, length in zip(form.centre, form.size, strict=True)),
+        (0, style.max_offset, side),
+        *((0, place, length) for place, length in zip(style.centre, style.size, strict=True)),
     )
     # Any that is not a number is in no order.
     ordered = all(a <= b for numbers in ascending for a, b in itertools.pairwise(numbers))
-    return form if ordered and min(form.size) > 0 and usual > 0 else None
+    return style if ordered and min(style.size) > 0 and usual > 0 else None
 
 
 def read_json(path: pathlib.Path, keys: Iterable[str]) -> dict:

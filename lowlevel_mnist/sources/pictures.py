@@ -1,4 +1,4 @@
-"""A person's own picture, brought to the form of the images that a network has learnt from."""
+"""A person's own picture, brought to the style of the images that a network has learnt from."""
 
 import dataclasses
 import pathlib
@@ -8,25 +8,25 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources import forms, ink
-from lowlevel_mnist.sources.forms import Form
+from lowlevel_mnist.sources import foreground, image_style
+from lowlevel_mnist.sources.image_style import ImageStyle
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
-MOST_PIXELS = 60_000_000  # as many as a very good camera makes
-LONGEST_SIDE = 400  # pixels; a larger picture is averaged down, its noise with it
+MAX_PIXELS = 60_000_000  # as many as a very good camera makes
+MAX_SIDE = 400  # pixels; a larger picture is averaged down, its noise with it
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
     """A picture as it was understood.
 
-    image: `uint8` [height, width], in the form of the images that the network has learnt from.
-    others: how many more pieces of ink there were that could be a digit of their own.
+    image: `uint8` [height, width], in the style of the images that the network has learnt from.
+    other_digits: how many more pieces of the foreground could be a digit of their own.
     """
 
     image: np.ndarray
-    others: int = 0
+    other_digits: int = 0
 
 
 def find(path: pathlib.Path) -> list[pathlib.Path]:
@@ -45,64 +45,62 @@ def find(path: pathlib.Path) -> list[pathlib.Path]:
     return found
 
 
-def read(path: pathlib.Path, form: Form, invert: bool = False) -> Reading:
-    """Reads a picture and brings it to a form.
+def read(path: pathlib.Path, style: ImageStyle, invert: bool = False) -> Reading:
+    """Reads a picture and brings it to a style.
 
     path: of a picture of any size in one of FORMATS, in colour or grey, with or without
         transparency, dark on light or light on dark.
-    invert: whether light and dark were exchanged in the images that have this form.
+    invert: whether light and dark were exchanged in the images that have this style.
     Raises `UserError` where there is no such picture, it is too large, or nothing is to be seen.
     """
-    shades = decode(path, max(LONGEST_SIDE, *form.size))
+    grey_levels = decode(path, max(MAX_SIDE, *style.size))
     if invert:
-        shades = 255 - shades
-    image = as_it_is(shades, form)
+        grey_levels = 255 - grey_levels
+    image = as_it_is(grey_levels, style)
     if image is not None:
         return Reading(image)
-    if form.paper is None:
-        return Reading(scale_whole(shades, form.size))
-    found, others = find_ink(path, shades, is_drawing=form.strokes is not None), 0
-    if form.strokes:
-        found, others = ink.choose(found)
-    return Reading(ink.place(ink.fit(found, form), form), others)
+    if style.background is None:
+        return Reading(scale_whole(grey_levels, style.size))
+    is_drawing = style.stroke_widths is not None
+    found, other_digits = find_foreground(path, grey_levels, is_drawing), 0
+    if is_drawing:
+        found, other_digits = foreground.choose_digit(found)
+    return Reading(foreground.place(foreground.fit(found, style), style), other_digits)
 
 
-def as_it_is(shades: np.ndarray, form: Form) -> np.ndarray | None:
-    """Returns a picture that looks as the images do, at their size: itself, or it inverted.
-
-    None where it does not.
-    """
-    if not has_proportions(shades, form.size):
+def as_it_is(grey_levels: np.ndarray, style: ImageStyle) -> np.ndarray | None:
+    """Returns a picture that looks as the images do, at their size, or it inverted; or None."""
+    if not has_proportions(grey_levels, style.size):
         return None
-    for version in (shades, 255 - shades):
-        image = to_size(version, form.size)
-        if form.fits(image):
+    for version in (grey_levels, 255 - grey_levels):
+        image = to_size(version, style.size)
+        if style.matches(image):
             return image
     return None
 
 
-def has_proportions(shades, size):
-    """Whether a picture has the proportions of an image, to the pixel, and at least its size."""
-    (height, width), (h, w) = shades.shape, size
+def has_proportions(grey_levels, size):
+    """Returns whether a picture has an image's proportions, to the pixel, and at least its size."""
+    (height, width), (h, w) = grey_levels.shape, size
     return height >= h and abs(height * w / h - width) < 1
 
 
-def to_size(shades, size):
-    """Returns shades as an image of this size: the mean of the pixels that are in one of its."""
-    if shades.shape != size:
-        picture = Image.fromarray(np.float32(shades))
-        shades = np.asarray(picture.resize(size[::-1], Image.Resampling.BOX))
-    return np.uint8(np.clip(shades, 0, 255) + 0.5)
+def to_size(grey_levels, size):
+    """Returns an image of this size: each pixel the mean of those of the picture that are in it."""
+    if grey_levels.shape != size:
+        picture = Image.fromarray(np.float32(grey_levels))
+        grey_levels = np.asarray(picture.resize(size[::-1], Image.Resampling.BOX))
+    return np.uint8(np.clip(grey_levels, 0, 255) + 0.5)
 
 
-def scale_whole(shades, size):
+def scale_whole(grey_levels, size):
     """Returns the middle of a picture, as much of it as has the proportions of an image."""
-    picture = Image.fromarray(np.float32(shades))
+    picture = Image.fromarray(np.float32(grey_levels))
     return to_size(np.asarray(ImageOps.fit(picture, size[::-1], Image.Resampling.BOX)), size)
 
 
 def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:
-    """Returns the shades of a picture, `float` [height, width], 0 black and 255 white.
+    """Returns the grey levels of a picture, `float` [height, width], 0 black and 255 white.
 
     longest_side: pixels to which it is averaged down, if it is larger.
     For each pixel of the file it takes up to 12 bytes of memory, 6 without transparency.
@@ -111,17 +109,17 @@ def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its size, which is checked here, or odd metadata
             with Image.open(path, formats=FORMATS) as picture:  # reads no more than the header
-                if not 0 < picture.width * picture.height <= MOST_PIXELS:
+                if not 0 < picture.width * picture.height <= MAX_PIXELS:
                     raise UserError(
                         f"{path} is {picture.width}x{picture.height} pixels large; a picture may "
-                        f"have {MOST_PIXELS:,} pixels."
+                        f"have {MAX_PIXELS:,} pixels."
                     )
                 small = _shrink(picture, longest_side)
     except UserError:
         raise
     except Image.DecompressionBombError as error:
         raise UserError(
-            f"{path} is too large; a picture may have {MOST_PIXELS:,} pixels."
+            f"{path} is too large; a picture may have {MAX_PIXELS:,} pixels."
         ) from error
     except UnidentifiedImageError as error:
         raise UserError(f"{path} is no picture in {', '.join(FORMATS)}.") from error
@@ -131,7 +129,7 @@ def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:
         raise UserError(
             f"The picture {path} can't be read ({error}); save it again, for instance as PNG."
         ) from error
-    return _shades(small)
+    return _grey_levels(small)
 
 
 def _shrink(picture, longest_side):
@@ -152,39 +150,39 @@ def _shrink(picture, longest_side):
     return picture.convert("LA") if mode == "L" else picture
 
 
-def _shades(picture):
-    """Puts a picture on paper where it is transparent.
+def _grey_levels(picture):
+    """Returns a picture's grey levels, with a background where it is transparent.
 
-    Where most of it is opaque, the paper is in the picture. Where not, what is opaque is ink.
+    Where most of it is opaque, the background is in it; otherwise what is opaque is foreground.
     """
-    shades = np.asarray(picture, np.float64)
+    grey_levels = np.asarray(picture, np.float64)
     if picture.mode == "I":
-        return 255 * shades / max(shades.max(), 1)
-    brightness, opacity = shades[..., 0], shades[..., 1] / 255
+        return 255 * grey_levels / max(grey_levels.max(), 1)
+    brightness, opacity = grey_levels[..., 0], grey_levels[..., 1] / 255
     if opacity.sum() == 0:
         return np.zeros_like(brightness)
     if np.mean(opacity > 0.5) > 0.5:
-        paper = np.median(brightness[opacity > 0.5])
+        background = np.median(brightness[opacity > 0.5])
     else:
-        ink = (brightness * opacity).sum() / opacity.sum()
-        paper = 0 if ink > 127.5 else 255
-    return brightness * opacity + paper * (1 - opacity)
+        mean = (brightness * opacity).sum() / opacity.sum()
+        background = 0 if mean > 127.5 else 255
+    return brightness * opacity + background * (1 - opacity)
 
 
-def find_ink(path: pathlib.Path, shades: np.ndarray, is_drawing: bool) -> np.ndarray:
-    """Returns how much ink is where, `float` [height, width], 0 for paper to 1.
+def find_foreground(path: pathlib.Path, grey_levels: np.ndarray, is_drawing: bool) -> np.ndarray:
+    """Returns a picture's foreground, `float` [height, width], 0 for background to 1.
 
-    Ink is what differs from the paper in the direction, lighter or darker, in which the strongest
-    of it differs: a shadow may cover more than a pen, but it is fainter.
-    path: for the error's text; is_drawing: whether most of the picture must be paper.
+    It differs from the background in the direction, lighter or darker, in which the strongest of
+    it differs: a shadow may cover more than a pen, but it is fainter.
+    path: for the error's text; is_drawing: whether most of the picture must be background.
     """
-    difference = shades - (
-        ink.paper_of(shades) if is_drawing else np.median(forms.border(shades[None]))
-    )
+    border = image_style.border(grey_levels[None])
+    background = foreground.estimate_background(grey_levels) if is_drawing else np.median(border)
+    difference = grey_levels - background
     lighter, darker = difference.clip(0), (-difference).clip(0)
     strongest = lighter if (lighter**3).sum() > (darker**3).sum() else darker
-    if strongest.max() < forms.LEAST_CONTRAST:
+    if strongest.max() < image_style.MIN_CONTRAST:
         raise UserError(
             f"The picture {path} has only one colour, or nearly so; there is no digit to see."
         )
-    return forms.without_faint(strongest)
+    return image_style.drop_faint(strongest)

@@ -1,4 +1,4 @@
-"""The ink of a drawing: told from its paper, chosen, cut out, and put into the form of images."""
+"""A drawing's foreground: told from its background, chosen, cut out, brought to a style."""
 
 import dataclasses
 import math
@@ -6,46 +6,46 @@ import math
 import numpy as np
 from PIL import Image
 
-from lowlevel_mnist.sources import forms
-from lowlevel_mnist.sources.forms import Form
+from lowlevel_mnist.sources import image_style
+from lowlevel_mnist.sources.image_style import ImageStyle
 
-ROUNDS = 6  # of fitting the light on the paper
-SPREAD = 2.5  # standard deviations within which a shade is paper
-GRAIN = 2.0  # shades that paper varies by at least
+ROUNDS = 6  # of fitting the light to the background
+SPREAD = 2.5  # standard deviations within which a pixel is background
+GRAIN = 2.0  # grey levels by which the background varies at least
 FITTED = 20_000  # pixels to which it is fitted
 JOINED = 0.15  # of a digit's longer side: so near are its own pieces to each other
 TOUCHING = 0.05  # of the same: so near is even a tall piece its own
 TALL = 0.5  # of a digit's height: a piece as tall could be a digit of its own
-MOST_PIECES = 30  # that are looked at; in a noisy photo there are thousands of specks
-SPECK = 0.005  # of the largest piece's ink: what has less is none of a digit's
-FRAMED = 0.2  # of a piece's ink: with so much inside of it, it is a frame
+MAX_PIECES = 30  # that are looked at; in a noisy photo there are thousands of specks
+SPECK = 0.005  # of the largest piece's mass: what has less is none of a digit's
+FRAMED = 0.2  # of a piece's mass: with so much inside of it, it is a frame
 FINE = 4  # pixels for each pixel of an image, while lines are made wider
 FINE_BOX = 200  # pixels of the box then, at most, unless it is larger in the image itself
 
 
-def paper_of(shades: np.ndarray) -> np.ndarray:
-    """Returns the shade of the paper at each pixel of a picture [height, width].
+def estimate_background(grey_levels: np.ndarray) -> np.ndarray:
+    """Returns the grey level of the background at each pixel of a picture [height, width].
 
     The light on it falls evenly from one side to the other. A plane is fitted to all pixels, and
-    then, again and again, to those that are near to the one before: the others are ink.
+    then, again and again, to those that are near to the one before: the others are foreground.
     """
-    height, width = shades.shape
+    height, width = grey_levels.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     terms = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
-    every = max(1, shades.size // FITTED)
-    fitted, values = terms[::every], shades.ravel()[::every]
+    every = max(1, grey_levels.size // FITTED)
+    fitted, values = terms[::every], grey_levels.ravel()[::every]
     near = np.ones(len(values), bool)
     for _ in range(ROUNDS):
         factors, *_ = np.linalg.lstsq(fitted[near], values[near], rcond=None)
         distance = np.abs(values - fitted @ factors)
         # 1.4826 times the median is the standard deviation of a normal distribution.
         near = distance <= SPREAD * max(1.4826 * np.median(distance), GRAIN)
-    return (terms @ factors).reshape(shades.shape).round(forms.DIGITS)
+    return (terms @ factors).reshape(grey_levels.shape).round(image_style.DECIMALS)
 
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """A connected piece of ink: its number, its mass, and the rows and columns of its box."""
+    """A connected piece of the foreground: its number, its mass, its box's rows and columns."""
 
     number: int
     mass: float
@@ -74,15 +74,15 @@ class Piece:
         return min(self.top, self.left) == 0 or self.bottom == shape[0] or self.right == shape[1]
 
 
-def choose(ink: np.ndarray) -> tuple[np.ndarray, int]:
-    """Returns the ink of one digit, and how many other pieces could be a digit of their own.
+def choose_digit(foreground: np.ndarray) -> tuple[np.ndarray, int]:
+    """Returns the foreground of one digit, and how many other pieces could be a digit of their own.
 
-    It is the piece with the most ink, and the smaller ones near to it: the bar of a 5, what a dry
-    pen has torn apart. Frames around it and what comes in from beyond the picture's edge are left
-    out.
+    It is the piece with the largest mass, and the smaller ones near to it: the bar of a 5, what a
+    dry pen has torn apart. Frames around it and what comes in from beyond the picture's edge are
+    left out.
     """
-    numbers = label(ink > 0)
-    pieces = find_pieces(ink, numbers)
+    numbers = label(foreground > 0)
+    pieces = find_pieces(foreground, numbers)
     frames = [
         piece
         for piece in pieces
@@ -90,21 +90,20 @@ def choose(ink: np.ndarray) -> tuple[np.ndarray, int]:
     ]
     pieces = [piece for piece in pieces if piece not in frames]
     main = max(pieces, key=lambda piece: piece.mass)
-    strangers = [
-        p for p in pieces if p.touches_edge(ink.shape) and not main.touches_edge(ink.shape)
-    ]
-    others = [piece for piece in pieces if piece is not main and piece not in strangers]
+    is_cut_off = main.touches_edge(foreground.shape)
+    edge_pieces = [p for p in pieces if p.touches_edge(foreground.shape) and not is_cut_off]
+    others = [piece for piece in pieces if piece is not main and piece not in edge_pieces]
     chosen = numbers == main.number
     while near := find_near(others, main, numbers, chosen):
         chosen |= np.isin(numbers, [piece.number for piece in near])
         others = [piece for piece in others if piece not in near]
-    return np.where(chosen, ink, 0), sum(could_be_digit(piece, main) for piece in others)
+    return np.where(chosen, foreground, 0), sum(could_be_digit(piece, main) for piece in others)
 
 
 def find_near(others, main, numbers, chosen):
     """Returns the pieces that belong to the digit of which `main` and all that is chosen are."""
     joined, touching = (
-        np.unique(numbers[grow(chosen, math.ceil(gap * main.side))]) for gap in (JOINED, TOUCHING)
+        np.unique(numbers[dilate(chosen, math.ceil(gap * main.side))]) for gap in (JOINED, TOUCHING)
     )
     return [p for p in others if p.number in (touching if could_be_digit(p, main) else joined)]
 
@@ -113,10 +112,10 @@ def could_be_digit(piece, main):
     return piece.height > TALL * main.height
 
 
-def find_pieces(ink, numbers):
+def find_pieces(foreground, numbers):
     """Returns the largest pieces, each a `Piece`; of equal ones, that which ends first."""
-    masses = np.bincount(numbers.ravel(), ink.ravel()).round(forms.DIGITS)
-    largest = np.argsort(-masses, kind="stable")[:MOST_PIECES]
+    masses = np.bincount(numbers.ravel(), foreground.ravel()).round(image_style.DECIMALS)
+    largest = np.argsort(-masses, kind="stable")[:MAX_PIECES]
     pieces = []
     for number in largest[masses[largest] > SPECK * masses.max()].tolist():
         rows, columns = (np.flatnonzero((numbers == number).any(axis)) for axis in (1, 0))
@@ -146,7 +145,7 @@ def label(mask: np.ndarray) -> np.ndarray:
         numbers = spread
 
 
-def grow(mask, distance):
+def dilate(mask, distance):
     """Returns a mask with all that is so near to it along rows and columns."""
     for axis in (0, 1):
         sums = np.cumsum(mask, axis)
@@ -159,46 +158,46 @@ def grow(mask, distance):
     return mask
 
 
-def fit(ink: np.ndarray, form: Form) -> np.ndarray:
-    """Cuts out the ink and scales it, proportions kept, until its longer side is the form's box.
+def fit(foreground: np.ndarray, style: ImageStyle) -> np.ndarray:
+    """Cuts out the foreground and scales it, proportions kept, until it fills the style's box.
 
     Lines that are thinner than those of the images are made as wide as these usually are: scaled
     down, a thin pen leaves a broken grey line.
-    Returns `float` [height, width], not larger than an image, the strongest ink 1.
+    Returns `float` [height, width], not larger than an image, its largest value 1.
     """
-    cut = ink[forms.extent(ink.sum(1)), forms.extent(ink.sum(0))]
-    side = fitting_side(cut, form)
-    if form.strokes:
-        thin, usual = form.strokes
-        width = forms.stroke_width(cut) * side / max(cut.shape)
+    cut = foreground[image_style.extent(foreground.sum(1)), image_style.extent(foreground.sum(0))]
+    side = fitting_side(cut, style)
+    if style.stroke_widths:
+        thin, usual = style.stroke_widths
+        width = image_style.stroke_width(cut) * side / max(cut.shape)
         if width < thin:
-            fine = max(1, min(FINE, int(FINE_BOX / form.box)))
+            fine = max(1, min(FINE, int(FINE_BOX / style.box_side)))
             cut = widen(scale(cut, fine * (side - (usual - width))), fine * (usual - width) / 2)
-    return scale(cut, fitting_side(cut, form))
+    return scale(cut, fitting_side(cut, style))
 
 
-def fitting_side(ink, form):
-    """Returns the longer side, in pixels, at which ink fills the form's box, or fits the image."""
-    (height, width), (h, w) = form.size, ink.shape
-    return max(h, w) * min(form.box / max(h, w), height / h, width / w)
+def fitting_side(foreground, style):
+    """Returns the longer side, in pixels, at which it fills the style's box, or fits the image."""
+    (height, width), (h, w) = style.size, foreground.shape
+    return max(h, w) * min(style.box_side / max(h, w), height / h, width / w)
 
 
-def scale(ink, side):
-    """Scales ink, proportions kept, until its longer side has so many pixels."""
-    height, width = ink.shape
+def scale(foreground, side):
+    """Scales the foreground, proportions kept, until its longer side has so many pixels."""
+    height, width = foreground.shape
     factor = side / max(height, width)
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    # In floating point, where even the ink of a single pixel in an otherwise empty box remains.
-    picture = Image.fromarray(np.float32(ink)).resize(size, Image.Resampling.HAMMING)
+    # In floating point, where even a single pixel in an otherwise empty box remains.
+    picture = Image.fromarray(np.float32(foreground)).resize(size, Image.Resampling.HAMMING)
     scaled = np.asarray(picture, np.float64)
     return scaled / scaled.max()
 
 
-def widen(ink, radius):
-    """Draws a round pen of this radius, in pixels, along all ink."""
+def widen(foreground, radius):
+    """Draws a round pen of this radius, in pixels, along all of the foreground."""
     reach = math.ceil(radius)
-    height, width = ink.shape[0] + 2 * reach, ink.shape[1] + 2 * reach
-    padded = np.pad(ink, 2 * reach)
+    height, width = foreground.shape[0] + 2 * reach, foreground.shape[1] + 2 * reach
+    padded = np.pad(foreground, 2 * reach)
     wide = np.zeros((height, width))
     for y in range(2 * reach + 1):
         for x in range(2 * reach + 1):
@@ -207,13 +206,14 @@ def widen(ink, radius):
     return wide
 
 
-def place(ink: np.ndarray, form: Form) -> np.ndarray:
-    """Puts ink on a form's paper, its centre in the form's. Returns `uint8` [height, width]."""
-    own = forms.centre_of_mass(ink) if form.by_mass else np.divide(ink.shape, 2)
-    firsts = np.floor((np.subtract(form.centre, own) + 0.5).round(forms.DIGITS)).astype(int)
-    top, left = np.clip(firsts, 0, np.subtract(form.size, ink.shape))
-    assert form.paper is not None  # whoever has none has no ink either
-    light = 255 if form.paper < 128 else 0
-    image = np.full(form.size, float(form.paper))
-    image[top : top + ink.shape[0], left : left + ink.shape[1]] += ink * (light - form.paper)
+def place(foreground: np.ndarray, style: ImageStyle) -> np.ndarray:
+    """Puts the foreground on the style's background, centred as its images: `uint8` of its size."""
+    height, width = foreground.shape
+    own = image_style.centre_of_mass(foreground) if style.by_mass else (height / 2, width / 2)
+    offsets = (np.subtract(style.centre, own) + 0.5).round(image_style.DECIMALS)
+    top, left = np.clip(np.floor(offsets), 0, np.subtract(style.size, foreground.shape)).astype(int)
+    assert style.background is not None  # without a background there is no foreground either
+    contrast = (255 if style.background < 128 else 0) - style.background
+    image = np.full(style.size, float(style.background))
+    image[top : top + height, left : left + width] += foreground * contrast
     return np.uint8(image + 0.5)
