@@ -37,11 +37,11 @@ def main():
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import metrics, plots
-    from lowlevel_mnist.console import drawing
+    from lowlevel_mnist.console import figures
     from lowlevel_mnist.runs import checkpoints
 
     test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
-    classes, names = drawing.classes_to_show(dataset, test)
+    classes, names = figures.classes_to_show(dataset, test)
     matrix = test.confusion_matrix[np.ix_(classes, classes)]
     if arguments.json:
         write_json(arguments.json, run, dataset, test)
@@ -56,7 +56,7 @@ def main():
     report.print_confused(metrics.most_confused(matrix, CONFUSED_PAIRS), names)
     own = arguments.data_dir is None
     picture = run.folder / f"confusion_matrix{'' if own else f'-{dataset.name}'}.png"
-    drawing.save_picture(picture, plots.confusion_matrix, matrix, names, dataset.title)
+    figures.save_picture(picture, plots.confusion_matrix, matrix, names, dataset.title)
     print(f"\nSaved in {picture}")
 
 
