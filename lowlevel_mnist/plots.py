@@ -101,15 +101,15 @@ def confusion_matrix(
     """
     side = 2.5 + 0.5 * min(len(matrix), MAX_NUMBERED_CLASSES)
     figure.set_layout_engine("constrained")
-    figure.set_size_inches(side + 0.8, side)
+    figure.set_size_inches(max(side + 0.8, MIN_WIDTH), side)
     axis = figure.subplots()
     fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     # The root of the fraction sets the colour, or else the mistakes would all look white.
     picture = axis.imshow(fractions, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     if len(matrix) <= MAX_NUMBERED_CLASSES:
-        tilt = 45 if max(map(len, class_names)) > 3 else 0
-        axis.set_xticks(range(len(matrix)), class_names, rotation=tilt)
-        axis.set_yticks(range(len(matrix)), class_names)
+        names = [_shorten(name) for name in class_names]
+        axis.set_xticks(range(len(matrix)), names, rotation=45 if max(map(len, names)) > 3 else 0)
+        axis.set_yticks(range(len(matrix)), names)
         for (row, column), count in np.ndenumerate(matrix):
             color = "white" if fractions[row, column] > 0.3 else "black"
             axis.text(column, row, count, ha="center", va="center", color=color, fontsize=9)
@@ -139,7 +139,8 @@ def weights(
     for top, name in zip(tops, names, strict=True):
         _write_above(axis, top, _shorten(name), fontsize=11)
     figure.set_figwidth(figure.get_figwidth() / 0.88)  # the rest is for the colour bar
-    figure.colorbar(axis.images[0], ax=axis, label=label, fraction=0.1, pad=0.02, shrink=0.8)
+    room: dict[str, Any] = {"fraction": 0.1, "pad": 0.02, "shrink": 0.8, "panchor": False}
+    figure.colorbar(axis.images[0], ax=axis, label=label, **room)
 
 
 def classes_to_show(with_images: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -156,7 +157,7 @@ def choose_images(
 ) -> np.ndarray:
     """Chooses images at random.
 
-    labels, predictions: whole numbers [n]; count: how many; where there are fewer, all are chosen.
+    labels, predictions: whole numbers [n]; count: how many, or all where there are fewer.
     seed: whole number; the same one gives the same choice.
     mistakes: whether to choose only from those whose prediction is wrong.
     Returns an array of indices.
@@ -227,10 +228,10 @@ def _shorten(name, length=MAX_NAME):
     return name if len(name) <= length else f"{name[:start]}...{name[start + 3 - length :]}"
 
 
-def _montage(figure, images, columns, title, side, below=0.0, gap=255, **colors):
+def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors):
     """Draws images in rows, all as one array: an `imshow` for each would be slow.
 
-    images: [n, height, width], `uint8` unless `gap`, the value between them, and `colors` differ.
+    images: `uint8` [n, height, width], or float with `colors` for `imshow`; gap: what is between.
     side: inches that the longer side of an image takes; it is the unit of the axes.
     below: room below each image, in this unit.
     Raises `ValueError` where there are no images.
@@ -240,10 +241,9 @@ def _montage(figure, images, columns, title, side, below=0.0, gap=255, **colors)
         raise ValueError(f"There are no images to draw for {title!r}.")
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
-    height, width = images.shape[1:]
-    unit = max(height, width)  # pixels
+    unit = max(images.shape[1:])  # pixels
     above, below = math.ceil(0.35 * unit), math.ceil(below * unit)
-    beside = math.ceil((1.07 * unit - width) / 2)
+    beside = math.ceil((1.07 * unit - images.shape[2]) / 2)
     padding = ((0, rows * columns - len(images)), (above, below), (beside, beside))
     panels = np.pad(images, padding, constant_values=gap)
     montage = np.vstack([np.hstack(row) for row in np.split(panels, rows)])
