@@ -2,14 +2,12 @@
 
 import pathlib
 
-import numpy as np
-
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import ending, flags, report
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 
-CONFUSED_PAIRS = 5
+MAX_CONFUSED_PAIRS = 5  # that are printed
 
 
 def parse():
@@ -41,8 +39,7 @@ def main():
     from lowlevel_mnist.runs import checkpoints
 
     test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
-    classes, names = figures.classes_to_show(dataset, test)
-    matrix = test.confusion_matrix[np.ix_(classes, classes)]
+    _, names, matrix = figures.classes_to_show(dataset, test)
     if arguments.json:
         write_json(arguments.json, run, dataset, test)
     print(
@@ -53,7 +50,7 @@ def main():
     )
     report.print_classes(metrics.per_class(matrix), names)
     report.print_matrix(matrix, names)
-    report.print_confused(metrics.most_confused(matrix, CONFUSED_PAIRS), names)
+    report.print_confused(metrics.most_confused(matrix, MAX_CONFUSED_PAIRS), names)
     own = arguments.data_dir is None
     picture = run.folder / f"confusion_matrix{'' if own else f'-{dataset.name}'}.png"
     figures.save_picture(picture, plots.confusion_matrix, matrix, names, dataset.title)
@@ -61,6 +58,7 @@ def main():
 
 
 def write_json(path, run, dataset, test):
+    """Writes the results. Raises `UserError` where they would replace the run's own metrics."""
     if path.resolve() == (run.folder / folders.METRICS).resolve():
         raise UserError(f"The results can't be written to {path}; choose a file of their own.")
     results = {

@@ -7,7 +7,7 @@ from lowlevel_mnist import startup
 from lowlevel_mnist.console import ending, flags, report
 from lowlevel_mnist.runs import folders
 
-MOST_IMAGES = 400  # more panels make a picture that no screen shows
+MAX_IMAGES = 400  # more panels make a picture that no screen shows
 
 
 def parse():
@@ -15,7 +15,7 @@ def parse():
     flags.add_run_flag(parser)
     parser.add_argument(
         "--count",
-        type=flags.whole_number(1, MOST_IMAGES),
+        type=flags.whole_number(1, MAX_IMAGES),
         default=24,
         metavar="N",
         help="how many images (default: %(default)s)",
@@ -48,8 +48,7 @@ def main():
     from lowlevel_mnist.console import figures
     from lowlevel_mnist.runs import checkpoints
 
-    model = checkpoints.load_model(run)
-    test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
+    test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
     shown, title, content = figures.random_images(
         dataset, test, arguments.count, seed, arguments.mistakes

@@ -220,8 +220,9 @@ def print_shown(dataset, test, shown) -> None:
     width = max(len("prediction"), *map(len, names))
     print(f"{'image':>6}  {'prediction':>{width}}  probability  {'true':>{width}}")
     for index in shown:
-        said, label = test.predictions[index], dataset.test_labels[index]
+        predicted, label = test.predictions[index], dataset.test_labels[index]
+        probability = test.probabilities[index, predicted]
         print(
-            f"{index:>6}  {names[said]:>{width}}  {test.probabilities[index, said]:>11.1%}  "
-            f"{names[label]:>{width}}{'' if said == label else '  wrong'}"
+            f"{index:>6}  {names[predicted]:>{width}}  {probability:>11.1%}  "
+            f"{names[label]:>{width}}{'' if predicted == label else '  wrong'}"
         )
