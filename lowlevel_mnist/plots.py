@@ -138,9 +138,8 @@ def weights(
     axis, tops = _montage(figure, images, columns, title, side=1.4, gap=np.nan, **colors)
     for top, name in zip(tops, names, strict=True):
         _write_above(axis, top, _shorten(name), fontsize=11)
-    figure.set_figwidth(figure.get_figwidth() / 0.88)  # the rest is for the colour bar
-    room: dict[str, Any] = {"fraction": 0.1, "pad": 0.02, "shrink": 0.8, "panchor": False}
-    figure.colorbar(axis.images[0], ax=axis, label=label, **room)
+    figure.set_figwidth(figure.get_figwidth() / 0.85)  # the rest is for the colour bar
+    figure.colorbar(axis.images[0], ax=axis, label=label, fraction=0.1, shrink=0.8, panchor=False)
 
 
 def classes_to_show(with_images: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -229,7 +228,7 @@ def _shorten(name, length=MAX_NAME):
 
 
 def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors):
-    """Draws images in rows, all as one array: an `imshow` for each would be slow.
+    """Draws images in rows, each row as one array: an `imshow` for each image would be slow.
 
     images: `uint8` [n, height, width], or float with `colors` for `imshow`; gap: what is between.
     side: inches that the longer side of an image takes; it is the unit of the axes.
@@ -246,9 +245,8 @@ def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors
     beside = math.ceil((1.07 * unit - images.shape[2]) / 2)
     padding = ((0, rows * columns - len(images)), (above, below), (beside, beside))
     panels = np.pad(images, padding, constant_values=gap)
-    montage = np.vstack([np.hstack(row) for row in np.split(panels, rows)])
-
-    y_end, x_end = np.divide(montage.shape, unit)
+    row_height, column_width = np.divide(panels.shape[1:], unit)
+    x_end, y_end = columns * column_width, rows * row_height
     picture_height, title_height = side * y_end, 0.35 + 0.2 * title.count("\n")  # inches
     figure.set_layout_engine("none")
     figure.set_size_inches(max(side * x_end, MIN_WIDTH), picture_height + title_height)
@@ -256,10 +254,12 @@ def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors
     axis.set_axis_off()
     axis.set_title(title, fontsize=13)
     colors = colors or {"cmap": "gray", "vmin": 0, "vmax": 255}
-    axis.imshow(montage, extent=(0, x_end, y_end, 0), **colors)
+    for top, strip in zip(row_height * np.arange(rows), np.split(panels, rows), strict=True):
+        axis.imshow(np.hstack(strip), extent=(0, x_end, top + row_height, top), **colors)
+    axis.set(xlim=(0, x_end), ylim=(y_end, 0))
     row, column = np.divmod(np.arange(len(images)), columns)
-    x, y = (column + 0.5) * panels.shape[2], row * panels.shape[1] + above
-    return axis, np.stack([x, y], axis=1) / unit
+    x, y = (column + 0.5) * column_width, row * row_height + above / unit
+    return axis, np.stack([x, y], axis=1)
 
 
 def _with_bars(figure, images, columns, title, probabilities, class_names):
