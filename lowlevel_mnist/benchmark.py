@@ -94,9 +94,9 @@ def main():
         if arguments.json:  # after each recipe, so that an early end loses little
             files.write_json_to(arguments.json, results.describe(arguments, datasets, all_results))
     from lowlevel_mnist.benchmarking import chart  # Matplotlib, only where it is drawn
-    from lowlevel_mnist.console import drawing
+    from lowlevel_mnist.console import figures
 
-    drawing.save_picture(arguments.chart, chart.draw, datasets, all_results)
+    figures.save_picture(arguments.chart, chart.draw, datasets, all_results)
     print(f"Saved in {arguments.chart}" + (f" and {arguments.json}" if arguments.json else ""))
 
 

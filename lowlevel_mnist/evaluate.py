@@ -2,14 +2,12 @@
 
 import pathlib
 
-import numpy as np
-
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import cli, flags, report
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 
-CONFUSED_PAIRS = 5
+MAX_CONFUSED_PAIRS = 5  # that are printed
 
 
 def parse():
@@ -37,12 +35,11 @@ def main():
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import metrics, plots
-    from lowlevel_mnist.console import drawing
+    from lowlevel_mnist.console import figures
     from lowlevel_mnist.runs import checkpoints
 
     test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
-    classes, names = drawing.classes_to_show(dataset, test)
-    matrix = test.confusion_matrix[np.ix_(classes, classes)]
+    _, names, matrix = figures.classes_to_show(dataset, test)
     if arguments.json:
         write_json(arguments.json, run, dataset, test)
     print(
@@ -53,14 +50,15 @@ def main():
     )
     report.print_classes(metrics.per_class(matrix), names)
     report.print_matrix(matrix, names)
-    report.print_confused(metrics.most_confused(matrix, CONFUSED_PAIRS), names)
+    report.print_confused(metrics.most_confused(matrix, MAX_CONFUSED_PAIRS), names)
     own = arguments.data_dir is None
     picture = run.folder / f"confusion_matrix{'' if own else f'-{dataset.name}'}.png"
-    drawing.save_picture(picture, plots.confusion_matrix, matrix, names, dataset.title)
+    figures.save_picture(picture, plots.confusion_matrix, matrix, names, dataset.title)
     print(f"\nSaved in {picture}")
 
 
 def write_json(path, run, dataset, test):
+    """Writes the results. Raises `UserError` where they would replace the run's own metrics."""
     if path.resolve() == (run.folder / folders.METRICS).resolve():
         raise UserError(f"The results can't be written to {path}; choose a file of their own.")
     results = {

@@ -1,10 +1,9 @@
 """Step 8 of the walkthrough, and all other pictures.
 
 Each function draws into a Matplotlib figure that it is given, so the same picture can go to a
-file (`save`) or into a window.
+file (`save`) or into a window (`show`).
 """
 
-import itertools
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -18,25 +17,23 @@ from matplotlib.patches import Rectangle
 from lowlevel_mnist import randomness
 
 DPI = 110
-WIDTH_OF_A_TITLE = 7  # inches
-BLUE, ORANGE, GREEN = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-)  # Okabe and Ito's palette, told apart by the colour-blind
-MOST_NUMBERED_CLASSES = 20  # more numbers or names could not be read
+MIN_WIDTH = 7  # inches, for the title
+BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's, for the colour-blind
+LIGHT_BLUE = "#9fc5de"
+MAX_NUMBERED_CLASSES = 20  # more numbers or names could not be read
+MAX_NAME = 12  # characters of a class's name that fit above an image
 
 
 def save(
-    file: str | os.PathLike | IO[bytes], form: str, draw: Callable[..., None], *arguments: Any
+    file: str | os.PathLike | IO[bytes], format: str, draw: Callable[..., None], *arguments: Any
 ) -> None:
     """Calls `draw` with a new figure and the other arguments, and saves the figure.
 
-    file: a path or an open file; form: the format, such as "png".
+    file: a path or an open file; format: such as "png".
     """
-    figure = Figure(layout="constrained")
+    figure = Figure()
     draw(figure, *arguments)
-    figure.savefig(file, format=form, dpi=DPI)
+    figure.savefig(file, format=format, dpi=DPI)
 
 
 def show(draw: Callable[..., None], *arguments: Any) -> bool:
@@ -46,7 +43,7 @@ def show(draw: Callable[..., None], *arguments: Any) -> bool:
     """
     from matplotlib import pyplot  # needed for windows only
 
-    figure = pyplot.figure(layout="constrained")
+    figure = pyplot.figure()
     if figure.canvas.required_interactive_framework is None:
         return False
     draw(figure, *arguments)
@@ -63,9 +60,9 @@ def samples(
     """
     shown = images[:32]
     title = f"The first {len(shown)} training images of {title}"
-    axis, boxes = _sheet(figure, shown, 8, (1.15, 1.4), below=0.04, title=title)
-    for (x, y, width, height), label in zip(boxes, labels, strict=False):
-        axis.text(x + width / 2, y + height + 0.05, class_names[label], fontsize=11, ha="center")
+    axis, tops = _montage(figure, shown, 8, title, side=1.05)
+    for top, label in zip(tops, labels, strict=False):
+        _write_above(axis, top, _shorten(class_names[label]), fontsize=11)
 
 
 def curves(
@@ -74,31 +71,24 @@ def curves(
     """Draws loss and accuracy over the epochs, and the values on the test images.
 
     history: a dictionary with "epoch", "loss", "accuracy", "val_loss" and "val_accuracy" (None
-        without validation) for each epoch.
-    title: that of the data set.
+        without validation) for each epoch; title: that of the data set.
     """
+    figure.set_layout_engine("constrained")
     figure.set_size_inches(9, 3.8)
     epochs = [row["epoch"] for row in history]
-    for axis, key, test in zip(
-        figure.subplots(1, 2), ("loss", "accuracy"), (test_loss, test_accuracy), strict=True
-    ):
-        axis.plot(
-            epochs,
-            [row[key] for row in history],
-            "o-",
-            color=BLUE,
-            label="training (mean of the epoch)",
-        )
+    tests = {"loss": test_loss, "accuracy": test_accuracy}
+    for axis, (key, test) in zip(figure.subplots(1, 2), tests.items(), strict=True):
+        values = [row[key] for row in history]
+        axis.plot(epochs, values, "o-", color=BLUE, label="training (mean of the epoch)")
         if history[0][f"val_{key}"] is not None:
             values = [row[f"val_{key}"] for row in history]
             axis.plot(epochs, values, "s--", color=GREEN, label="validation (after the epoch)")
         axis.plot(epochs[-1], test, "D", color=ORANGE, label="test (at the end)")
-        axis.set_xlabel("epoch")
-        axis.set_ylabel("loss (cross-entropy)" if key == "loss" else "accuracy")
+        axis.set(xlabel="epoch", ylabel="loss (cross-entropy)" if key == "loss" else "accuracy")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend()
-    figure.suptitle(_result(title, test_accuracy), fontsize=13)
+    figure.suptitle(_headline(title, test_accuracy), fontsize=13)
 
 
 def confusion_matrix(
@@ -106,25 +96,25 @@ def confusion_matrix(
 ) -> None:
     """Draws how often each class (row) was taken for each class (column).
 
-    matrix: whole numbers [classes, classes]. Colour shows the fraction of the row, the number the
-        count.
-    title: that of the data set.
+    Colour shows the fraction of the row, the number the count.
+    matrix: whole numbers [classes, classes]; title: that of the data set.
     """
-    side = 2.5 + 0.5 * min(len(matrix), MOST_NUMBERED_CLASSES)
-    figure.set_size_inches(side + 0.8, side)
+    side = 2.5 + 0.5 * min(len(matrix), MAX_NUMBERED_CLASSES)
+    figure.set_layout_engine("constrained")
+    figure.set_size_inches(max(side + 0.8, MIN_WIDTH), side)
     axis = figure.subplots()
     fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     # The root of the fraction sets the colour, or else the mistakes would all look white.
     picture = axis.imshow(fractions, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
-    if len(matrix) <= MOST_NUMBERED_CLASSES:
-        axis.set_xticks(range(len(matrix)), class_names, rotation=_tilt(class_names))
-        axis.set_yticks(range(len(matrix)), class_names)
+    if len(matrix) <= MAX_NUMBERED_CLASSES:
+        names = [_shorten(name) for name in class_names]
+        axis.set_xticks(range(len(matrix)), names, rotation=45 if max(map(len, names)) > 3 else 0)
+        axis.set_yticks(range(len(matrix)), names)
         for (row, column), count in np.ndenumerate(matrix):
             color = "white" if fractions[row, column] > 0.3 else "black"
             axis.text(column, row, count, ha="center", va="center", color=color, fontsize=9)
-    axis.set_xlabel("predicted class")
-    axis.set_ylabel("true class")
-    axis.set_title(_result(title, matrix.trace() / matrix.sum()), fontsize=13)
+    axis.set(xlabel="predicted class", ylabel="true class")
+    axis.set_title(_headline(title, matrix.trace() / matrix.sum()), fontsize=13)
     figure.colorbar(picture, ax=axis, label="fraction of the true class", shrink=0.8)
 
 
@@ -141,19 +131,15 @@ def weights(
     weights: float [pixels, classes], or another number for each weight, such as its gradient.
     image_shape: (height, width); names: of the classes; label: what the colours mean.
     """
-    columns = min(len(names), max(5, math.ceil(math.sqrt(len(names)))))
-    rows = math.ceil(len(names) / columns)
-    figure.set_size_inches(max(1.7 * columns, WIDTH_OF_A_TITLE), 1.9 * rows + 0.5)
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    columns = max(5, math.ceil(math.sqrt(len(names))))
     strongest = np.abs(weights).max()
-    for axis, column, name in itertools.zip_longest(axes, weights.T, names):
-        axis.set_axis_off()
-        if column is not None:
-            image = column.reshape(image_shape)
-            picture = axis.imshow(image, cmap="RdBu_r", vmin=-strongest, vmax=strongest)
-            axis.set_title(name, fontsize=11)
-    figure.colorbar(picture, ax=axes, label=label, shrink=0.8)
-    figure.suptitle(title, fontsize=13)
+    images = weights.T.reshape(-1, *image_shape)
+    colors = {"cmap": "RdBu_r", "vmin": -strongest, "vmax": strongest}
+    axis, tops = _montage(figure, images, columns, title, side=1.4, gap=np.nan, **colors)
+    for top, name in zip(tops, names, strict=True):
+        _write_above(axis, top, _shorten(name), fontsize=11)
+    figure.set_figwidth(figure.get_figwidth() / 0.85)  # the rest is for the colour bar
+    figure.colorbar(axis.images[0], ax=axis, label=label, fraction=0.1, shrink=0.8, panchor=False)
 
 
 def classes_to_show(with_images: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -170,8 +156,7 @@ def choose_images(
 ) -> np.ndarray:
     """Chooses images at random.
 
-    labels, predictions: whole numbers [n].
-    count: how many; where there are fewer, all are chosen.
+    labels, predictions: whole numbers [n]; count: how many, or all where there are fewer.
     seed: whole number; the same one gives the same choice.
     mistakes: whether to choose only from those whose prediction is wrong.
     Returns an array of indices.
@@ -199,25 +184,16 @@ def random_predictions(
     """
     columns = max(8, math.ceil(math.sqrt(len(images))))
     title = f"{title}; bars: the probability of each class"
-    panel, below = _panel_with_bars(class_names)
-    axis, boxes = _sheet(figure, images, columns, panel, below, title)
-    for box, label, chances in zip(boxes, labels, probabilities, strict=True):
-        said = chances.argmax()
-        right = said == label
-        _write_above(
-            axis,
-            box,
-            f"{'✓' if right else '✗'} {class_names[said]}, {chances[said]:.1%}\n"
-            f"true: {class_names[label]}",
-            color="black" if right else ORANGE,
-            fontweight="normal" if right else "bold",
-        )
-        if not right:
-            x, y, width, height = box
-            axis.add_patch(
-                Rectangle((x, y), width, height, fill=False, edgecolor=ORANGE, linewidth=3)
-            )
-        _bars_below(axis, box, chances, class_names)
+    axis, tops, answers = _with_bars(figure, images, columns, title, probabilities, class_names)
+    height, width = np.divide(images.shape[1:], max(images.shape[1:]))
+    for top, answer, label, row in zip(tops, answers, labels, probabilities, strict=True):
+        text = f"{answer}\ntrue: {_shorten(class_names[label])}"
+        if row.argmax() == label:
+            _write_above(axis, top, f"✓ {text}")
+        else:
+            _write_above(axis, top, f"✗ {text}", color=ORANGE, fontweight="bold")
+            corner = top - (width / 2, 0)
+            axis.add_patch(Rectangle(corner, width, height, fill=False, color=ORANGE, linewidth=3))
 
 
 def predictions(
@@ -226,90 +202,89 @@ def predictions(
     probabilities: np.ndarray,
     class_names: Sequence[str],
     titles: Sequence[str],
-    learnt_on: str,
+    trained_on: str,
 ) -> None:
     """Draws images with the probabilities of all classes.
 
     images: `uint8` [n, height, width]; probabilities: float [n, classes]; titles: list of strings;
-    learnt_on: the title of the data set that the network has learnt on.
+    trained_on: the title of the data set that the network has learnt on.
     """
-    title = (
-        f"As understood by a network that learnt on {learnt_on}\n"
-        "bars: the probability of each class"
-    )
-    panel, below = _panel_with_bars(class_names)
-    axis, boxes = _sheet(figure, images, 6, panel, below, title)
-    for box, chances, name in zip(boxes, probabilities, titles, strict=True):
-        said = chances.argmax()
-        short = name if len(name) <= 16 else f"{name[:7]}...{name[-6:]}"
-        short = short.encode("latin-1", errors="replace").decode("latin-1")  # what the font has
-        _write_above(axis, box, f"{short}\n{class_names[said]}, {chances[said]:.1%}")
-        _bars_below(axis, box, chances, class_names)
+    title = f"As understood by a network that learnt on {trained_on}"
+    title = f"{title}\nbars: the probability of each class"
+    axis, tops, answers = _with_bars(figure, images, 6, title, probabilities, class_names)
+    for top, answer, name in zip(tops, answers, titles, strict=True):
+        short = _shorten(name, 16).encode("latin-1", errors="replace")  # what the font has
+        _write_above(axis, top, f"{short.decode('latin-1')}\n{answer}")
 
 
-def _result(title, accuracy):
+def _headline(title, accuracy):
     return f"{title}: {accuracy:.2%} of the test images classified correctly"
 
 
-def _sheet(figure, images, columns, panel, below, title):
-    """Draws greyscale images in rows, all on one axes: one for each takes three times as long.
+def _shorten(name, length=MAX_NAME):
+    """Returns a name without its middle where it has more than `length` characters."""
+    start = length // 2 - 1
+    return name if len(name) <= length else f"{name[:start]}...{name[start + 3 - length :]}"
 
-    images: `uint8` [n, height, width].
-    panel: width and height, in inches, of an image with what stands above and below it.
-    below: inches that are kept free below an image.
+
+def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors):
+    """Draws images in rows, each row as one array: an `imshow` for each image would be slow.
+
+    images: `uint8` [n, height, width], or float with `colors` for `imshow`; gap: what is between.
+    side: inches that the longer side of an image takes; it is the unit of the axes.
+    below: room below each image, in this unit.
     Raises `ValueError` where there are no images.
-    Returns the axes, whose units are inches, and for each image (x, y, width, height) of its box.
+    Returns the axes and the middle of each image's upper edge, float [n, 2].
     """
     if not len(images):
         raise ValueError(f"There are no images to draw for {title!r}.")
     columns = min(columns, len(images))
-    above = 0.35 + 0.2 * title.count("\n")
-    figure_width = max(columns * panel[0], WIDTH_OF_A_TITLE)
-    figure_height = math.ceil(len(images) / columns) * panel[1] + above
+    rows = math.ceil(len(images) / columns)
+    unit = max(images.shape[1:])  # pixels
+    above, below = math.ceil(0.35 * unit), math.ceil(below * unit)
+    beside = math.ceil((1.07 * unit - images.shape[2]) / 2)
+    padding = ((0, rows * columns - len(images)), (above, below), (beside, beside))
+    panels = np.pad(images, padding, constant_values=gap)
+    row_height, column_width = np.divide(panels.shape[1:], unit)
+    x_end, y_end = columns * column_width, rows * row_height
+    picture_height, title_height = side * y_end, 0.35 + 0.2 * title.count("\n")  # inches
     figure.set_layout_engine("none")
-    figure.set_size_inches(figure_width, figure_height)
-    figure.suptitle(title, fontsize=13, y=1 - 0.08 / figure_height, va="top")
-    axis = figure.add_axes((0, 0, 1, 1))
+    figure.set_size_inches(max(side * x_end, MIN_WIDTH), picture_height + title_height)
+    axis = figure.add_axes((0, 0, 1, picture_height / (picture_height + title_height)))
     axis.set_axis_off()
-    scale = (panel[0] - 0.12) / max(images.shape[1:])
-    height, width = (length * scale for length in images.shape[1:])
-    left = (figure_width - columns * panel[0]) / 2 + (panel[0] - width) / 2
-    boxes = []
-    for number, image in enumerate(images):
-        row, column = divmod(number, columns)
-        x = left + column * panel[0]
-        y = figure_height - above - (row + 1) * panel[1] + below
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255, extent=(x, x + width, y, y + height))
-        boxes.append((x, y, width, height))
-    axis.set(xlim=(0, figure_width), ylim=(0, figure_height))
-    return axis, boxes
+    axis.set_title(title, fontsize=13)
+    colors = colors or {"cmap": "gray", "vmin": 0, "vmax": 255}
+    for top, strip in zip(row_height * np.arange(rows), np.split(panels, rows), strict=True):
+        axis.imshow(np.hstack(strip), extent=(0, x_end, top + row_height, top), **colors)
+    axis.set(xlim=(0, x_end), ylim=(y_end, 0))
+    row, column = np.divmod(np.arange(len(images)), columns)
+    x, y = (column + 0.5) * column_width, row * row_height + above / unit
+    return axis, np.stack([x, y], axis=1)
 
 
-def _panel_with_bars(class_names):
-    """Returns the size of a panel of `_sheet` and the inches below the image, for the bars."""
-    return ((1.5, 2.6), 0.75) if max(map(len, class_names)) <= 2 else ((1.9, 3.4), 1.15)
+def _with_bars(figure, images, columns, title, probabilities, class_names):
+    """Draws a montage, and below each image the probabilities as bars, the largest of them dark.
+
+    Returns what `_montage` does, and for each image the predicted class and its probability.
+    """
+    names = [_shorten(name) for name in class_names]
+    count, longest = len(names), max(map(len, names))
+    upright = longest > 2 or longest * count > 16  # or else the names would overlap
+    side, below = (1.8, 0.72) if upright else (1.4, 0.55)
+    axis, tops = _montage(figure, images, columns, title, side, below)
+    style = {"fontsize": 7, "ha": "center", "va": "top", "rotation": 90 if upright else 0}
+    thickness = 0.76 * 72 * side / count  # 72 points an inch
+    bases = tops[:, 1] + images.shape[1] / max(images.shape[1:]) + 0.36
+    for middle, base, row in zip(tops[:, 0], bases, probabilities, strict=True):
+        places = middle + (np.arange(count) + 0.5) / count - 0.5
+        colors = [BLUE if probability == row.max() else LIGHT_BLUE for probability in row]
+        axis.vlines(places, base - 0.3 * row, base, colors, linewidth=thickness)
+        if count <= MAX_NUMBERED_CLASSES:
+            for place, name in zip(places, names, strict=True):
+                axis.text(place, base + 0.03, name, parse_math=False, **style)
+    return axis, tops, [f"{names[row.argmax()]}, {row.max():.1%}" for row in probabilities]
 
 
-def _write_above(axis, box, text, **style):
-    x, y, width, height = box
-    place = (x + width / 2, y + height + 0.06)
-    axis.text(*place, text, fontsize=10, ha="center", parse_math=False, **style)
-
-
-def _bars_below(axis, box, chances, class_names):
-    """Draws probabilities, 0 to 1, as bars of up to 0.4 inches; the largest is dark."""
-    x, y, width, _ = box
-    count, base = len(chances), y - 0.5
-    places = x + width * (np.arange(count) + 0.5) / count
-    colors = [BLUE if chance == chances.max() else "#9fc5de" for chance in chances]
-    thickness = 72 * 0.76 * width / count  # 72 points an inch
-    axis.vlines(places, base, base + 0.4 * chances, colors, linewidth=thickness)
-    if count <= MOST_NUMBERED_CLASSES:
-        upright = max(map(len, class_names)) > 2
-        style = {"fontsize": 7, "ha": "center", "va": "top", "rotation": 90 if upright else 0}
-        for place, name in zip(places, class_names, strict=True):
-            axis.text(place, base - 0.05, name, **style)
-
-
-def _tilt(class_names):
-    return 45 if max(map(len, class_names)) > 3 else 0
+def _write_above(axis, top, text, fontsize=10, **style):
+    x, y = top
+    axis.text(x, y - 0.04, text, fontsize=fontsize, ha="center", parse_math=False, **style)

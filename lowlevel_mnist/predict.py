@@ -54,7 +54,7 @@ def main():
     # TensorFlow takes seconds to import: not before the run and a picture are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import metrics, plots
-    from lowlevel_mnist.console import drawing
+    from lowlevel_mnist.console import figures
     from lowlevel_mnist.runs import checkpoints
 
     probabilities = metrics.predict(checkpoints.load_model(run), images)
@@ -71,7 +71,7 @@ def main():
         print_prediction(file, reading, row, names)
     picture = arguments.save or run.folder / "predictions.png"
     titles = [pathlib.PurePath(file).name for file in files]
-    drawing.save_picture(
+    figures.save_picture(
         picture, plots.predictions, images, probabilities, names, titles, data.TITLES[learnt_on]
     )
     print(f"Saved in {picture}")

@@ -45,13 +45,12 @@ def main():
     # TensorFlow takes seconds to import: not before the run and its data are found good.
     startup.import_tensorflow()
     from lowlevel_mnist import metrics, plots
-    from lowlevel_mnist.console import drawing
+    from lowlevel_mnist.console import figures
     from lowlevel_mnist.runs import checkpoints
 
-    model = checkpoints.load_model(run)
-    test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
+    test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
-    shown, title, content = drawing.random_images(
+    shown, title, content = figures.random_images(
         dataset, test, arguments.count, seed, arguments.mistakes
     )
     print(f"{title}, chosen with --seed {seed}")
@@ -62,7 +61,7 @@ def main():
     # Without a display, no window opens, and the picture goes into the run's folder.
     if arguments.save or not plots.show(plots.random_predictions, *content):
         file = arguments.save or run.folder / "random_predictions.png"
-        drawing.save_picture(file, plots.random_predictions, *content)
+        figures.save_picture(file, plots.random_predictions, *content)
         print(f"Saved in {file}")
     report.print_page_hint(run.folder)
 

@@ -41,7 +41,7 @@ def train(run):
         # TensorFlow takes seconds to import: not before the flags and the data are found good.
         tf = run.start_tensorflow()
         from lowlevel_mnist import metrics, preprocessing
-        from lowlevel_mnist.console import drawing
+        from lowlevel_mnist.console import figures
         from lowlevel_mnist.model import Network
         from lowlevel_mnist.optimizers import OPTIMIZERS
 
@@ -84,7 +84,7 @@ def train(run):
         # Step 7: test it. Step 8: draw what it says of random test images.
         test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
         if not run.flags.no_plots:
-            drawing.draw_run(run.folder, dataset, state, test, model, settings.seed)
+            figures.draw_run(run.folder, dataset, state, test, model, settings.seed)
         run.write_results(test, tf.__version__)
     report.print_results(run, state, test, dataset)
 

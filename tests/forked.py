@@ -17,6 +17,6 @@ startup.import_tensorflow()
 
 # All modules but the commands themselves, each of which becomes __main__.
 from lowlevel_mnist import metrics, plots, preprocessing, training  # noqa: E402, F401
-from lowlevel_mnist.console import drawing  # noqa: E402, F401
+from lowlevel_mnist.console import figures  # noqa: E402, F401
 from lowlevel_mnist.distribution import run, trainer  # noqa: E402, F401
 from lowlevel_mnist.runs import checkpoints  # noqa: E402, F401

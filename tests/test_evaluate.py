@@ -89,9 +89,9 @@ def test_data_of_another_kind(trained, tmp_path, arrays, word):
 def test_a_network_that_is_only_claimed_takes_no_memory(trained, tmp_path):
     """9.9 billion parameters, of which the checkpoint has nothing."""
     claimed = shutil.copytree(trained / "runs" / "one", tmp_path / "run")
-    said = read_json(claimed / "metrics.json")
-    said["layer_sizes"] = [784, 100_000, 99_000, 10]
-    (claimed / "metrics.json").write_text(json.dumps(said))
+    record = read_json(claimed / "metrics.json")
+    record["layer_sizes"] = [784, 100_000, 99_000, 10]
+    (claimed / "metrics.json").write_text(json.dumps(record))
     limit = functools.partial(resource.setrlimit, resource.RLIMIT_AS, (1 << 34, 1 << 34))
     done = run("evaluate", "--run", "run", cwd=tmp_path, before=limit)
     assert_refused(done, "does not fit the run's metrics.json")

@@ -63,10 +63,10 @@ def test_the_seed_repeats_the_choice(trained):
 
 def test_without_a_seed_the_choice_is_another_one_and_can_be_repeated(trained):
     base, _ = trained
-    said = run("show_random", "--count", 12, cwd=base).stdout
-    seed = re.search(r"--seed (\d+)", said)[1]
-    assert run("show_random", "--count", 12, "--seed", seed, cwd=base).stdout == said
-    assert run("show_random", "--count", 12, cwd=base).stdout != said
+    printed = run("show_random", "--count", 12, cwd=base).stdout
+    seed = re.search(r"--seed (\d+)", printed)[1]
+    assert run("show_random", "--count", 12, "--seed", seed, cwd=base).stdout == printed
+    assert run("show_random", "--count", 12, cwd=base).stdout != printed
 
 
 def test_mistakes_are_all_wrong(trained):

@@ -6,11 +6,11 @@ from matplotlib.figure import Figure
 
 from lowlevel_mnist.benchmarking.contenders import FIT, FLOOR
 from lowlevel_mnist.benchmarking.results import Result
-from lowlevel_mnist.plots import BLUE, ORANGE
+from lowlevel_mnist.plots import BLUE, LIGHT_BLUE, ORANGE
 from lowlevel_mnist.recipes import EXECUTIONS
 
 REFERENCE = "fit"  # whose seconds are divided by those of each
-LIGHT_BLUE, GREY = "#9fc5de", "#b8b8b8"
+GREY = "#b8b8b8"
 
 
 def draw(figure: Figure, datasets: Mapping[str, Mapping], results: Sequence[Result]) -> None:
@@ -23,6 +23,7 @@ def draw(figure: Figure, datasets: Mapping[str, Mapping], results: Sequence[Resu
         measured = {r.contender: r.seconds for r in results if r.recipe == recipe}
         floor = measured.pop(FLOOR)
         panels[f"{recipe} ({dataset['title']})"] = (measured, floor)
+    figure.set_layout_engine("constrained")
     figure.set_size_inches(9, 0.7 + sum(0.5 + 0.3 * len(bars) for bars, _ in panels.values()))
     heights = [2 + len(bars) for bars, _ in panels.values()]
     axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).flatten()

@@ -242,8 +242,8 @@ def print_shown(dataset, test, shown) -> None:
     print(f"{'image':>6}  {'prediction':>{width}}  probability  {'true':>{width}}")
     for index in shown:
         predicted, label = test.predictions[index], dataset.test_labels[index]
+        probability = test.probabilities[index, predicted]
         print(
-            f"{index:>6}  {names[predicted]:>{width}}  "
-            f"{test.probabilities[index, predicted]:>11.1%}  "
+            f"{index:>6}  {names[predicted]:>{width}}  {probability:>11.1%}  "
             f"{names[label]:>{width}}{'' if predicted == label else '  wrong'}"
         )

@@ -35,7 +35,7 @@ def random_images(dataset, test, count: int, seed: int, mistakes: bool = False):
     shown = plots.choose_images(labels, test.predictions, count, seed, mistakes)
     kind = "mistakes among the test images" if mistakes else "random test images"
     title = f"{len(shown)} {kind} of {dataset.title}"
-    classes, names = classes_to_show(dataset, test)
+    classes, names, _ = classes_to_show(dataset, test)
     content = (
         dataset.test_images[shown],
         np.searchsorted(classes, labels[shown]),
@@ -47,9 +47,10 @@ def random_images(dataset, test, count: int, seed: int, mistakes: bool = False):
 
 
 def classes_to_show(dataset, test):
-    """Returns the classes that tables and pictures show of a data set's test, and their names."""
+    """Returns the classes that tables and pictures show, their names and their confusion matrix."""
     classes = plots.classes_to_show(dataset.classes_with_images, test.predictions)
-    return classes, [dataset.class_names[label] for label in classes]
+    names = [dataset.class_names[label] for label in classes]
+    return classes, names, test.confusion_matrix[np.ix_(classes, classes)]
 
 
 def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> None:
@@ -58,8 +59,7 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
     title, images, labels = dataset.title, dataset.train_images, dataset.train_labels
-    classes, names = classes_to_show(dataset, test)
-    matrix = test.confusion_matrix[np.ix_(classes, classes)]
+    classes, names, matrix = classes_to_show(dataset, test)
     *_, shown = random_images(dataset, test, RANDOM_IMAGES, seed)
     pictures: dict[str, tuple] = {
         "samples": (plots.samples, images, labels, dataset.class_names, title),
