@@ -35,9 +35,10 @@ class Evaluation:
 def count_correct(logits: tf.Tensor, one_hot: tf.Tensor) -> tf.Tensor:
     """Counts the images whose largest logit is that of their true class.
 
-    logits, one_hot: [..., classes]. Returns a scalar `int64` tensor.
+    logits, one_hot: [..., n, classes]. Returns an `int64` tensor [...].
     """
-    return tf.math.count_nonzero(tf.argmax(logits, axis=-1) == tf.argmax(one_hot, axis=-1))
+    is_correct = tf.argmax(logits, axis=-1) == tf.argmax(one_hot, axis=-1)
+    return tf.math.count_nonzero(is_correct, axis=-1)
 
 
 def evaluate(model: tf.Module, images: np.ndarray, labels: np.ndarray) -> Evaluation:

@@ -8,20 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from lowlevel_mnist import randomness
-
-LEVELS = 2**16  # a dropout rate is drawn in whole 65,536ths
+from lowlevel_mnist.execution import kernels
 
 
 class Network(tf.Module):
     """Layers of weighted sums; ReLU between them.
 
     With two layer sizes this is softmax regression: one weighted sum of the pixels for each class.
-    Written plainly, a layer after the first is
-
-        outputs = tf.nn.relu(pre_activations) * mask
-        pre_activations = tf.matmul(outputs, weights) + biases
-
-    and those of the last layer are the logits.
 
     layer_sizes: [pixels, units of each hidden layer ..., classes].
     seed: whole number of 0 or more; the same one gives the same initial weights.
@@ -34,8 +27,8 @@ class Network(tf.Module):
         self, layer_sizes: Sequence[int], seed: int = 0, dtype: tf.DType | str = tf.float32
     ):
         super().__init__()
-        generator = randomness.generator(seed, randomness.WEIGHTS)
         self.layer_sizes = tuple(layer_sizes)
+        generator = randomness.generator(seed, randomness.WEIGHTS)
         self.weights = [
             tf.Variable(glorot_uniform(generator, inputs, outputs), dtype=dtype)
             for inputs, outputs in itertools.pairwise(layer_sizes)
@@ -52,24 +45,21 @@ class Network(tf.Module):
 
         images: [n, pixels], scaled to 0..1, of the dtype of the variables.
         masks: in training with dropout, for each hidden layer what its outputs [n, units] are
-            multiplied by (`dropout_mask`); otherwise none.
+            multiplied by (`Dropout.mask`); otherwise none.
         Returns a tensor [n, classes].
         """
-        # The kernels behind tf.matmul, tf.nn.relu, * and +, called directly: what Python does
-        # around them is an eighth of an eager step (1.37 s an epoch of 784-128-10, not 1.57).
-        outputs, pre_activations = images, None
+        outputs = images
         for layer, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
             if layer > 0:
-                outputs = tf.raw_ops.Relu(features=pre_activations)
+                outputs = tf.nn.relu(outputs)
                 if masks:
-                    outputs = tf.raw_ops.Mul(x=outputs, y=masks[layer - 1])
-            products = tf.raw_ops.MatMul(a=outputs, b=weights)
-            pre_activations = tf.raw_ops.BiasAdd(value=products, bias=biases)
-        return pre_activations
+                    outputs = tf.multiply(outputs, masks[layer - 1])
+            outputs = tf.nn.bias_add(kernels.matmul(outputs, weights), biases)
+        return outputs
 
 
 def probabilities(logits: tf.Tensor) -> tf.Tensor:
-    """Softmax: exp(logit), divided by the sum of that over the classes.
+    """Returns the softmax: exp(logit), divided by the sum of that over the classes.
 
     logits: [n, classes]. Returns a tensor of the same shape; each row sums to 1.
     """
@@ -88,38 +78,44 @@ def glorot_uniform(generator: np.random.Generator, inputs: int, outputs: int) ->
     return generator.uniform(-limit, limit, (inputs, outputs))
 
 
-def draw_keep_mask(
-    generator: np.random.Generator, images: int, units: int, rate: float
-) -> np.ndarray:
-    """Draws which outputs of a layer a training step keeps, for each image anew.
+class Dropout:
+    """Drops a fraction of a layer's outputs in each training step, for each image anew.
 
-    Each is dropped with probability `rate`, in whole 65,536ths: 16 random bits are drawn three
-    times as fast as the 24 of a float. An image takes whole draws of 64 bits, so what is drawn in
-    pieces is what is drawn at once.
+    Those that are kept are multiplied by 1 / (1 - rate). This is inverted dropout: it leaves the
+    mean of an output as it is, so nothing needs to be done after training (N. Srivastava et al.,
+    "Dropout: a simple way to prevent neural networks from overfitting", 2014, section 10).
 
-    rate: in [0, 1).
-    Returns a `bool` array [images, units].
+    rate: in [0, 1), rounded to a 65,536th: 16 random bits are drawn three times as fast as the 24
+        of a float.
+    units: of each layer that drops out; none where nothing does.
+    seed: whole number of 0 or more; with the epoch it decides what is dropped.
     """
-    draws = generator.bit_generator.random_raw((images, math.ceil(units / 4)))
-    return draws.view(np.uint16)[:, :units] >= _dropped_levels(rate)
 
+    def __init__(self, rate: float, units: Sequence[int], seed: int = 0):
+        self.units = tuple(units)
+        self.seed = seed
+        levels = 2**16
+        self.dropped_levels = min(round(rate * levels), levels - 1)
+        self.scale = levels / (levels - self.dropped_levels)
 
-def dropout_mask(keep_mask: tf.Tensor, rate: float, dtype: tf.DType | str) -> tf.Tensor:
-    """What the outputs of a layer are multiplied by: 0, or 1 / (1 - rate) where they are kept.
+    def draw(self, epoch: int, first: int, batches: int, batch_size: int) -> list[np.ndarray]:
+        """Draws what is kept in some batches of an epoch.
 
-    This is inverted dropout: it leaves the mean of an output as it is, so nothing needs to be done
-    after training (N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
-    overfitting", 2014, section 10).
+        first: which image of the epoch is their first one.
+        Returns for each layer a `bool` array [batches, batch_size, units].
+        """
+        kept = []
+        for layer, units in enumerate(self.units):
+            bits = randomness.generator(self.seed, randomness.DROPOUT, epoch, layer).bit_generator
+            draws = math.ceil(units / 4)  # of 64 bits, for an image
+            bits.advance(first * draws)  # type: ignore[attr-defined]
+            levels = bits.random_raw((batches, batch_size, draws)).view(np.uint16)
+            kept.append(levels[..., :units] >= self.dropped_levels)
+        return kept
 
-    keep_mask: `bool`, of any shape, from `draw_keep_mask` with the same `rate`; as there, 1 - rate
-        is meant in whole 65,536ths.
-    Returns a tensor of the same shape and of `dtype`.
-    """
-    ones = tf.raw_ops.Cast(x=keep_mask, DstT=dtype)
-    scale = LEVELS / (LEVELS - _dropped_levels(rate))
-    return tf.raw_ops.Mul(x=ones, y=tf.constant(scale, dtype))
+    def mask(self, kept: tf.Tensor, dtype: tf.DType | str) -> tf.Tensor:
+        """Returns what outputs are multiplied by: 1 / (1 - rate) where they are kept, or else 0.
 
-
-def _dropped_levels(rate):
-    """How many of the 65,536 levels stand for a dropped output: all but one at most."""
-    return min(round(rate * LEVELS), LEVELS - 1)
+        kept: `bool`, of any shape. Returns a tensor of the same shape and of `dtype`.
+        """
+        return tf.cast(kept, dtype) * self.scale

@@ -1,58 +1,28 @@
 """Step 6 of the walkthrough: epochs and batches."""
 
-import dataclasses
 import functools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from lowlevel_mnist import cost, metrics, preprocessing, randomness
-from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.execution import blocks
-from lowlevel_mnist.model import draw_keep_mask, dropout_mask
+from lowlevel_mnist.execution import blocks, checks, updates
+from lowlevel_mnist.execution.progress import Progress
+from lowlevel_mnist.model import Dropout
 from lowlevel_mnist.optimizers import Optimizer
-
-
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """How far an epoch has come.
-
-    step, steps: batches trained on, and batches of the epoch.
-    images: how many images were in them.
-    loss_sum, correct: sum of their costs, and how many of them were classified correctly, each
-        taken as its batch's turn came.
-    seconds: wall time that the training took so far.
-    """
-
-    step: int = 0
-    steps: int = 0
-    images: int = 0
-    loss_sum: float = 0.0
-    correct: int = 0
-    seconds: float = 0.0
-
-    @property
-    def loss(self) -> float:
-        """Mean cost of an image so far."""
-        return self.loss_sum / self.images
-
-    @property
-    def accuracy(self) -> float:
-        """Fraction of the images so far that were classified correctly."""
-        return self.correct / self.images
 
 
 def train_step(
     model: tf.Module,
-    optimizer: Optimizer,
+    optimizer: Optimizer | updates.Update,
     images: tf.Tensor,
     one_hot: tf.Tensor,
     *masks: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """One step: cost and gradients of one batch, then the update.
+    """Takes one step: cost and gradients of one batch, then the update.
 
     It depends on nothing but the variables and its arguments, of which the masks carry all
     that is random about dropout.
@@ -71,11 +41,6 @@ def train_step(
 class Trainer:
     """Trains a model on images, epoch after epoch, in one of three executions.
 
-    All three run the same `train_block`: "eager" executes each operation at once, "graph" compiles
-    it with `tf.function`, "xla" with `tf.function(jit_compile=True)`. A compiled one is traced
-    for whole blocks of batches, for the batches left over, and for the last, smaller batch: at
-    most three times.
-
     model: a callable `tf.Module`, such as a `model.Network`: it maps images [n, pixels], scaled to
         0..1, to logits [n, classes]. If it drops out, it also takes masks [n, units], one for each
         layer that does, and its `dropout_units` are these layers' units.
@@ -85,7 +50,7 @@ class Trainer:
     dropout: fraction of a layer's outputs that each step drops, in [0, 1).
     seed: whole number of 0 or more; with the epoch it decides the order of the images and the
         dropout.
-    execution: one of `recipes.EXECUTIONS`.
+    execution: one of `recipes.EXECUTIONS`; "graph" and "xla" compile `train_block`.
     Raises `ValueError` where an argument is none of these.
     """
 
@@ -98,37 +63,56 @@ class Trainer:
         seed: int = 0,
         execution: str = "eager",
     ):
-        if execution not in blocks.COMPILERS:
-            accepted = ", ".join(blocks.COMPILERS)
-            raise ValueError(f"execution is {execution!r}; it must be one of {accepted}.")
-        if not isinstance(optimizer, Optimizer):
-            raise ValueError(
-                f"optimizer is {optimizer!r:.200}; it must be one of the package's, or an "
-                "Optimizer of your own."
-            )
-        if batch_size < 1 or batch_size != int(batch_size):
-            raise ValueError(f"batch_size is {batch_size!r}; it must be a whole number above 0.")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is {dropout!r}; it must be a number from 0 to below 1.")
-        self.mask_units = tuple(getattr(model, "dropout_units", ())) if dropout else ()
-        if dropout and not self.mask_units:
-            raise ValueError(
-                f"dropout is {dropout!r}, but the model has no layer to drop out: it needs an "
-                "attribute dropout_units, a tuple with the units of each layer that does."
-            )
-        self.model = model
-        self.optimizer = optimizer
+        checks.check_trainer(model, optimizer, batch_size, dropout, execution)
+        self.model, self.optimizer = model, optimizer
         self.dtype = optimizer.parameters[0].dtype
-        self.batch_size = batch_size
-        self.dropout = dropout
-        self.seed = seed
-        self.work: int | None = None  # multiplications of an image's forward pass, when known
-        self.execute = blocks.COMPILERS[execution](self.train_block)
-        self.is_xla = execution == "xla"
-        is_compiled = execution != "eager"
-        self.most_steps = (
-            blocks.MOST_COMPILED_BLOCK_STEPS if is_compiled else blocks.MOST_BLOCK_STEPS
-        )
+        self.batch_size, self.seed, self.execution = batch_size, seed, execution
+        self.dropout = Dropout(dropout, model.dropout_units if dropout else (), seed)
+        self.update = updates.update_of(optimizer, execution)
+        self.step: Callable = functools.partial(train_step, model, self.update)
+        self.run_block = blocks.Runner(self.train_block, execution)
+        self.check_epoch = checks.EpochCheck(model, self.update, self.dropout.units, batch_size)
+
+    def train_block(
+        self, block: blocks.Block, first: int, last: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Trains on the batches first ... last - 1 of a block, one after the other.
+
+        Eagerly, Python executes these lines; for the other executions, AutoGraph makes a loop of
+        the graph of them.
+
+        block: pixels `uint8` [batches, n, pixels], one-hot labels [batches, n, classes] and, with
+            dropout, for each layer what is kept, `bool` [batches, n, units].
+        Returns what `sum_up` makes of their costs and logits.
+        """
+        _, one_hot, *_ = block
+        costs = blocks.outputs(one_hot.shape[:2], self.dtype)
+        logits = blocks.outputs(one_hot.shape, self.dtype)
+        take = blocks.batches(block, self.prepare, first, last)
+        number = first
+        while number < last:
+            batch_costs, batch_logits = self.step(*take(number))
+            costs = costs.write(number, batch_costs)
+            logits = logits.write(number, batch_logits)
+            number += 1
+        return self.sum_up(costs.stack(), logits.stack(), one_hot)
+
+    def sum_up(
+        self, costs: tf.Tensor, logits: tf.Tensor, one_hot: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns of each batch the sum of its costs, and how many images it has right.
+
+        costs: [batches, n]; logits, one_hot: [batches, n, classes]. Returns tensors [batches].
+        """
+        return tf.reduce_sum(costs, axis=1), metrics.count_correct(logits, one_hot)
+
+    def prepare(
+        self, pixels: tf.Tensor, one_hot: tf.Tensor, *kept: tf.Tensor
+    ) -> Sequence[tf.Tensor]:
+        """Returns scaled images, one-hot labels and dropout masks, all of the variables' dtype."""
+        images = preprocessing.scale(pixels, self.dtype)
+        masks = [self.dropout.mask(layer, self.dtype) for layer in kept]
+        return images, tf.cast(one_hot, self.dtype), *masks
 
     def train_epoch(
         self, pixels: tf.Tensor, one_hot: tf.Tensor, epoch: int, since: Progress | None = None
@@ -144,8 +128,7 @@ class Trainer:
             its beginning.
         Returns the `Progress` at its end.
         Raises `ValueError` where an argument is none of these, `UserError` where `since` is not
-        inside of the epoch, and `DivergedError` after a block of steps in which a cost is not a
-        finite number.
+        inside of the epoch, and `DivergedError` where a cost is not a finite number.
         """
         *_, progress = self.train_blocks(pixels, one_hot, epoch, since)
         return progress
@@ -153,111 +136,32 @@ class Trainer:
     def train_blocks(
         self, pixels: tf.Tensor, one_hot: tf.Tensor, epoch: int, since: Progress | None = None
     ) -> Iterator[Progress]:
-        """Trains one epoch as `train_epoch` does, for a loop to follow: each turn is a block.
+        """Trains one epoch as `train_epoch` does, for a loop to follow.
 
-        Returns an iterator that trains on the next block of steps and gives the `Progress` after
-        it. Nothing is trained before it is asked for one.
+        Returns an iterator that trains for some 0.2 seconds and gives the `Progress` after that.
+        Nothing is trained before it is asked for one.
         """
-        self._check(pixels, one_hot)
-        progress = since or Progress()
-        inside = 0 < progress.step < math.ceil(len(pixels) / self.batch_size)
-        if since and not (inside and progress.images == progress.step * self.batch_size):
-            raise UserError(f"Step {since.step}, to go on after, is not inside of this epoch.")
-        if self.work is None:
-            sizes = [pixels.shape[1], *self.mask_units]
-            classes = one_hot.shape[1]
-            self.work = blocks.count_multiplications(self.model, sizes, classes, self.dtype)
-        return self._train_blocks(pixels, one_hot, epoch, progress)
+        self.check_epoch(pixels, one_hot, since)
+        begin = Progress(steps=math.ceil(len(pixels) / self.batch_size))
+        return self._train_blocks(pixels, one_hot, epoch, since or begin)
 
     def _train_blocks(self, pixels, one_hot, epoch, progress):
         start = time.perf_counter() - progress.seconds
         generator = randomness.generator(self.seed, randomness.BATCH_ORDER, epoch)
         order = generator.permutation(len(pixels)).astype(np.int32)
-        draw = self._keep_masks_of(epoch)
-        shapes = blocks.block_shapes(len(order), self.batch_size, self.work, self.most_steps)
-        end = 0
-        for steps, batch in shapes:
-            begin, end = end, end + steps * batch
-            # Steps of it that are done: all or none, unless the lengths of blocks are others than
-            # when the state was saved.
-            done = max(progress.images - begin, 0) // batch
-            keep_masks = [layer[done:] for layer in draw(steps, batch)]
-            if done >= steps:
-                continue
-            rows = order[begin:end].reshape(steps, batch)[done:]
-            losses, correct = self._train_rows(pixels, one_hot, rows, keep_masks)
-            progress = Progress(
-                step=progress.step + steps - done,
-                steps=sum(steps for steps, _ in shapes),
-                images=end,
-                loss_sum=progress.loss_sum
-                + blocks.sum_finite(losses.numpy(), progress.step, epoch),
-                correct=progress.correct + int(correct),
-                seconds=time.perf_counter() - start,
-            )
-            yield progress
+        max_steps = blocks.max_steps(self.execution, self.batch_size * pixels.shape[1])
+        for cut in blocks.cut_epoch(len(order), self.batch_size, max_steps, progress.step):
+            rows = cut.rows_of(order)
+            kept = self.dropout.draw(epoch, cut.first, *rows.shape)
+            block = self.gather(pixels, one_hot, rows, kept)
+            for losses, correct in self.run_block(block, cut.done, cut.steps):
+                seconds = time.perf_counter() - start
+                progress = progress.after(epoch, cut.batch_size, losses, correct, seconds)
+                yield progress
 
-    def _train_rows(self, pixels, one_hot, rows, keep_masks):
-        """Trains on the images that `rows` [steps, n] names, a batch for each row of it."""
-        # A whole block of bytes at once: 2 microseconds a batch of 128, but 12 for each alone.
-        block = tf.gather(pixels, rows), tf.gather(one_hot, rows)
-        return self.execute(*block, *keep_masks)
-
-    def train_block(
-        self, pixels: tf.Tensor, one_hot: tf.Tensor, *keep_masks: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Trains on batches of one size, one after the other.
-
-        pixels: `uint8` tensor [steps, n, pixels]; one_hot: tensor [steps, n, classes].
-        keep_masks: with dropout, for each layer what it keeps, `bool` [steps, n, units].
-        Returns the sum of the costs of each batch [steps], and how many images of all were
-        classified correctly, each taken as its batch's turn came.
-        """
-        self.optimizer.is_compiled_by_xla = self.is_xla
-        step = functools.partial(train_step, self.model, self.optimizer)
-        costs, logits = blocks.for_each_batch(
-            self.prepare, step, (pixels, one_hot, *keep_masks), (self.dtype, self.dtype)
-        )
-        return tf.reduce_sum(costs, axis=1), metrics.count_correct(logits, one_hot)
-
-    def prepare(
-        self, pixels: tf.Tensor, one_hot: tf.Tensor, *keep_masks: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        """Returns scaled images, one-hot labels and dropout masks, all of the variables' dtype.
-
-        They are what `train_step` takes, for one batch or for a block of them.
-        """
-        images = preprocessing.scale(pixels, self.dtype)
-        masks = [dropout_mask(layer, self.dropout, self.dtype) for layer in keep_masks]
-        return images, tf.cast(one_hot, self.dtype), *masks
-
-    def _keep_masks_of(self, epoch):
-        """Returns a function that draws what the next `steps` batches of an epoch keep."""
-        layers = [
-            (randomness.generator(self.seed, randomness.DROPOUT, epoch, layer), units)
-            for layer, units in enumerate(self.mask_units)
-        ]
-        return lambda steps, batch: [
-            draw_keep_mask(generator, steps * batch, units, self.dropout).reshape(
-                steps, batch, units
-            )
-            for generator, units in layers
-        ]
-
-    def _check(self, pixels, one_hot):
-        """Raises `ValueError` where these are no images and labels to train on."""
-        if pixels.dtype != tf.uint8 or len(pixels.shape) != 2:
-            raise ValueError(
-                f"pixels are {tf.as_dtype(pixels.dtype).name} {list(pixels.shape)}; they must be "
-                "uint8 [n, pixels], 0 to 255: they are scaled when a step needs them."
-            )
-        if one_hot.dtype not in (self.dtype, tf.uint8) or one_hot.shape[:-1] != pixels.shape[:1]:
-            raise ValueError(
-                f"one_hot is {tf.as_dtype(one_hot.dtype).name} {list(one_hot.shape)}; for these "
-                f"pixels and variables it must be {self.dtype.name} or uint8 [{len(pixels)}, "
-                "classes]."
-            )
-        if self.batch_size > len(pixels):
-            raise ValueError(
-                f"batch_size is {self.batch_size}, but there are only {len(pixels):,} images."
-            )
+    def gather(
+        self, pixels: tf.Tensor, one_hot: tf.Tensor, rows: np.ndarray, kept: Sequence[np.ndarray]
+    ) -> blocks.Block:
+        """Gathers the images and labels of a block; rows: their places [batches, n]."""
+        # All at once: 2 microseconds a batch of 128, but 12 for each alone.
+        return tf.gather(pixels, rows), tf.gather(one_hot, rows), *map(tf.constant, kept)

@@ -79,8 +79,9 @@ class DistributedRun(Run):
     def make_trainer(self, model, optimizer):
         from lowlevel_mnist.distribution.trainer import DistributedTrainer
 
+        trainer = DistributedTrainer(self.replicas, model, optimizer, *self.trainer_arguments)
         self.variable_scope.close()
-        return DistributedTrainer(self.replicas, model, optimizer, *self.trainer_arguments)
+        return trainer
 
     def restore(self, model, optimizer):
         return self.broadcast_state(super().restore(model, optimizer), optimizer)

@@ -1,22 +1,21 @@
 """Data parallelism: how replicas, on several devices or several machines, share each batch.
 
-Each replica has all variables. Of a batch it takes a share of the images and of the dropout mask;
-its gradients, divided by the size of the whole batch, are added up over all replicas, and then each
+Each replica has all variables. Of a batch it takes a share of the images and of the dropout mask.
+Its gradients, weighted by its part of the batch, are added up over all replicas, and then each
 makes the same update. So up to rounding it is the same run, however many replicas there are.
 """
 
 import contextlib
-import functools
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from lowlevel_mnist import cost, metrics, startup
+from lowlevel_mnist import cost, startup
 from lowlevel_mnist.distribution.cluster import Cluster
 from lowlevel_mnist.distribution.meeting import Meeting
 from lowlevel_mnist.errors import LostWorkerError, UserError
-from lowlevel_mnist.execution import blocks
+from lowlevel_mnist.optimizers import Optimizer
 from lowlevel_mnist.training import Trainer
 
 # What TensorFlow raises where another worker has ended or is silent.
@@ -64,13 +63,17 @@ class Replicas:
         local = self.count // len(cluster.names)
         self.first, self.end = cluster.index * local, (cluster.index + 1) * local
 
-    def share(self, batch_size: int, replicas: tuple[int, int] | None = None) -> slice:
-        """Returns which images of a batch some replicas train on: those of this worker, or others.
+    def share(self, batch_size: int) -> slice:
+        """Returns which images of a batch this worker trains on.
 
-        As even as can be, and none at all for some where the batch is smaller than `count`.
+        As even as can be, and none at all for some workers where the batch is small.
         """
-        bounds = replicas or (self.first, self.end)
-        return slice(*(number * batch_size // self.count for number in bounds))
+        return slice(*(number * batch_size // self.count for number in (self.first, self.end)))
+
+    def share_of_replica(self, images: int) -> slice:
+        """Returns which of a worker's images a replica trains on. It is called on each replica."""
+        number, count = replica_number() - self.first, self.end - self.first
+        return slice(number * images // count, (number + 1) * images // count)
 
     def all_reduce_sum(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
         """Returns the sum over all workers of each tensor."""
@@ -83,6 +86,10 @@ class Replicas:
     def barrier(self) -> None:
         """Waits for all workers to come here."""
         self.any_worker(False)
+
+    def agree(self, number: float) -> float:
+        """Returns the chief's number."""
+        return float(self.broadcast(tf.constant(number, tf.float64))[0])
 
     def broadcast(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
         """Returns the chief's tensors; the others pass some of the same shapes and dtypes."""
@@ -131,54 +138,51 @@ class Replicas:
 class DistributedTrainer(Trainer):
     """A `Trainer` that shares each batch among `Replicas`.
 
-    The variables of model and optimizer have to be made in the scope of the replicas' strategy.
-    The other arguments are those of `Trainer`.
+    The variables of model and optimizer have to be made in the scope of the replicas' strategy, and
+    so does this. The other arguments are those of `Trainer`.
     """
 
-    def __init__(self, replicas: Replicas, *arguments):
-        *_, execution = arguments
-        super().__init__(*arguments)
-        self.most_steps = blocks.MOST_BLOCK_STEPS  # in each step, replicas wait for each other
+    def __init__(self, replicas: Replicas, model: tf.Module, optimizer: Optimizer, *arguments):
+        super().__init__(model, optimizer, *arguments)
         self.replicas = replicas
-        self.execute = blocks.COMPILERS[execution](self.train_shared_block)
+        self.step = self.shared_step
+        self.run_block.agree = replicas.agree
 
-    def _train_rows(self, pixels, one_hot, rows, keep_masks):
+    def gather(self, pixels, one_hot, rows, kept):
         share = self.replicas.share(rows.shape[1])
-        block = tf.gather(pixels, rows[:, share]), tf.gather(one_hot, rows[:, share])
-        return self.execute(rows.shape[1], *block, *(mask[:, share] for mask in keep_masks))
+        block = super().gather(pixels, one_hot, rows[:, share], [layer[:, share] for layer in kept])
+        fraction = (share.stop - share.start) / rows.shape[1]
+        return *block, tf.fill([len(rows)], tf.constant(fraction, self.dtype))
 
-    def train_shared_block(
-        self, batch_size: int, pixels: tf.Tensor, one_hot: tf.Tensor, *keep_masks: tf.Tensor
-    ) -> list[tf.Tensor]:
-        """As `train_block`, but the tensors are this worker's share of batches of `batch_size`.
+    def prepare(self, *tensors):
+        *tensors, fraction = tensors
+        return *super().prepare(*tensors), fraction
 
-        Returns the costs and the count of all workers.
+    def shared_step(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Takes a step with all replicas of this worker, each with its share of the worker's.
+
+        batch: what `training.train_step` is given, of the images of this worker, and at last the
+            fraction that they are of the whole batch.
+        Returns the costs [n] and logits [n, classes] of this worker's images.
         """
-        costs, logits = blocks.for_each_batch(
-            self.prepare,
-            functools.partial(self._shared_step, batch_size),
-            (pixels, one_hot, *keep_masks),
-            (self.dtype, self.dtype),
-        )
-        correct = metrics.count_correct(logits, one_hot)
-        return self.replicas.all_reduce_sum(tf.reduce_sum(costs, axis=1), correct)
-
-    def _shared_step(self, batch_size, *batch):
-        """A step of all replicas of this worker, each with its share of the worker's."""
-        begin = self.replicas.share(batch_size).start
+        *tensors, fraction = batch
+        count = tensors[0].shape[0]
 
         def on_one():
-            number = replica_number()
-            share = self.replicas.share(batch_size, (number, number + 1))
-            mine = (tensor[share.start - begin : share.stop - begin] for tensor in batch)
+            share = self.replicas.share_of_replica(count)
             costs, logits, gradients = cost.cost_and_gradients(
-                self.model, self.optimizer.parameters, *mine, divisor=batch_size
+                self.model, self.update.parameters, *(tensor[share] for tensor in tensors)
             )
-            self.optimizer.apply(all_reduce_together(gradients))
+            # The gradient of a mean over these images, as its part of that over the whole batch.
+            weight = fraction * ((share.stop - share.start) / max(count, 1))
+            self.update.apply(all_reduce_together([weight * g for g in gradients]))
             return costs, logits
 
         outputs = self.replicas.strategy.run(on_one)
         return tuple(tf.concat(self.replicas.of_each(output), axis=0) for output in outputs)
+
+    def sum_up(self, costs, logits, one_hot):
+        return self.replicas.all_reduce_sum(*super().sum_up(costs, logits, one_hot))
 
 
 def all_reduce(tensor: tf.Tensor) -> tf.Tensor:
@@ -195,6 +199,6 @@ def all_reduce_together(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def replica_number() -> int:
-    """The replica's number among all. It is called on each replica."""
+    """Returns the replica's number among all. It is called on each replica."""
     number = tf.distribute.get_replica_context().replica_id_in_sync_group
     return int(tf.get_static_value(number))  # in a graph it is a tensor

@@ -1,132 +1,160 @@
-"""How an epoch is cut into blocks of steps, and how a block is executed: eagerly, or compiled."""
+"""How an epoch is cut into blocks of batches, and how a block is executed: eagerly, or compiled."""
 
 import math
-import textwrap
-from collections.abc import Sequence
+import time
+import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from lowlevel_mnist.errors import check_finite
+Block = Sequence[tf.Tensor]  # batches, gathered at once: tensors [batches, n, ...]
 
-# Batches of a block: what is trained on between two reports, in one call of a compiled function.
-# Fewer cost more around the steps; more make progress and Ctrl-C wait and take more memory. What is
-# compiled is through with four times as many as soon; an epoch of mlp-128-dropout takes XLA 0.175 s
-# then, not 0.210.
-FEWEST_BLOCK_STEPS, MOST_BLOCK_STEPS, MOST_COMPILED_BLOCK_STEPS = 32, 128, 512
-# Multiplications of a block's forward passes at most, for large networks: a second's work.
-MOST_BLOCK_WORK = 10_000_000_000
+# Batches of a block. Compiled blocks are faster, so they may be four times as long: an epoch of
+# mlp-128-dropout takes XLA 0.175 s then, not 0.210.
+MAX_EAGER_STEPS, MAX_COMPILED_STEPS = 128, 512
+MAX_BLOCK_BYTES = 2**27  # of its images and masks; where images are large, a block is shorter
+# Seconds of a call, after which progress is shown and Ctrl-C is heard. It gets twice as many steps
+# where it takes less than the first, and half as many where it takes more than the second.
+MIN_CALL_SECONDS, MAX_CALL_SECONDS = 0.2, 0.6
 # Numbers that are prepared at a time for eager steps: 8 MB of float32. For a small batch, calling a
 # kernel takes longer than its work: with some batches at once, the recipes' epochs are 2 to 9 %
-# shorter. A whole block would take gigabytes where images are large.
-MOST_PREPARED = 2**21
-
-COMPILERS = {
-    "eager": lambda function: function,
-    "graph": tf.function(autograph=False),
-    "xla": tf.function(autograph=False, jit_compile=True),
-}
+# shorter.
+MAX_PREPARED = 2**21
 
 
-def for_each_batch(prepare, step, blocks, dtypes):
-    """Calls step(*prepare(*batch)) for each batch, in their order; the loop of an epoch.
+class Cut(NamedTuple):
+    """A block of an epoch.
 
-    prepare: maps tensors to what `step` takes, element by element.
-    blocks: tensors [steps, batch, ...], which are cut along their first axis.
-    dtypes: those of the tensors that `step` returns.
-    Returns these, stacked: tensors [steps, ...].
+    first: the number of its first image in the order of training.
+    batch_size, steps: images of a batch, and how many batches are trained on.
+    done: how many of these are trained on already.
+    length: batches to gather, the same for all blocks of an epoch: their function is compiled once.
     """
-    if tf.executing_eagerly():
-        outputs = [
-            step(*batch)
-            for piece in _pieces(blocks)
-            for batch in zip(*map(tf.unstack, prepare(*piece)), strict=True)
-        ]
-        return [tf.stack(output) for output in zip(*outputs, strict=True)]
-    # The same loop inside of a graph. Over numbers: tf.map_fn would copy whole blocks first.
-    return tf.map_fn(
-        lambda number: step(*prepare(*(tf.gather(block, number) for block in blocks))),
-        tf.range(blocks[0].shape[0]),
-        fn_output_signature=dtypes,
-        parallel_iterations=1,
-    )
+
+    first: int
+    batch_size: int
+    steps: int
+    done: int
+    length: int
+
+    def rows_of(self, order: np.ndarray) -> np.ndarray:
+        """Returns which images are gathered, [length, batch_size]; order: those of the epoch."""
+        images = order[self.first : self.first + self.steps * self.batch_size]
+        return np.resize(images, (self.length, self.batch_size))  # filled up with the first ones
 
 
-def _pieces(blocks):
-    """Cuts blocks along their first axis, so that MOST_PREPARED bounds a piece of all of them."""
-    steps = blocks[0].shape[0]
-    numbers_of_batch = sum(math.prod(block.shape) for block in blocks) // steps
-    length = max(1, MOST_PREPARED // max(numbers_of_batch, 1))
-    for first in range(0, steps, length):
-        yield [block[first : first + length] for block in blocks]
+def max_steps(execution: str, bytes_per_batch: int) -> int:
+    """Returns how many batches a block may have."""
+    most = MAX_EAGER_STEPS if execution == "eager" else MAX_COMPILED_STEPS
+    return min(most, max(1, MAX_BLOCK_BYTES // bytes_per_batch))
 
 
-def count_multiplications(
-    model: tf.Module, sizes: Sequence[int], classes: int, dtype: tf.DType
-) -> int:
-    """Counts the multiplications that the forward pass of one image takes.
+def cut_epoch(samples: int, batch_size: int, max_steps: int, done: int = 0) -> list[Cut]:
+    """Cuts an epoch into blocks of batches, all of one length.
 
-    Each number that comes out of an operation with a variable takes as many as the variable has
-    weights for it: its size without the last axis. In a dense network that is one for each
-    parameter; in a convolution, one for each weight and each place of the kernel.
+    The last one may have fewer steps. The images left over, a smaller batch, are a block of their
+    own.
 
-    model: maps images, and masks where it drops out, to logits.
-    sizes: pixels of an image, and units of each layer that drops out.
-    Raises `ValueError` where the model can't be called with these, or does not give logits for so
-    many classes.
-    """
-    inputs = [tf.TensorSpec([1, size], dtype) for size in sizes]
-    shapes = " and masks ".join(str([1, size]) for size in sizes)
-    try:
-        traced = tf.function(model, autograph=False).get_concrete_function(*inputs)
-    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
-        reason = textwrap.shorten(str(error), 300)
-        raise ValueError(f"The model can't be called with images {shapes}: {reason}") from error
-    outputs = traced.structured_outputs.shape.as_list()
-    if outputs != [1, classes]:
-        raise ValueError(
-            f"The model gives {outputs} for images {shapes}; for these labels it must give logits "
-            f"[1, {classes}]."
-        )
-    values = [op.outputs[0] for op in traced.graph.get_operations() if op.type == "ReadVariableOp"]
-    return sum(
-        output.shape.num_elements() * math.prod(value.shape[:-1])
-        for value in values
-        for user in value.consumers()
-        for output in user.outputs[:1]
-    )
-
-
-def block_shapes(
-    samples: int, batch_size: int, work: int, most_steps: int = MOST_BLOCK_STEPS
-) -> list[tuple[int, int]]:
-    """Cuts an epoch into blocks of batches. Returns a list of tuples (steps, batch size).
-
-    Blocks are of one length where a number from FEWEST_BLOCK_STEPS to `most_steps` divides the
-    steps, because each shape is compiled anew (0.3 s for XLA); else of half of `most_steps`, and
-    the last one is shorter. The images left over are a block of one smaller batch.
-
-    work: multiplications that an image takes; a large network gets shorter blocks.
+    done: so many batches are trained on already; blocks of these alone are left out.
     """
     steps, rest = divmod(samples, batch_size)
-    most = min(most_steps, max(1, MOST_BLOCK_WORK // (batch_size * max(work, 1))))
-    candidates = range(most, min(FEWEST_BLOCK_STEPS, most) - 1, -1)
-    usual = min(most_steps // 2, most)
-    length = next((number for number in candidates if steps % number == 0), usual)
-    shapes = [(length, batch_size)] * (steps // length)
-    if steps % length:
-        shapes.append((steps % length, batch_size))
+    length = math.ceil(steps / math.ceil(steps / max_steps))
+    cuts = []
+    for begin in range(0, steps, length):
+        left = min(length, steps - begin)
+        cuts.append(Cut(begin * batch_size, batch_size, left, max(done - begin, 0), length))
     if rest:
-        shapes.append((1, rest))
-    return shapes
+        cuts.append(Cut(steps * batch_size, rest, steps=1, done=0, length=1))
+    return [cut for cut in cuts if cut.done < cut.steps]
 
 
-def sum_finite(losses: np.ndarray, step: int, epoch: int) -> float:
-    """Returns the sum of the costs of consecutive batches.
+class Runner:
+    """Runs a loop over the batches of a block, some 0.2 s at a time, in one of the executions.
 
-    losses: [steps]; step: how many batches of the epoch came before them.
-    Raises `DivergedError`, which names the step, where one of them is not a finite number.
+    Eagerly it calls the loop itself. Otherwise AutoGraph makes a loop of the graph of its `while`,
+    and TensorFlow compiles it, once for each shape of a block.
+
+    loop: a method, of a block and the numbers first and last. It returns tensors with a row for
+        each batch of the block, of which first ... last - 1 count.
+    agree: gives the seconds that a call took, as all who take part in it have to see them.
     """
-    for first in np.flatnonzero(~np.isfinite(losses)):
-        check_finite(losses[first], f"at step {step + first + 1} of epoch {epoch}")
-    return float(losses.sum(dtype=np.float64))
+
+    def __init__(self, loop: Any, execution: str):
+        self.loop: Callable = loop
+        self.is_eager = execution == "eager"
+        if not self.is_eager:
+            # Not recursive: to convert the functions that it calls as well takes 0.3 s longer.
+            graph = types.MethodType(tf.autograph.to_graph(loop, recursive=False), loop.__self__)
+            self.loop = tf.function(graph, autograph=False, jit_compile=execution == "xla")
+        self.agree: Callable[[float], float] = lambda seconds: seconds
+        self.steps = 1  # of the next call, at most
+
+    def __call__(self, block: Block, first: int, end: int) -> Iterator[list[np.ndarray]]:
+        """Runs the loop for the batches first ... end - 1, in turn.
+
+        Yields what the loop returns, a row for each batch that it was run for.
+        """
+        while first < end:
+            start = time.perf_counter()
+            last = min(first + self.steps, end)
+            results = self._run(block, first, last)
+            seconds = self.agree(time.perf_counter() - start)
+            if seconds > MAX_CALL_SECONDS:
+                self.steps = max(1, self.steps // 2)
+            elif seconds < MIN_CALL_SECONDS and last - first == self.steps:
+                self.steps *= 2
+            first = last
+            yield results
+
+    def _run(self, block, first, last):
+        if self.is_eager:
+            results = self.loop([tensor[first:last] for tensor in block], 0, last - first)
+            return [result.numpy() for result in results]
+        # As NumPy's numbers: for each of Python's, TensorFlow would compile the loop anew.
+        results = self.loop(block, np.int32(first), np.int32(last))
+        return [result.numpy()[first:last] for result in results]
+
+
+def batches(block: Block, prepare: Callable, first: int, last: int) -> Callable[[int], Sequence]:
+    """Returns what gives a batch of a block by its number: first, first + 1 ... last - 1 in turn.
+
+    prepare: maps the tensors of a block, or of one batch of it, to what a step takes.
+    """
+    if tf.executing_eagerly():
+        prepared = _prepare_some(block, prepare, first, last)
+        return lambda number: next(prepared)
+    return lambda number: prepare(*(tf.gather(tensor, number) for tensor in block))
+
+
+def _prepare_some(block: Block, prepare: Callable, first: int, last: int) -> Iterator[Sequence]:
+    """Yields one batch after the other, some of which are prepared at a time."""
+    numbers = sum(math.prod(tensor.shape[1:]) for tensor in block)
+    some = max(1, MAX_PREPARED // max(numbers, 1))
+    for begin in range(first, last, some):
+        end = min(begin + some, last)
+        yield from zip(
+            *map(tf.unstack, prepare(*(tensor[begin:end] for tensor in block))), strict=True
+        )
+
+
+def outputs(shape: Sequence[int], dtype: tf.DType) -> "tf.TensorArray | EagerArray":
+    """Returns an array of `shape` to write row by row: `array = array.write(number, row)`.
+
+    `array.stack()` makes a tensor of it.
+    """
+    if tf.executing_eagerly():
+        return EagerArray()
+    return tf.TensorArray(dtype, shape[0], element_shape=shape[1:])
+
+
+class EagerArray(list):
+    """A `tf.TensorArray` whose rows come in turn; TensorFlow's takes 44 microseconds for each."""
+
+    def write(self, _, row: tf.Tensor) -> "EagerArray":
+        self.append(row)
+        return self
+
+    def stack(self) -> tf.Tensor:
+        return tf.stack(self)
