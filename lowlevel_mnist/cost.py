@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from lowlevel_mnist.execution import kernels
 
-Model = Callable[..., tf.Tensor]  # maps images, and masks where it drops out, to logits
+Model = Callable[..., tf.Tensor]
 
 
 def cross_entropy(logits: tf.Tensor, one_hot: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -40,8 +40,7 @@ def cost_and_gradients(
     variables: the model's `tf.Variable`s, each of which takes part in the logits.
     images: [n, pixels], scaled; one_hot: [n, classes]; both of the variables' dtype.
     masks: with dropout, one [n, units] for each layer that drops out.
-    Returns the costs [n], the logits [n, classes], and a list of gradients, each of the shape
-    of its variable.
+    Returns the costs [n], the logits [n, classes], and a list of the variables' gradients.
     """
     with tf.GradientTape() as tape:
         logits = model(images, *masks)
@@ -61,13 +60,11 @@ def plain_cost_and_gradients(
     one_hot: tf.Tensor,
     *masks: tf.Tensor,
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Returns the mean cost of a batch and its gradients, as one writes them first.
+    """Returns the mean cost of a batch, a scalar, and its gradients, as one writes them first.
 
-    The arguments are those of `cost_and_gradients`, which gives the same gradients in half the
-    time. Returns a scalar, and a list of gradients, each of the shape of its variable.
+    Arguments and gradients are those of `cost_and_gradients`, which takes half the time.
     """
     with tf.GradientTape() as tape:
-        cost = tf.reduce_mean(
-            tf.nn.softmax_cross_entropy_with_logits(one_hot, model(images, *masks))
-        )
+        costs = tf.nn.softmax_cross_entropy_with_logits(one_hot, model(images, *masks))
+        cost = tf.reduce_mean(costs)
     return cost, tape.gradient(cost, variables)

@@ -2,12 +2,9 @@
 
 import contextlib
 import math
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 ALIGNMENT = 64  # bytes; at a multiple of it a tensor's memory begins
 
@@ -31,20 +28,20 @@ def take(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return taken
 
 
-def as_tensor(array: np.ndarray) -> "tf.Tensor":
-    """Returns a tensor of the same content, shape and dtype.
+def as_tensor(array: np.ndarray) -> Any:
+    """Returns a `tf.Tensor` of the same content, shape and dtype.
 
     It has the memory of `array` itself, if that is read-only and aligned, and otherwise a copy:
     what its owner can still change is not shared. `tf.constant` would hold all of it three times
     for a moment: training on 600,000 images took 2.0 GB then, and takes 1.2.
     """
-    import tensorflow as tf  # which takes seconds, and reading data does not need it
+    import tensorflow as tf  # which takes seconds, and who only reads data does not need it
 
     return tf.identity(tf.experimental.dlpack.from_dlpack(_aligned(array).__dlpack__()))
 
 
 def _aligned(array):
-    """Returns the array, or a copy that is aligned: on another, DLPack aborts the process."""
+    """Returns the array, or an aligned copy: TensorFlow aborts the process on any other."""
     is_aligned = array.ctypes.data % ALIGNMENT == 0
     if is_aligned and array.flags.c_contiguous and not array.flags.writeable:
         view = array.view()

@@ -70,6 +70,7 @@ class Trainer:
         self.dropout = Dropout(dropout, model.dropout_units if dropout else (), seed)
         self.update = updates.update_of(optimizer, execution)
         self.step: Callable = functools.partial(train_step, model, self.update)
+        # Runs `train_block` in this execution, for some 0.2 seconds at a time.
         self.run_block = blocks.Runner(self.train_block, execution)
         self.check_epoch = checks.EpochCheck(model, self.update, self.dropout.units, batch_size)
 
@@ -133,6 +134,7 @@ class Trainer:
         *_, progress = self.train_blocks(pixels, one_hot, epoch, since)
         return progress
 
+    @checks.check_at_once
     def train_blocks(
         self, pixels: tf.Tensor, one_hot: tf.Tensor, epoch: int, since: Progress | None = None
     ) -> Iterator[Progress]:
@@ -141,15 +143,12 @@ class Trainer:
         Returns an iterator that trains for some 0.2 seconds and gives the `Progress` after that.
         Nothing is trained before it is asked for one.
         """
-        self.check_epoch(pixels, one_hot, since)
-        begin = Progress(steps=math.ceil(len(pixels) / self.batch_size))
-        return self._train_blocks(pixels, one_hot, epoch, since or begin)
-
-    def _train_blocks(self, pixels, one_hot, epoch, progress):
+        progress = since or Progress(steps=math.ceil(len(pixels) / self.batch_size))
         start = time.perf_counter() - progress.seconds
         generator = randomness.generator(self.seed, randomness.BATCH_ORDER, epoch)
         order = generator.permutation(len(pixels)).astype(np.int32)
-        max_steps = blocks.max_steps(self.execution, self.batch_size * pixels.shape[1])
+        image_bytes = pixels.shape[1] + sum(self.dropout.units)
+        max_steps = blocks.max_steps(self.execution, self.batch_size * image_bytes)
         for cut in blocks.cut_epoch(len(order), self.batch_size, max_steps, progress.step):
             rows = cut.rows_of(order)
             kept = self.dropout.draw(epoch, cut.first, *rows.shape)

@@ -12,8 +12,10 @@ FLOORS = [
     {"console", "distribution", "benchmarking", "browser"},
     {"runs"},
     {"training"},
-    {"data", "metrics", "execution"},
-    {"model", "cost", "preprocessing", "optimizers", "plots", "sources"},
+    {"data", "metrics"},
+    {"model", "cost", "preprocessing", "plots", "sources"},
+    {"execution"},
+    {"optimizers"},
     {"randomness", "recipes", "startup", "memory"},
     {"errors"},
 ]

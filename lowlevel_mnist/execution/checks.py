@@ -1,7 +1,8 @@
 """Checks of what a `training.Trainer` is given: each raises `ValueError` where it is wrong."""
 
+import functools
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -33,6 +34,20 @@ def check_trainer(
             f"dropout is {dropout!r}, but the model has no layer to drop out: it needs an "
             "attribute dropout_units, a tuple with the units of each layer that does."
         )
+
+
+def check_at_once(train_blocks: Callable) -> Callable:
+    """Returns a generator function of a trainer that checks its arguments when it is called.
+
+    By itself it would do so when it is asked for the first block, and say nothing if nobody asks.
+    """
+
+    @functools.wraps(train_blocks)
+    def checked(self, pixels, one_hot, epoch, since=None):
+        self.check_epoch(pixels, one_hot, since)
+        return train_blocks(self, pixels, one_hot, epoch, since)
+
+    return checked
 
 
 class EpochCheck:
