@@ -12,8 +12,8 @@ from lowlevel_mnist.recipes import RECIPES, Recipe
 from lowlevel_mnist.runs.settings import format_value
 
 BAR_WIDTH = 20
-BRIGHT = 150  # shades of 255; photographs have a mean of some 120, scanned paper one above 200
-DARK = 64  # shades of 255; where none is above that, images were meant to go to 1 or 16, perhaps
+BRIGHT = 150  # grey level; photographs have a mean of some 120, scanned paper one above 200
+DARK = 64  # grey level; where none is above that, images were meant to go to 1 or 16, perhaps
 _unended = False  # whether the terminal's last line is one of progress
 
 
