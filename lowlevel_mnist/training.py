@@ -72,7 +72,7 @@ class Trainer:
         self.step: Callable = functools.partial(train_step, model, self.update)
         # Runs `train_block` in this execution, for some 0.2 seconds at a time.
         self.run_block = blocks.Runner(self.train_block, execution)
-        self.check_epoch = checks.EpochCheck(model, self.update, self.dropout.units, batch_size)
+        self.is_model_checked = False
 
     def train_block(
         self, block: blocks.Block, first: int, last: int

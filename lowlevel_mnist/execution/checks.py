@@ -8,7 +8,6 @@ from typing import Any
 import tensorflow as tf
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.execution.updates import Update
 from lowlevel_mnist.optimizers import Optimizer
 from lowlevel_mnist.recipes import EXECUTIONS
 
@@ -37,45 +36,33 @@ def check_trainer(
 
 
 def check_at_once(train_blocks: Callable) -> Callable:
-    """Returns a generator function of a trainer that checks its arguments when it is called.
+    """Returns a generator function of a `training.Trainer` that checks its arguments when called.
 
     By itself it would do so when it is asked for the first block, and say nothing if nobody asks.
     """
 
     @functools.wraps(train_blocks)
-    def checked(self, pixels, one_hot, epoch, since=None):
-        self.check_epoch(pixels, one_hot, since)
-        return train_blocks(self, pixels, one_hot, epoch, since)
+    def checked(trainer, pixels, one_hot, epoch, since=None):
+        check_epoch(trainer, pixels, one_hot, since)
+        return train_blocks(trainer, pixels, one_hot, epoch, since)
 
     return checked
 
 
-class EpochCheck:
-    """Checks what a `training.Trainer` is to train an epoch on.
+def check_epoch(trainer: Any, pixels: tf.Tensor, one_hot: tf.Tensor, since: Any) -> None:
+    """Checks that these are images and labels for a trainer's model.
 
-    update: that of the `model`. units: of each layer that drops out.
+    since: the `Progress` to go on after, or None. Raises `UserError` where it is not inside of the
+        epoch.
     """
-
-    def __init__(self, model: tf.Module, update: Update, units: Sequence[int], batch_size: int):
-        self.model, self.variables, self.units = model, update.parameters, units
-        self.batch_size = batch_size
-        self.is_model_checked = False  # which takes 20 ms, and is done for the first epoch alone
-
-    def __call__(self, pixels: tf.Tensor, one_hot: tf.Tensor, since: Any) -> None:
-        """Raises `ValueError` where these are no images and labels for the model.
-
-        since: the `training.Progress` to go on after, or None. Raises `UserError` where it is not
-            inside of the epoch.
-        """
-        check_data(pixels, one_hot, self.variables[0].dtype, self.batch_size)
-        if since and not (
-            0 < since.images < len(pixels) and since.images == since.step * self.batch_size
-        ):
-            raise UserError(f"Step {since.step}, to go on after, is not inside of this epoch.")
-        if not self.is_model_checked:
-            sizes = pixels.shape[1], *self.units
-            check_model(self.model, self.variables, sizes, one_hot.shape[1])
-            self.is_model_checked = True
+    batch_size = trainer.batch_size
+    check_data(pixels, one_hot, trainer.dtype, batch_size)
+    if since and not 0 < since.images == since.step * batch_size < len(pixels):
+        raise UserError(f"Step {since.step}, to go on after, is not inside of this epoch.")
+    if not trainer.is_model_checked:  # which takes 20 ms
+        sizes = pixels.shape[1], *trainer.dropout.units
+        check_model(trainer.model, trainer.update.parameters, sizes, one_hot.shape[1])
+        trainer.is_model_checked = True
 
 
 def check_data(pixels: tf.Tensor, one_hot: tf.Tensor, dtype: tf.DType, batch_size: int) -> None:
