@@ -62,7 +62,7 @@ def plain_cost_and_gradients(
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Returns the mean cost of a batch, a scalar, and its gradients, as one writes them first.
 
-    Arguments and gradients are those of `cost_and_gradients`, which takes half the time.
+    Arguments and gradients are those of `cost_and_gradients`, which takes less than half the time.
     """
     with tf.GradientTape() as tape:
         costs = tf.nn.softmax_cross_entropy_with_logits(one_hot, model(images, *masks))
