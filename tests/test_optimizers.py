@@ -10,9 +10,7 @@ from hypothesis.extra import numpy as npst
 
 from lowlevel_mnist import optimizers
 from lowlevel_mnist.execution import updates
-from lowlevel_mnist.model import Network
 from lowlevel_mnist.recipes import EXECUTIONS
-from lowlevel_mnist.training import Trainer
 
 STEPS = 20
 
@@ -186,41 +184,6 @@ def test_only_xla_is_given_the_formula_of_a_rule_with_a_kernel(name):
     optimizer = optimizers.OPTIMIZERS[name]([tf.Variable([1.0])], 0.25)
     by_formula = [updates.update_of(optimizer, e).apply == optimizer.apply for e in EXECUTIONS]
     assert by_formula == [execution == "xla" for execution in EXECUTIONS]
-
-
-@pytest.mark.parametrize("base", [optimizers.Optimizer, optimizers.Adam])
-@pytest.mark.parametrize("execution", EXECUTIONS)
-def test_a_rule_of_ones_own_runs_as_it_is_written(execution, base):
-    """Also a subclass of one that has a kernel. An epoch, against float64 NumPy."""
-
-    class Momentum(base):
-        def __init__(self, parameters, learning_rate):
-            super().__init__(parameters, learning_rate)
-            self.last = self.slots()
-
-        def apply(self, gradients):
-            for w, step, g in zip(self.parameters, self.last, gradients, strict=True):
-                step.assign(0.75 * step - self.learning_rate * g)
-                w.assign_add(step)
-
-    pixels = np.random.default_rng(0).integers(0, 256, (60, 12)).astype(np.uint8)
-    one_hot = np.eye(3)[np.arange(60) % 3]
-    model = Network([12, 3], dtype=tf.float64)
-    arrays = [variable.numpy() for variable in (model.weights[0], model.biases[0])]
-    trainer = Trainer(model, Momentum(model.trainable_variables, 0.5), 10, execution=execution)
-    trainer.train_epoch(tf.constant(pixels), tf.constant(one_hot), 1)
-
-    steps = [0, 0]
-    for rows in np.random.default_rng([0, 2, 1]).permutation(60).reshape(6, 10):
-        images = pixels[rows] / 255
-        powers = np.exp(images @ arrays[0] + arrays[1])
-        by_logits = (powers / powers.sum(axis=1, keepdims=True) - one_hot[rows]) / 10
-        gradients = images.T @ by_logits, by_logits.sum(axis=0)
-        steps = [0.75 * step - 0.5 * g for step, g in zip(steps, gradients, strict=True)]
-        arrays = [array + step for array, step in zip(arrays, steps, strict=True)]
-    assert np.abs(steps[0]).max() > 0.01  # there is something to compare
-    np.testing.assert_allclose(model.weights[0].numpy(), arrays[0], rtol=0, atol=1e-14)
-    np.testing.assert_allclose(model.biases[0].numpy(), arrays[1], rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("form", FORMS)
