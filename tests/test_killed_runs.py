@@ -25,7 +25,7 @@ from lowlevel_mnist.runs import folders
 
 WAYS = ("anywhere", "training", "saving", "twice", "interrupted")
 EPOCHS = 4
-# 188 steps an epoch, the last one smaller, in up to four blocks; slots; checkpoints of 5 MB.
+# 188 steps an epoch, the last one smaller, and some reports of them; slots; checkpoints of 5 MB.
 FLAGS = ("--recipe", "mlp-512-dropout", "--epochs", EPOCHS, "--seed", 5, "--no-plots")
 IMAGES = 6000
 
