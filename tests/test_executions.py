@@ -1,4 +1,4 @@
-"""One training in three executions: graph and XLA against eager, and the blocks they share."""
+"""One training in three executions: graph and XLA against eager, and how an epoch is cut."""
 
 import dataclasses
 import math
@@ -24,17 +24,30 @@ from lowlevel_mnist.errors import DivergedError, UserError
 from lowlevel_mnist.execution import blocks
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import OPTIMIZERS
-from lowlevel_mnist.recipes import RECIPES
+from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
 
 COMPILED = ["graph", "xla"]
 # Two hidden layers, of odd sizes, for images of 8x6 pixels.
-SMALL = dataclasses.replace(RECIPES["mlp-128-dropout"], hidden_units=(7, 5), dropout=0.3)
+SMALL = dataclasses.replace(
+    RECIPES["mlp-128-dropout"], hidden_units=(7, 5), dropout=0.3, batch_size=10
+)
 
 
 @pytest.fixture
-def short_blocks(monkeypatch):
-    """Compiled blocks as short as eager ones, so that there are several of little data."""
-    monkeypatch.setattr(blocks, "MOST_COMPILED_BLOCK_STEPS", blocks.MOST_BLOCK_STEPS)
+def cut(monkeypatch):
+    """A function after which the clock has no say in how a trainer's epochs are cut.
+
+    Blocks then have at most so many batches, and a call so many steps, or those left of its block.
+    """
+
+    def cut(trainer, block, call):
+        monkeypatch.setattr(blocks, "MAX_EAGER_STEPS", block)
+        monkeypatch.setattr(blocks, "MAX_COMPILED_STEPS", block)
+        monkeypatch.setattr(blocks, "MIN_CALL_SECONDS", 0)
+        monkeypatch.setattr(blocks, "MAX_CALL_SECONDS", math.inf)
+        trainer.run_block.steps = call
+
+    return cut
 
 
 def make_trainer(recipe, arrays, execution, dtype=tf.float64, seed=0):
@@ -49,16 +62,20 @@ def make_trainer(recipe, arrays, execution, dtype=tf.float64, seed=0):
 
 
 def train_epochs(trainer, pixels, one_hot, epochs):
-    """Returns the weights, biases and slots after some epochs, and each `Progress`.
-
-    Without the last updates that the kernel of RMSprop keeps, and its plain form for XLA does not.
-    """
+    """Returns the weights, biases and slots after some epochs, and each `Progress`."""
     progress = []
     for epoch in range(1, epochs + 1):
         progress += trainer.train_blocks(pixels, one_hot, epoch)
-    behind = {step.ref() for step in getattr(trainer.optimizer, "steps", ())}
-    kept = [w.numpy() for w in trainer.optimizer.variables if w.ref() not in behind]
-    return kept, progress
+    return values_of(trainer), progress
+
+
+def values_of(trainer):
+    return [variable.numpy() for variable in trainer.optimizer.variables]
+
+
+def set_values(trainer, values):
+    for variable, value in zip(trainer.optimizer.variables, values, strict=True):
+        variable.assign(value)
 
 
 def difference(ours, theirs):
@@ -66,48 +83,41 @@ def difference(ours, theirs):
     return max(np.abs(a - b).max() for a, b in zip(ours, theirs, strict=True))
 
 
+def assert_same_stand(stand, expected):
+    """Two pairs of variables and `Progress` are equal to the bit, but for the seconds."""
+    ours, theirs = ([value.tobytes() for value in values] for values, _ in (stand, expected))
+    assert ours == theirs
+    here, there = (dataclasses.replace(progress, seconds=0) for _, progress in (stand, expected))
+    assert here == there
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.full if "512" in n else []) for n in RECIPES]
 )
 @pytest.mark.parametrize("execution", COMPILED)
-def test_an_epoch_in_float64(name, execution, short_blocks):
-    """131 whole batches, a prime, and a half one: whole blocks, a shorter one, a smaller batch."""
+def test_an_epoch_in_float64(name, execution, cut):
+    """131 whole batches, a prime, in three blocks of which the last is shorter; and a half one."""
     recipe = RECIPES[name]
-    batch = recipe.batch_size
-    samples = 131 * batch + batch // 2
-    assert blocks.block_shapes(samples, batch, 1) == [
-        (64, batch),
-        (64, batch),
-        (3, batch),
-        (1, batch // 2),
-    ]
-    arrays = digit_arrays(train=samples)[:2]
-    eager, reported = train_epochs(*make_trainer(recipe, arrays, "eager"), 1)
-    compiled, reported_too = train_epochs(*make_trainer(recipe, arrays, execution), 1)
+    arrays = digit_arrays(train=131 * recipe.batch_size + recipe.batch_size // 2)[:2]
+    ends = []
+    for which in ("eager", execution):
+        trainer, *data = make_trainer(recipe, arrays, which)
+        cut(trainer, block=64, call=30)
+        ends.append(train_epochs(trainer, *data, 1))
+    (eager, reported), (compiled, reported_too) = ends
     by_variables = difference(compiled, eager)
     by_loss = difference([p.loss for p in reported_too], [p.loss for p in reported])
     print(f"{name}, {execution}: variables differ by {by_variables:.1e}, losses by {by_loss:.1e}")
     assert by_variables <= 1e-9
     assert by_loss <= 1e-9
-    assert [(p.step, p.steps) for p in reported_too] == [(n, 132) for n in (64, 128, 131, 132)]
+    assert [(p.step, p.steps) for p in reported_too] == [
+        (step, 132) for step in (30, 44, 74, 88, 118, 131, 132)
+    ]
     assert [p.accuracy for p in reported_too] == [p.accuracy for p in reported]
 
 
-@pytest.mark.parametrize("execution", blocks.COMPILERS)
-def test_rmsprop_has_no_steps_by_xla(execution):
-    """Its plain form keeps none; the kernel does. Trainers made in between change nothing."""
-    recipe = dataclasses.replace(SMALL, optimizer="rmsprop")
-    trainer, pixels, one_hot = make_trainer(recipe, pattern_arrays()[:2], execution)
-    for other in blocks.COMPILERS:
-        training.Trainer(trainer.model, trainer.optimizer, 50, execution=other)
-    trainer.train_epoch(pixels, one_hot, 1)
-    kept = [bool(np.any(step.numpy())) for step in trainer.optimizer.steps]
-    assert kept == [execution != "xla"] * len(kept)
-
-
 @pytest.mark.parametrize("rule", OPTIMIZERS)
-@pytest.mark.parametrize("execution", COMPILED)
-def test_a_model_that_reads_some_rows_of_a_variable(rule, execution):
+def test_a_model_that_reads_some_rows_of_a_variable(rule):
     """As an embedding does: the tape gives gradients of these rows alone."""
 
     class Embedding(tf.Module):
@@ -118,19 +128,28 @@ def test_a_model_that_reads_some_rows_of_a_variable(rule, execution):
             return tf.reduce_sum(tf.gather(self.table, tf.cast(images * 255, tf.int32)), axis=1)
 
     images, labels = pattern_arrays()[:2]
+    pixels = preprocessing.flatten(images)
     one_hot = preprocessing.one_hot(labels, 4, tf.float64)
-    tables = []
-    for which in ("eager", execution):
+
+    def begin():
         model = Embedding()
-        optimizer = OPTIMIZERS[rule](model.trainable_variables, 0.01)
-        trainer = training.Trainer(model, optimizer, 50, execution=which)
-        trainer.train_epoch(preprocessing.flatten(images), one_hot, 1)
+        return model, OPTIMIZERS[rule](model.trainable_variables, 0.01)
+
+    tables = []
+    for execution in EXECUTIONS:
+        model, optimizer = begin()
+        training.Trainer(model, optimizer, 50, execution=execution).train_epoch(pixels, one_hot, 1)
         tables.append(model.table.numpy())
+    model, optimizer = begin()
+    scaled = preprocessing.scale(pixels, tf.float64)
+    for rows in np.random.default_rng([0, 2, 1]).permutation(500).reshape(10, 50):
+        training.train_step(model, optimizer, tf.gather(scaled, rows), tf.gather(one_hot, rows))
     assert np.any(tables[0])
-    assert difference([tables[1]], [tables[0]]) <= 1e-9
+    for table in (*tables[1:], model.table.numpy()):
+        assert difference([table], [tables[0]]) <= 1e-9
 
 
-@pytest.mark.parametrize("size", [1, 1000, blocks.MOST_PREPARED // 2, blocks.MOST_PREPARED + 1])
+@pytest.mark.parametrize("size", [1, 1000, blocks.MAX_PREPARED // 2, blocks.MAX_PREPARED + 1])
 def test_eager_steps_prepare_a_bounded_piece(size):
     """Or as little as one batch, if that is larger; and each batch once, in their order."""
     prepared = []
@@ -139,25 +158,23 @@ def test_eager_steps_prepare_a_bounded_piece(size):
         prepared.append(math.prod(numbers.shape) + math.prod(names.shape))
         return numbers, names
 
-    numbers = tf.zeros([7, size], tf.uint8)
-    (names,) = blocks.for_each_batch(
-        prepare, lambda numbers, name: (name,), (numbers, tf.range(7)), (tf.int32,)
-    )
-    assert names.numpy().tolist() == list(range(7))
-    assert max(prepared) <= max(blocks.MOST_PREPARED, size + 1)
+    take = blocks.batches((tf.zeros([9, size], tf.uint8), tf.range(9)), prepare, 1, 8)
+    taken = [take(number) for number in range(1, 8)]
+    assert [int(name) for _, name in taken] == list(range(1, 8))
+    assert {tuple(numbers.shape) for numbers, _ in taken} == {(size,)}
+    assert sum(prepared) == 7 * (size + 1)
+    assert max(prepared) <= max(blocks.MAX_PREPARED, size + 1)
 
 
-@pytest.mark.parametrize("execution", blocks.COMPILERS)
+@pytest.mark.parametrize("execution", EXECUTIONS)
 def test_labels_as_bytes(execution):
     """One-hot rows of bytes, which each batch casts, give the same bits as those of floats."""
-    (as_floats, reported), (as_bytes, reported_too) = (
-        train_epochs(trainer, pixels, tf.cast(one_hot, dtype), 2)
-        for dtype in (tf.float64, tf.uint8)
-        for trainer, pixels, one_hot in [make_trainer(SMALL, pattern_arrays()[:2], execution)]
-    )
-    assert difference(as_floats, as_bytes) == 0
-    results = [[(p.loss_sum, p.correct) for p in each] for each in (reported, reported_too)]
-    assert results[0] == results[1]
+    ends = []
+    for dtype in (tf.float64, tf.uint8):
+        trainer, pixels, one_hot = make_trainer(SMALL, pattern_arrays()[:2], execution)
+        variables, reported = train_epochs(trainer, pixels, tf.cast(one_hot, dtype), 2)
+        ends.append((variables, reported[-1]))
+    assert_same_stand(*ends)
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "mlp-512"])
@@ -189,94 +206,131 @@ def test_100_steps_in_float32(name, execution):
     [
         (500, 500, 1),  # one batch
         (500, 96, 2),  # 5 batches and one of 20 images
-        (1500, 10, 1),  # 150 batches, in two blocks of 75
-        (1501, 10, 2),  # the same, and one image
-        (1310, 10, 2),  # 131 batches, in blocks of 64, 64 and 3
-        (1312, 10, 3),  # the same, and two images
+        (1500, 10, 1),  # 150 batches, in three blocks of 50
+        (1310, 10, 1),  # 131 batches, in two blocks of 44 and one of 43
+        (1312, 10, 2),  # the same, and two images
     ],
 )
-def test_each_shape_of_a_block_is_traced_once(samples, batch_size, traces, execution, short_blocks):
+def test_each_shape_of_a_batch_is_traced_once(
+    samples, batch_size, traces, execution, cut, monkeypatch
+):
+    """However many steps the calls have, and whether or not an epoch is gone on with."""
     recipe = dataclasses.replace(SMALL, batch_size=batch_size)
     trainer, *data = make_trainer(recipe, pattern_arrays(train=samples)[:2], execution)
-    for epoch in (1, 2, 3):
-        trainer.train_epoch(*data, epoch)
-        assert trainer.execute.experimental_get_tracing_count() == traces
+    count = trainer.run_block.loop.experimental_get_tracing_count
+    cut(trainer, block=64, call=29)
+    since, *_ = trainer.train_blocks(*data, 1)
+    assert count() == traces
+    if since.step < since.steps:
+        trainer.train_epoch(*data, 1, since)
+    monkeypatch.setattr(blocks, "MIN_CALL_SECONDS", math.inf)  # twice as many at each call
+    trainer.run_block.steps = 1
+    trainer.train_epoch(*data, 2)
+    assert count() == traces
 
 
-@pytest.mark.parametrize(("execution", "reported"), [("eager", 5), ("graph", 2)])
-def test_what_is_compiled_has_longer_blocks(execution, reported):
-    """520 batches in 5 blocks of 104, or in 2 of 260: the same steps."""
-    recipe = dataclasses.replace(SMALL, batch_size=10)
-    arrays = pattern_arrays(train=5200)[:2]
-    _, progress = train_epochs(*make_trainer(recipe, arrays, execution), 1)
-    assert [p.step for p in progress] == [520 * n // reported for n in range(1, reported + 1)]
-
-
-@given(st.integers(1, 100_000), st.data())
-@settings(max_examples=500)
-def test_blocks_are_an_epoch_in_at_most_three_shapes(samples, data):
+@given(st.integers(1, 5000), st.data())
+@settings(max_examples=300)
+def test_blocks_are_an_epoch_in_at_most_two_shapes(samples, data):
     batch_size = data.draw(st.integers(1, samples))
-    most = data.draw(st.sampled_from([blocks.MOST_BLOCK_STEPS, blocks.MOST_COMPILED_BLOCK_STEPS]))
-    shapes = blocks.block_shapes(samples, batch_size, 1, most)
-    assert sum(steps * batch for steps, batch in shapes) == samples
-    assert sum(steps for steps, _ in shapes) == -(-samples // batch_size)
-    assert len(set(shapes)) <= 3
-    assert all(1 <= steps <= most for steps, _ in shapes)
-    assert all(batch == batch_size for _, batch in shapes[:-1])
-    assert 1 <= shapes[-1][1] <= batch_size
+    max_steps = data.draw(st.integers(1, 600))
+    done = data.draw(st.integers(0, -(-samples // batch_size) - 1))
+    order = np.random.default_rng(0).permutation(samples)
+    cuts = blocks.cut_epoch(samples, batch_size, max_steps)
+    gathered = [one.rows_of(order) for one in cuts]
+    assert {rows.shape for rows in gathered} == {(one.length, one.batch_size) for one in cuts}
+    assert len({rows.shape for rows in gathered}) <= 2
+    assert all(1 <= one.steps <= one.length <= max_steps for one in cuts)
+    assert all(one.done == 0 for one in cuts)
+    assert sum(one.steps for one in cuts) == -(-samples // batch_size)
+    trained = [rows[: one.steps].ravel() for one, rows in zip(cuts, gathered, strict=True)]
+    np.testing.assert_array_equal(np.concatenate(trained), order)
+    # Of an epoch that is gone on with, all is as it was but for what is done.
+    left = blocks.cut_epoch(samples, batch_size, max_steps, done)
+    assert [one._replace(done=0) for one in left] == cuts[len(cuts) - len(left) :]
+    assert sum(one.steps - one.done for one in left) == -(-samples // batch_size) - done
+    assert all(0 <= one.done < one.steps for one in left)
+    assert not any(one.done for one in left[1:])
 
 
-def test_a_run_does_not_depend_on_how_an_epoch_is_cut_into_blocks(monkeypatch):
-    recipe = dataclasses.replace(SMALL, batch_size=10)
-    arrays = pattern_arrays(train=1312)[:2]
-    usual, reported = train_epochs(*make_trainer(recipe, arrays, "eager"), 2)
-    monkeypatch.setattr(blocks, "block_shapes", lambda *_: [(1, 10)] * 131 + [(1, 2)])
-    steps, reported_steps = train_epochs(*make_trainer(recipe, arrays, "eager"), 2)
-    assert (len(reported), len(reported_steps)) == (8, 264)
-    assert difference(steps, usual) == 0
-    assert reported_steps[-1].accuracy == reported[-1].accuracy
-    assert reported_steps[-1].loss == pytest.approx(reported[-1].loss, rel=1e-14)
+def test_blocks_of_large_images_are_short():
+    assert blocks.max_steps("eager", 1) == blocks.MAX_EAGER_STEPS
+    assert {blocks.max_steps(execution, 1) for execution in COMPILED} == {blocks.MAX_COMPILED_STEPS}
+    assert blocks.max_steps("xla", blocks.MAX_BLOCK_BYTES // 9) == 9
+    assert blocks.max_steps("graph", blocks.MAX_BLOCK_BYTES + 1) == 1
 
 
 @pytest.mark.parametrize(
-    "execution", ["eager", "graph", pytest.param("xla", marks=pytest.mark.full)]
+    ("seconds", "steps"),
+    [
+        ([0.1] * 5, [1, 2, 4, 8, 5]),  # too short: twice as many, and at last those left
+        ([0.1, 0.1, 0.3, 0.6, 0.2, 0.3], [1, 2, 4, 4, 4, 4, 1]),
+        ([0.1, 0.1, 0.1, 0.7, 5.0, 0.7, 0.7, 0.3], [1, 2, 4, 8, 4, 1]),
+        ([9.0] * 3, [1] * 20),  # not fewer than one
+    ],
 )
-def test_an_epoch_goes_on_where_it_stood(execution, short_blocks):
-    """To the bit, after each of its blocks."""
-    recipe = dataclasses.replace(SMALL, batch_size=10)
-    arrays = pattern_arrays(train=1312)[:2]
-    trainer, *data = make_trainer(recipe, arrays, execution, tf.float32)
-    stands = []
-    for progress in trainer.train_blocks(*data, 2):
-        stands.append((progress, [variable.numpy() for variable in trainer.optimizer.variables]))
-    assert [progress.step for progress, _ in stands] == [64, 128, 131, 132]
-    for since, values in stands[:-1]:
-        trainer, *data = make_trainer(recipe, arrays, execution, tf.float32, seed=0)
-        for variable, value in zip(trainer.optimizer.variables, values, strict=True):
-            variable.assign(value)
-        for progress in [since, *trainer.train_blocks(*data, 2, since)]:
-            assert progress.seconds >= since.seconds
-        assert dataclasses.replace(progress, seconds=0) == dataclasses.replace(
-            stands[-1][0], seconds=0
-        )
-        for variable, value in zip(trainer.optimizer.variables, stands[-1][1], strict=True):
-            assert variable.numpy().tobytes() == value.tobytes()
+def test_a_call_takes_as_long_as_one_likes_to_wait(seconds, steps):
+    """By the seconds that are agreed upon, which here the test gives."""
+    called = []
+
+    class Loop:
+        def run(self, block, first, last):
+            called.append(last - first)
+            return block[0][first:last], 2 * block[0][first:last]
+
+    given = iter([*seconds, *[seconds[-1]] * 20])
+    runner = blocks.Runner(Loop().run, "eager")
+    runner.agree = lambda _: next(given)
+    results = list(runner([tf.range(23)], 3, 23))
+    assert called == steps
+    numbers, doubled = (np.concatenate(rows) for rows in zip(*results, strict=True))
+    assert numbers.tolist() == list(range(3, 23))
+    np.testing.assert_array_equal(doubled, 2 * numbers)
 
 
-def test_an_epoch_goes_on_inside_a_block(monkeypatch):
-    """The state is saved with other blocks than those that it goes on with."""
-    recipe = dataclasses.replace(SMALL, batch_size=10)
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_a_run_does_not_depend_on_how_it_is_cut(execution, cut, monkeypatch):
+    """Into blocks and calls: by the clock, by other numbers, or as the images' bytes allow."""
+    trainer, *data = make_trainer(SMALL, pattern_arrays(train=1312)[:2], execution, tf.float32)
+    start = values_of(trainer)
+
+    def run():
+        set_values(trainer, start)
+        values, reported = train_epochs(trainer, *data, 1)
+        assert reported[-1].step == reported[-1].steps == 132
+        return len(reported), (values, reported[-1])
+
+    _, expected = run()
+    for block, call, calls in [(1, 1, 132), (7, 3, 57), (131, 7, 20)]:
+        cut(trainer, block, call)
+        number, stand = run()
+        assert number == calls
+        assert_same_stand(stand, expected)
+    monkeypatch.setattr(blocks, "MAX_BLOCK_BYTES", 30 * 10 * (48 + 12))
+    trainer.run_block.steps = 131
+    number, stand = run()
+    assert number == 6  # 131 batches of images and masks in blocks of 27, and the smaller one
+    assert_same_stand(stand, expected)
+
+
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_an_epoch_goes_on_where_it_stood(execution, rule, cut):
+    """To the bit, after each report: in the same blocks and calls, and with a new trainer's."""
+    recipe = dataclasses.replace(SMALL, optimizer=rule)
     arrays = pattern_arrays(train=1312)[:2]
-    expected, _ = train_epochs(*make_trainer(recipe, arrays, "eager"), 1)
-    trainer, *data = make_trainer(recipe, arrays, "eager")
-    with monkeypatch.context() as context:
-        context.setattr(blocks, "block_shapes", lambda *_: [(70, 10), (61, 10), (1, 2)])
-        since = next(trainer.train_blocks(*data, 1))
-    assert (since.step, since.images) == (70, 700)
-    reported = list(trainer.train_blocks(*data, 1, since))
-    assert [(p.step, p.images) for p in reported] == [(128, 1280), (131, 1310), (132, 1312)]
-    values = [variable.numpy() for variable in trainer.optimizer.variables]
-    assert difference(values, expected) == 0
+    first, *data = make_trainer(recipe, arrays, execution, tf.float32)
+    cut(first, block=50, call=25)
+    stands = [(values_of(first), progress) for progress in first.train_blocks(*data, 2)]
+    assert [progress.step for _, progress in stands] == [25, 44, 69, 88, 113, 131, 132]
+    other, *_ = make_trainer(recipe, arrays, execution, tf.float32)
+    for trainer, block, call in [(other, 512, 40), (first, 50, 25)]:
+        cut(trainer, block, call)
+        for values, since in stands[:-1]:
+            set_values(trainer, values)
+            for progress in trainer.train_blocks(*data, 2, since):
+                assert progress.seconds >= since.seconds
+            assert_same_stand((values_of(trainer), progress), stands[-1])
 
 
 @pytest.mark.parametrize(
@@ -284,28 +338,21 @@ def test_an_epoch_goes_on_inside_a_block(monkeypatch):
 )
 def test_a_position_outside_of_the_epoch(step, images):
     """Or whose images are not those of its steps."""
-    recipe = dataclasses.replace(SMALL, batch_size=10)
-    trainer, *data = make_trainer(recipe, pattern_arrays(train=1312)[:2], "eager")
+    trainer, *data = make_trainer(SMALL, pattern_arrays(train=1312)[:2], "eager")
     since = training.Progress(step=step, steps=132, images=images)
     with pytest.raises(UserError, match=f"Step {step}, to go on after"):
         trainer.train_epoch(*data, 1, since)
 
 
-def test_the_step_at_which_the_cost_is_no_number_is_named():
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_the_step_at_which_the_cost_is_no_number_is_named(execution):
     """One image, in the 75th batch of 132, has a label that is none."""
-    recipe = dataclasses.replace(SMALL, batch_size=10)
-    trainer, pixels, one_hot = make_trainer(recipe, pattern_arrays(train=1312)[:2], "eager")
+    trainer, pixels, one_hot = make_trainer(SMALL, pattern_arrays(train=1312)[:2], execution)
     order = np.random.default_rng([0, 2, 1]).permutation(1312)
     labels = one_hot.numpy()
     labels[order[745]] = np.nan
     with pytest.raises(DivergedError, match="cost became nan at step 75 of epoch 1"):
         trainer.train_epoch(pixels, tf.constant(labels), 1)
-
-
-def test_large_networks_have_short_blocks():
-    assert blocks.block_shapes(1000, 10, 10**6) == [(100, 10)]
-    assert blocks.block_shapes(1000, 10, 10**8) == [(10, 10)] * 10
-    assert blocks.block_shapes(1000, 10, 10**10) == [(1, 10)] * 100
 
 
 @pytest.fixture(

@@ -1,11 +1,18 @@
-"""The gradients of the tape, against the closed form, central differences and the plain tape."""
+"""The gradients of the tape, against the closed form, central differences and the plain tape.
+
+And what goes into them: dropout masks, thin kernels and the first weights.
+"""
+
+import functools
+import math
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from lowlevel_mnist import cost, optimizers, training
-from lowlevel_mnist.model import Network, draw_keep_mask, dropout_mask, glorot_uniform
+from lowlevel_mnist.execution import kernels
+from lowlevel_mnist.model import Dropout, Network, glorot_uniform
 
 PIXELS, CLASSES, IMAGES = 30, 5, 17
 
@@ -18,8 +25,11 @@ def batch():
     return images, one_hot
 
 
-def draw_mask(generator, units, rate, images=IMAGES):
-    return dropout_mask(draw_keep_mask(generator, images, units, rate), rate, tf.float64).numpy()
+def draw_masks(units, rate, images=IMAGES, dtype=tf.float64):
+    """A batch's masks, one for each of the layers with so many units."""
+    dropout = Dropout(rate, units, seed=2)
+    kept = dropout.draw(epoch=1, first=0, batches=1, batch_size=images)
+    return [dropout.mask(layer[0], dtype).numpy() for layer in kept]
 
 
 def softmax(logits):
@@ -77,7 +87,7 @@ def test_central_differences(batch, hidden, dropout):
     """Gradients in float64, of up to two hidden layers, without and with given masks."""
     images, one_hot = batch
     generator = np.random.default_rng(2)
-    masks = [draw_mask(generator, units, dropout) for units in hidden]
+    masks = draw_masks(hidden, dropout)
     model = Network((PIXELS, *hidden, CLASSES), seed=1, dtype=tf.float64)
     for biases in model.biases:
         biases.assign(generator.uniform(-0.5, 0.5, biases.shape))
@@ -106,7 +116,7 @@ def test_central_differences(batch, hidden, dropout):
 def test_a_step_with_a_given_mask(batch):
     """Forwards, backwards and the update of a network with dropout, in float64 NumPy."""
     images, one_hot = batch
-    mask = draw_mask(np.random.default_rng(4), 9, 0.25)
+    (mask,) = draw_masks([9], 0.25)
     assert set(np.unique(mask)) == {0, 4 / 3}
     model = Network((PIXELS, 9, CLASSES), seed=1, dtype=tf.float64)
     (w1, w2), (b1, b2) = ([v.numpy() for v in part] for part in (model.weights, model.biases))
@@ -127,22 +137,32 @@ def test_a_step_with_a_given_mask(batch):
         np.testing.assert_allclose(variable.numpy(), before - 0.5 * gradient, rtol=0, atol=1e-15)
 
 
-@pytest.mark.parametrize("units", [1, 33, 127])
-def test_dropout_drawn_in_pieces_is_dropout_drawn_at_once(units):
-    """Although an odd number of units takes no whole number of 64-bit draws."""
-    draw = [np.random.default_rng(0) for _ in range(2)]
-    pieces = [draw_keep_mask(draw[0], images, units, 0.3) for images in (1, 4, 7)]
-    whole = draw_keep_mask(draw[1], 12, units, 0.3)
-    assert (whole.shape, whole.dtype) == ((12, units), bool)
-    assert 0 < whole.mean() < 1
-    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+@pytest.mark.parametrize("rate", [0.3, 0.5])
+def test_dropout_drawn_in_pieces_is_dropout_drawn_at_once(rate):
+    """And that is what seed, epoch and layer say, although odd units fill no 64-bit draw."""
+    dropout = Dropout(rate, (1, 33, 128), seed=7)
+    whole = dropout.draw(epoch=4, first=0, batches=12, batch_size=5)
+    shapes = [(first, batches, 5) for first, batches in [(0, 1), (5, 4), (25, 7)]]
+    pieces = [dropout.draw(4, *shape) for shape in shapes]
+    for layer, units in enumerate(dropout.units):
+        generator = np.random.default_rng([7, 5, 4, layer])
+        bits = generator.bit_generator.random_raw((60, math.ceil(units / 4))).view(np.uint16)
+        expected = bits[:, :units] >= round(rate * 65536)
+        assert (whole[layer].shape, whole[layer].dtype) == ((12, 5, units), bool)
+        np.testing.assert_array_equal(whole[layer].reshape(60, units), expected)
+        joined = np.concatenate([piece[layer] for piece in pieces])
+        np.testing.assert_array_equal(joined, whole[layer])
+        # The smaller batch at the end of an epoch.
+        (last,) = dropout.draw(4, first=57, batches=1, batch_size=3)[layer]
+        np.testing.assert_array_equal(last, expected[57:])
 
 
 @pytest.mark.parametrize("rate", [0, 0.001, 0.2, 0.5, 0.9, 0.999])
 def test_the_part_that_is_dropped_is_the_rate(rate):
     """Of a million outputs, within five standard deviations; and no unit is dropped more often."""
     images, units = 2001, 511
-    dropped = ~draw_keep_mask(np.random.default_rng(0), images, units, rate)
+    (mask,) = draw_masks([units], rate, images)
+    dropped = mask == 0
     deviation = np.sqrt(rate * (1 - rate))
     assert abs(dropped.mean() - rate) <= 5 * deviation / np.sqrt(images * units)
     if 0.2 <= rate <= 0.9:
@@ -152,7 +172,7 @@ def test_the_part_that_is_dropped_is_the_rate(rate):
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
 def test_dropout_keeps_the_mean(dtype):
-    mask = dropout_mask(draw_keep_mask(np.random.default_rng(0), 1000, 512, 0.2), 0.2, dtype)
+    (mask,) = draw_masks([512], 0.2, images=1000, dtype=dtype)
     assert mask.dtype == dtype
     assert np.unique(mask) == pytest.approx([0, 1.25], rel=1e-5)
     assert np.mean(mask) == pytest.approx(1, abs=0.002)
@@ -160,45 +180,66 @@ def test_dropout_keeps_the_mean(dtype):
 
 def test_dropout_of_nearly_all_keeps_finite_values():
     """A rate that rounds to 1 in 65,536ths would otherwise keep nothing, times infinity."""
-    mask = draw_mask(np.random.default_rng(0), 511, 0.999999, images=2000)
+    (mask,) = draw_masks([511], 0.999999, images=2000)
     assert np.isfinite(mask).all()
     assert 0 < np.count_nonzero(mask) < 100
 
 
 def plain_logits(model, images, *masks):
-    """`Network.__call__` as its docstring writes it."""
-    outputs = tf.matmul(images, model.weights[0]) + model.biases[0]
+    """`Network.__call__` as one writes it first."""
+    outputs = images @ model.weights[0] + model.biases[0]
     for layer, (weights, biases) in enumerate(
         zip(model.weights[1:], model.biases[1:], strict=True)
     ):
         outputs = tf.nn.relu(outputs)
         if masks:
             outputs = outputs * masks[layer]
-        outputs = tf.matmul(outputs, weights) + biases
+        outputs = outputs @ weights + biases
     return outputs
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_the_fast_form_is_the_plain_form_of_the_docstrings(batch, dropout):
+def test_the_fast_form_is_the_plain_form(batch, dropout):
     images, one_hot = (tf.constant(array, tf.float64) for array in batch)
     generator = np.random.default_rng(2)
     model = Network((PIXELS, 8, 6, CLASSES), seed=1, dtype=tf.float64)
     for biases in model.biases:
         biases.assign(generator.uniform(-0.5, 0.5, biases.shape))
-    masks = [draw_mask(generator, units, dropout) for units in (8, 6)] if dropout else []
+    inputs = images, one_hot, *(draw_masks((8, 6), dropout) if dropout else [])
     variables = model.trainable_variables
+    costs, logits, fast = cost.cost_and_gradients(model, variables, *inputs)
+    np.testing.assert_allclose(logits, plain_logits(model, images, *inputs[2:]), rtol=0, atol=1e-15)
+    for form in (model, functools.partial(plain_logits, model)):
+        mean, plain = cost.plain_cost_and_gradients(form, variables, *inputs)
+        assert float(tf.reduce_mean(costs)) == pytest.approx(float(mean), rel=1e-15)
+        for left, right in zip(fast, plain, strict=True):
+            assert np.abs(right).max() > 0.01  # there is something to compare
+            np.testing.assert_allclose(left, right, rtol=0, atol=1e-16)
+
+
+def test_matmul_is_tensorflow_s(batch):
+    """The same bits, forwards and backwards, with a variable."""
+    a, b = tf.constant(batch[0]), tf.Variable(np.random.default_rng(0).normal(size=(PIXELS, 3)))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(a)
+        products = kernels.matmul(a, b), tf.matmul(a, b)
+    np.testing.assert_array_equal(*products)
+    gradients = [tape.gradient(product, [a, b], products[1]) for product in products]
+    for ours, theirs in zip(*gradients, strict=True):
+        assert np.abs(theirs).max() > 1  # there is something to compare
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_softmax_cross_entropy_is_tensorflow_s(batch):
+    """The same bits; and the derivative that it returns is the one that a tape finds."""
+    one_hot = tf.constant(batch[1])
+    logits = tf.constant(np.random.default_rng(0).normal(size=one_hot.shape))
+    costs, by_logits = kernels.softmax_cross_entropy(logits, one_hot)
     with tf.GradientTape() as tape:
-        logits = plain_logits(model, images, *masks)
-        mean = tf.reduce_mean(
-            tf.nn.softmax_cross_entropy_with_logits(labels=one_hot, logits=logits)
-        )
-    plain = tape.gradient(mean, variables)
-    costs, fast_logits, fast = cost.cost_and_gradients(model, variables, images, one_hot, *masks)
-    np.testing.assert_allclose(fast_logits, logits, rtol=0, atol=1e-15)
-    assert float(tf.reduce_mean(costs)) == pytest.approx(float(mean), rel=1e-15)
-    for left, right in zip(fast, plain, strict=True):
-        assert np.abs(right).max() > 0.01  # there is something to compare
-        np.testing.assert_allclose(left, right, rtol=0, atol=1e-16)
+        tape.watch(logits)
+        theirs = tf.nn.softmax_cross_entropy_with_logits(one_hot, logits)
+    np.testing.assert_array_equal(costs, theirs)
+    np.testing.assert_array_equal(by_logits, tape.gradient(theirs, logits))
 
 
 @pytest.mark.parametrize("scale", [1e3, 1e30])

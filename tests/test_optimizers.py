@@ -1,4 +1,4 @@
-"""Each rule, fuzzed against float64 NumPy and against Keras: 20 steps on any values."""
+"""Each rule, as formula and as kernel, against float64 NumPy and Keras: 20 steps on any values."""
 
 import keras
 import numpy as np
@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from lowlevel_mnist import optimizers
+from lowlevel_mnist.execution import updates
+from lowlevel_mnist.recipes import EXECUTIONS
 
 STEPS = 20
 
@@ -41,6 +43,16 @@ RULES = {
     "sgd": (numpy_sgd, keras.optimizers.SGD),
     "rmsprop": (numpy_rmsprop, keras.optimizers.RMSprop),
     "adam": (numpy_adam, keras.optimizers.Adam),
+}
+
+# How an optimizer updates: by what is written, and as each execution has it.
+FORMS = {
+    "formula": lambda optimizer: optimizer.apply,
+    "kernel": lambda optimizer: updates.update_of(optimizer, "eager").apply,
+    "graph": lambda optimizer: tf.function(updates.update_of(optimizer, "graph").apply),
+    "xla": lambda optimizer: tf.function(
+        updates.update_of(optimizer, "xla").apply, jit_compile=True
+    ),
 }
 
 # Numbers that float32 holds exactly, because Keras rounds some of them to it.
@@ -77,12 +89,12 @@ def problems(draw, name):
     return variables, gradients, draw(HYPERPARAMETERS[name])
 
 
-def run_ours(name, variables, gradients, options, by_xla=False):
+def run_ours(form, name, variables, gradients, options):
     parameters = [tf.Variable(value) for value in variables]
     optimizer = optimizers.OPTIMIZERS[name](parameters, **options)
-    optimizer.is_compiled_by_xla = by_xla
+    apply = FORMS[form](optimizer)
     for step in range(STEPS):
-        optimizer.apply([tf.constant(gradient[step]) for gradient in gradients])
+        apply([tf.constant(gradient[step]) for gradient in gradients])
     return parameters, optimizer
 
 
@@ -91,23 +103,15 @@ def assert_near(value, truth, size):
     assert np.all(np.abs(value - truth) <= 1e-12 * size + 1e-290), (value, truth)
 
 
-@pytest.mark.parametrize(
-    ("name", "by_xla"), [*((name, False) for name in RULES), ("rmsprop", True)]
-)
-def test_against_numpy(name, by_xla):
-    @given(problems(name))
-    def check(problem):
-        variables, gradients, options = problem
-        parameters, optimizer = run_ours(name, variables, gradients, options, by_xla)
-        for index, (variable, gradient) in enumerate(zip(variables, gradients, strict=True)):
-            expected, slots = RULES[name][0](variable, gradient, **options)
-            path = way(name, variable, gradient, options)
-            assert_near(parameters[index].numpy(), expected, path)
-            for slot, truth in slots.items():
-                largest = np.abs(gradient).max(axis=0) ** (2 if slot == "velocities" else 1)
-                assert_near(getattr(optimizer, slot)[index].numpy(), truth, largest)
-
-    check()
+def assert_as_numpy(form, name, variables, gradients, options):
+    parameters, optimizer = run_ours(form, name, variables, gradients, options)
+    for index, (variable, gradient) in enumerate(zip(variables, gradients, strict=True)):
+        expected, slots = RULES[name][0](variable, gradient, **options)
+        path = way(name, variable, gradient, options)
+        assert_near(parameters[index].numpy(), expected, path)
+        for slot, truth in slots.items():
+            largest = np.abs(gradient).max(axis=0) ** (2 if slot == "velocities" else 1)
+            assert_near(getattr(optimizer, slot)[index].numpy(), truth, largest)
 
 
 def way(name, variable, gradient, options):
@@ -117,41 +121,79 @@ def way(name, variable, gradient, options):
     return np.abs(variable) + np.abs(np.diff(stops, axis=0)).sum(axis=0)
 
 
+@pytest.mark.parametrize("form", ["formula", "kernel"])
+@pytest.mark.parametrize("name", RULES)
+def test_against_numpy(name, form):
+    @given(problems(name))
+    def check(problem):
+        assert_as_numpy(form, name, *problem)
+
+    check()
+
+
+@pytest.mark.parametrize("form", ["graph", "xla"])
+@pytest.mark.parametrize("name", RULES)
+def test_compiled_against_numpy(name, form):
+    """On gradients from 1e-8 to 1e4, of each weight of one size or of any."""
+    generator = np.random.default_rng(0)
+    variables, gradients = [], []
+    for shape, each in [((30, 20), (1, 30, 20)), ((40,), (STEPS, 40))]:
+        variables.append(generator.normal(size=shape))
+        sizes = 10 ** generator.uniform(-8, 4, each)
+        gradients.append(generator.normal(size=(STEPS, *shape)) * sizes)
+    options = {"learning_rate": 2**-6}
+    if name == "rmsprop":
+        options |= {"rho": 0.875, "epsilon": 2**-23}
+    if name == "adam":
+        options |= {"beta_1": 0.875, "beta_2": 1 - 2**-10, "epsilon": 2**-23}
+    assert_as_numpy(form, name, variables, gradients, options)
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_against_keras(name):
     @given(problems(name))
     def check(problem):
         variables, gradients, options = problem
-        parameters, _ = run_ours(name, variables, gradients, options)
         theirs = [keras.Variable(value, dtype="float64") for value in variables]
         optimizer = RULES[name][1](**options)
         for step in range(STEPS):
             pairs = [(g[step], w) for g, w in zip(gradients, theirs, strict=True)]
             optimizer.apply_gradients(pairs)
+        forms = [run_ours(form, name, *problem)[0] for form in ("formula", "kernel")]
         for index, variable in enumerate(variables):
             path = way(name, variable, gradients[index], options)
-            assert_near(parameters[index].numpy(), theirs[index].numpy(), path)
+            by_formula, by_kernel = (parameters[index].numpy() for parameters in forms)
+            assert_near(by_formula, theirs[index].numpy(), path)
+            assert_near(by_kernel, theirs[index].numpy(), path)
+            assert_near(by_kernel, by_formula, path)
 
     check()
 
 
-@pytest.mark.parametrize("by_xla", [False, True])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", RULES)
-def test_as_many_gradients_as_variables(name, by_xla):
+def test_as_many_gradients_as_variables(name, form):
     """Or a variable would stay as it is without a word."""
     optimizer = optimizers.OPTIMIZERS[name]([tf.Variable([1.0]), tf.Variable([2.0])], 0.25)
-    optimizer.is_compiled_by_xla = by_xla
     with pytest.raises(ValueError, match="zip"):
-        optimizer.apply([tf.constant([2.0])])
+        FORMS[form](optimizer)([tf.constant([2.0])])
 
 
-def test_adam_counts_its_steps_in_a_variable():
+@pytest.mark.parametrize("name", RULES)
+def test_only_xla_is_given_the_formula_of_a_rule_with_a_kernel(name):
+    optimizer = optimizers.OPTIMIZERS[name]([tf.Variable([1.0])], 0.25)
+    by_formula = [updates.update_of(optimizer, e).apply == optimizer.apply for e in EXECUTIONS]
+    assert by_formula == [execution == "xla" for execution in EXECUTIONS]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_adam_counts_its_steps_in_a_variable(form):
     """So that a compiled step does not freeze the count, and a checkpoint keeps it."""
     weights = tf.Variable([1.0])
     optimizer = optimizers.Adam([weights], 0.25)
-    step = tf.function(lambda: optimizer.apply([tf.constant([2.0])]))
+    apply = FORMS[form](optimizer)
     for _ in range(3):
-        step()
+        apply([tf.constant([2.0])])
     assert int(optimizer.step) == 3
     expected, _ = numpy_adam(np.array([1.0]), np.array([[2.0]] * 3), 0.25, 0.9, 0.999, 1e-7)
     np.testing.assert_allclose(weights.numpy(), expected, rtol=1e-6)

@@ -22,7 +22,6 @@ from lowlevel_mnist import (
     plots,
     preprocessing,
 )
-from lowlevel_mnist.execution import blocks
 from lowlevel_mnist.recipes import EXECUTIONS
 
 ONE = tf.Variable(1.0)
@@ -89,7 +88,7 @@ def test_a_convolutional_network(digits, executions):
 
 
 def test_it_goes_on_from_a_checkpoint_to_the_same_bits(digits, tmp_path):
-    """Saved in the middle of an epoch by the package's own manager."""
+    """Saved in the middle of an epoch by the package's own manager, all that it has to know."""
     pixels, one_hot, *_ = digits
 
     def begin(resume):
@@ -99,51 +98,78 @@ def test_it_goes_on_from_a_checkpoint_to_the_same_bits(digits, tmp_path):
         return trainer, CheckpointManager(tmp_path, model, optimizer, resume)
 
     trainer, checkpoints = begin(resume=False)
-    first, *_ = trainer.train_blocks(pixels, one_hot, epoch=1)
+    trainer.run_block.steps = 60  # in the first call, of 200 an epoch
+    for progress in trainer.train_blocks(pixels, one_hot, epoch=1):
+        if not checkpoints.state.progress:
+            checkpoints.state.progress = progress
+            checkpoints.save(progress.step)
     expected = [variable.numpy() for variable in trainer.optimizer.variables]
-
-    trainer, checkpoints = begin(resume=False)
-    checkpoints.state.progress = next(trainer.train_blocks(pixels, one_hot, epoch=1))
-    assert checkpoints.state.progress.step == first.step < first.steps
-    checkpoints.save(first.step)
+    names = [name for name, _ in tf.train.list_variables(checkpoints.manager.latest_checkpoint)]
+    slots = {name.split("/")[1] for name in names if name.startswith("optimizer/")}
+    assert slots == {"velocities"}  # the parameters are under "model"
 
     trainer, checkpoints = begin(resume=True)
-    last = trainer.train_epoch(pixels, one_hot, epoch=1, since=checkpoints.state.progress)
+    since = checkpoints.state.progress
+    assert (since.step, since.steps) == (60, 200)
+    last = trainer.train_epoch(pixels, one_hot, epoch=1, since=since)
     assert last.images == len(pixels)
     for variable, value in zip(trainer.optimizer.variables, expected, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value)
 
 
-def test_an_optimizer_of_ones_own(digits):
-    class Momentum(Optimizer):
-        def __init__(self, parameters, learning_rate, momentum=0.9):
+def test_a_checkpoint_with_slots_that_rmsprop_no_longer_has(tmp_path):
+    """Before, it also kept the last updates of each variable."""
+
+    class FormerRMSprop(RMSprop):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.steps = self.slots()
+
+    values = []
+    for kind, resume in [(FormerRMSprop, False), (RMSprop, True)]:
+        model = Network([12, 3], seed=len(values))
+        optimizer = kind(model.trainable_variables, 0.001)
+        for variable in () if resume else optimizer.variables:
+            variable.assign_add(tf.fill(variable.shape, 0.5))
+        checkpoints = CheckpointManager(tmp_path, model, optimizer, resume)
+        if not resume:
+            checkpoints.save(5)
+        assert checkpoints.damaged == []
+        values.append([w.numpy() for w in (*model.variables, *optimizer.velocities)])
+    for ours, former in zip(*values, strict=True):
+        np.testing.assert_array_equal(ours, former)
+
+
+@pytest.mark.parametrize("base", [Optimizer, Adam])
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_an_optimizer_of_ones_own_runs_as_it_is_written(execution, base):
+    """Also a subclass of one that has a kernel. An epoch, against float64 NumPy."""
+
+    class Momentum(base):
+        def __init__(self, parameters, learning_rate, momentum=0.75):
             super().__init__(parameters, learning_rate)
-            self.velocities, self.momentum = self.slots(), self.constant(momentum)
+            self.updates, self.momentum = self.slots(), self.constant(momentum)
 
         def apply(self, gradients):
-            for w, v, g in zip(self.parameters, self.velocities, gradients, strict=True):
+            for w, v, g in zip(self.parameters, self.updates, gradients, strict=True):
                 v.assign(self.momentum * v - self.learning_rate * g)
                 w.assign_add(v)
 
-    pixels, one_hot, *test = digits
-    for execution in EXECUTIONS:
-        model = Network([784, 10])
-        trainer = Trainer(model, Momentum(model.trainable_variables, 0.1), 50, execution=execution)
-        trainer.train_epoch(pixels, one_hot, epoch=1)
-        assert metrics.evaluate(model, *test).accuracy > 0.7
-
-
-def test_blocks_are_as_short_as_the_work_asks():
-    """By multiplications: a convolution has few weights, each at work in every place."""
-    dense = Network([784, 300, 100, 10])
-    parameters = sum(math.prod(w.shape) for w in dense.trainable_variables)
-    sizes = (784, *dense.dropout_units)
-    assert blocks.count_multiplications(dense, sizes, 10, tf.float32) == parameters
-    convolutional = 28 * 28 * 4 * (25 + 1) + 14 * 14 * 8 * (25 * 4 + 1)
-    convolutional += (7 * 7 * 8 + 1) * 32 + (32 + 1) * 10
-    sizes = (784, 32)
-    assert blocks.count_multiplications(Convolutional(), sizes, 10, tf.float32) == convolutional
-    assert blocks.block_shapes(60_000, 1000, 5_000_000)[0] == (2, 1000)
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 12)).astype(np.uint8)
+    one_hot = np.eye(3)[np.arange(60) % 3]
+    model = Network([12, 3], dtype=tf.float64)
+    (weights, biases), updates = (model.weights[0].numpy(), np.zeros(3)), (0, 0)
+    trainer = Trainer(model, Momentum(model.trainable_variables, 0.5), 10, execution=execution)
+    trainer.train_epoch(tf.constant(pixels), tf.constant(one_hot), 1)
+    for rows in np.random.default_rng([0, 2, 1]).permutation(60).reshape(6, 10):
+        images = pixels[rows] / 255
+        powers = np.exp(images @ weights + biases)
+        by_logits = (powers / powers.sum(axis=1, keepdims=True) - one_hot[rows]) / 10
+        gradients = images.T @ by_logits, by_logits.sum(axis=0)
+        updates = [0.75 * v - 0.5 * g for v, g in zip(updates, gradients, strict=True)]
+        weights, biases = weights + updates[0], biases + updates[1]
+    np.testing.assert_allclose(model.weights[0].numpy(), weights, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(model.biases[0].numpy(), biases, rtol=0, atol=1e-14)
 
 
 def test_what_a_trainer_does_where_nothing_is_said():

@@ -26,7 +26,7 @@ from conftest import (
 from lowlevel_mnist.runs import folders
 from lowlevel_mnist.runs.run import Run
 
-# 270 steps an epoch, in three blocks, with slots and dropout.
+# 270 steps an epoch, reported at least three times, with slots and dropout.
 FLAGS = ["--hidden-units", 12, "--dropout", 0.3, "--optimizer", "adam", "--learning-rate", 0.002]
 FLAGS += ["--batch-size", 2, "--epochs", 3, "--seed", 4, "--validation-split", 0.1, "--no-plots"]
 
@@ -116,15 +116,15 @@ def test_a_signal_ends_a_run_that_goes_on_as_it_says(undisturbed, tmp_path, numb
     assert resumed == losses[epoch - 1 :]
 
 
-def interrupt_every_block():
-    """From now on, Ctrl-C seems to have come in each block of steps."""
+def interrupt_always():
+    """From now on, Ctrl-C seems to have come before each report."""
     Run.stop_requested = lambda run, number: signal.SIGINT
 
 
-def test_a_signal_in_the_last_block_of_an_epoch_waits_for_its_end(undisturbed, tmp_path):
-    """Here each epoch is one block. Its validation and its line are not left out."""
+def test_a_signal_in_the_last_steps_of_an_epoch_waits_for_its_end(undisturbed, tmp_path):
+    """Here each epoch is one step. Its validation and its line are not left out."""
     flags = ["--data-dir", undisturbed[0], *FLAGS, "--batch-size", 540, "--output-dir", "run"]
-    done = run("train", *flags, cwd=tmp_path, before=interrupt_every_block)
+    done = run("train", *flags, cwd=tmp_path, before=interrupt_always)
     assert_ends(done, 128 + signal.SIGINT, "Interrupted after epoch 1. Go on with: ")
     assert re.search(r"Epoch 1/3  1/1 .* - val_accuracy: ", done.stdout.splitlines()[-1])
     (path,) = folders.find_checkpoints(tmp_path / "run")
