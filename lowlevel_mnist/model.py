@@ -67,7 +67,7 @@ def probabilities(logits: tf.Tensor) -> tf.Tensor:
 
 
 def glorot_uniform(generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
-    """Draws weights that neither swell nor fade what passes through them.
+    """Draws weights that keep the scale of what passes through them.
 
     Uniform in [-l, l] with l = sqrt(6 / (inputs + outputs)): X. Glorot and Y. Bengio,
     "Understanding the difficulty of training deep feedforward neural networks" (2010), eq. 16.
@@ -92,8 +92,7 @@ class Dropout:
     """
 
     def __init__(self, rate: float, units: Sequence[int], seed: int = 0):
-        self.units = tuple(units)
-        self.seed = seed
+        self.units, self.seed = tuple(units), seed
         levels = 2**16
         self.dropped_levels = min(round(rate * levels), levels - 1)
         self.scale = levels / (levels - self.dropped_levels)
@@ -109,8 +108,8 @@ class Dropout:
             bits = randomness.generator(self.seed, randomness.DROPOUT, epoch, layer).bit_generator
             draws = math.ceil(units / 4)  # of 64 bits, for an image
             bits.advance(first * draws)  # type: ignore[attr-defined]
-            levels = bits.random_raw((batches, batch_size, draws)).view(np.uint16)
-            kept.append(levels[..., :units] >= self.dropped_levels)
+            drawn = bits.random_raw((batches, batch_size, draws)).view(np.uint16)
+            kept.append(drawn[..., :units] >= self.dropped_levels)
         return kept
 
     def mask(self, kept: tf.Tensor, dtype: tf.DType | str) -> tf.Tensor:

@@ -1,10 +1,10 @@
 """Step 5 of the walkthrough: the update of the variables.
 
-Each class is one rule, and its `apply` is the formula. It owns the rule's memory, its slots, as one
-`tf.Variable` for each variable of the network, so a checkpoint keeps it. Names and defaults are
-Keras's. A `training.Trainer` has XLA compile `apply` as it is written here; eagerly and in a graph,
-where each operation is a pass through memory, it calls one fused kernel a variable for these three
-rules (`execution.updates`), and `apply` for any other.
+Each class is one rule, and its `apply` is the formula. It owns the rule's memory, its slots: each
+is a `tf.Variable` beside a variable of the network, so a checkpoint keeps it. Names and defaults
+are Keras's. A `training.Trainer` has XLA compile `apply` as it is written here. Eagerly and in a
+graph, where each operation is a pass through memory, it calls one fused kernel a variable for these
+three rules (`execution.updates`), and `apply` for any other.
 """
 
 from collections.abc import Iterable, Sequence
@@ -101,8 +101,8 @@ class Adam(Optimizer):
         w <- w - alpha * m / (sqrt(v) + epsilon)
 
     D. Kingma and J. Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1 in the
-    faster order at the end of its section 2. What it calls beta_1 * m + (1 - beta_1) * g, and v
-    alike, is written as the kernels round it.
+    faster order at the end of its section 2. Its beta_1 * m + (1 - beta_1) * g, and v likewise,
+    are written in the form in which TensorFlow's kernel rounds them.
 
     beta_1, beta_2, epsilon: floats; the betas in [0, 1).
     step: t, an `int64` variable, zero at the start.

@@ -29,7 +29,7 @@ def train(run):
 
     run: what is to be trained, as the flags say, and where it is kept.
     """
-    # Step 1: load the data, and set images aside for validation, unless such came along.
+    # Step 1: load the data, and set images aside for validation, unless it brings some.
     dataset = data.load(**run.data_source)
     report.print_remarks(dataset)
     settings = run.resolve_settings(dataset)
@@ -50,7 +50,7 @@ def train(run):
         pixels = preprocessing.flatten(images)
         one_hot = preprocessing.one_hot(labels, settings.layer_sizes[-1], tf.uint8)
 
-        # Steps 3 to 5: the network, and the optimizer that will update its variables.
+        # Steps 3 and 5: the network, and the optimizer. Step 4, the cost, comes with each batch.
         model = Network(settings.layer_sizes, settings.seed, settings.dtype)
         rule = OPTIMIZERS[settings.optimizer]
         optimizer = rule(model.trainable_variables, settings.learning_rate)
@@ -60,8 +60,8 @@ def train(run):
         if run.flags.resume:
             report.print_resumed(state)
 
-        # Step 6: epochs, in blocks of steps. Ctrl-C takes effect between blocks, and in the last
-        # block of an epoch when the epoch is finished.
+        # Step 6: epochs, some 0.2 s of steps at a time. Ctrl-C takes effect after these, or if they
+        # were the last of an epoch, when the epoch is finished.
         with interruption.defer_signals() as request:
             for epoch in range(len(state.history) + 1, settings.epochs + 1):
                 for progress in trainer.train_blocks(pixels, one_hot, epoch, state.progress):

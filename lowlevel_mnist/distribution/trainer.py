@@ -146,7 +146,7 @@ class DistributedTrainer(Trainer):
         super().__init__(model, optimizer, *arguments)
         self.replicas = replicas
         self.step = self.shared_step
-        self.run_block.agree = replicas.agree
+        self.pace.agree = replicas.agree
 
     def gather(self, pixels, one_hot, rows, kept):
         share = self.replicas.share(rows.shape[1])

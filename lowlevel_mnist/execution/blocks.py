@@ -70,91 +70,89 @@ def cut_epoch(samples: int, batch_size: int, max_steps: int, done: int = 0) -> l
     return [cut for cut in cuts if cut.done < cut.steps]
 
 
-class Runner:
-    """Runs a loop over the batches of a block, some 0.2 s at a time, in one of the executions.
+def compile_loop(loop: Any, execution: str) -> Callable:
+    """Returns a method with a loop over the batches of a block as it is executed.
 
-    Eagerly it calls the loop itself. Otherwise AutoGraph makes a loop of the graph of its `while`,
+    Eagerly that is the method itself. Otherwise AutoGraph makes a loop of the graph of its `while`,
     and TensorFlow compiles it, once for each shape of a block.
+    """
+    if execution == "eager":
+        return loop
+    # Not recursive: to convert the functions that it calls as well takes 0.3 s longer.
+    graph = types.MethodType(tf.autograph.to_graph(loop, recursive=False), loop.__self__)
+    return tf.function(graph, autograph=False, jit_compile=execution == "xla")
 
-    loop: a method, of a block and the numbers first and last. It returns tensors with a row for
-        each batch of the block, of which first ... last - 1 count.
-    agree: gives the seconds that a call took, as all who take part in it have to see them.
+
+class Pace:
+    """Cuts a block into calls of the loop that last some 0.2 s each: `with pace:` measures a call.
+
+    steps: of the next call, at most.
+    agree: gives the seconds of a call, as all workers that take part in it have to see them.
     """
 
-    def __init__(self, loop: Any, execution: str):
-        self.loop: Callable = loop
-        self.is_eager = execution == "eager"
-        if not self.is_eager:
-            # Not recursive: to convert the functions that it calls as well takes 0.3 s longer.
-            graph = types.MethodType(tf.autograph.to_graph(loop, recursive=False), loop.__self__)
-            self.loop = tf.function(graph, autograph=False, jit_compile=execution == "xla")
+    def __init__(self) -> None:
+        self.steps = 1
         self.agree: Callable[[float], float] = lambda seconds: seconds
-        self.steps = 1  # of the next call, at most
 
-    def __call__(self, block: Block, first: int, end: int) -> Iterator[list[np.ndarray]]:
-        """Runs the loop for the batches first ... end - 1, in turn.
-
-        Yields what the loop returns, a row for each batch that it was run for.
-        """
+    def calls(self, first: int, end: int) -> Iterator[tuple[np.int32, np.int32]]:
+        """Yields for each call the first of its batches, and the one after its last."""
         while first < end:
-            start = time.perf_counter()
-            last = min(first + self.steps, end)
-            results = self._run(block, first, last)
-            seconds = self.agree(time.perf_counter() - start)
+            steps = min(self.steps, end - first)
+            # As NumPy's numbers: for each of Python's, TensorFlow would compile the loop anew.
+            yield np.int32(first), np.int32(first + steps)
+            seconds = self.agree(self.seconds)
             if seconds > MAX_CALL_SECONDS:
                 self.steps = max(1, self.steps // 2)
-            elif seconds < MIN_CALL_SECONDS and last - first == self.steps:
+            elif seconds < MIN_CALL_SECONDS and steps == self.steps:
                 self.steps *= 2
-            first = last
-            yield results
+            first += steps
 
-    def _run(self, block, first, last):
-        if self.is_eager:
-            results = self.loop([tensor[first:last] for tensor in block], 0, last - first)
-            return [result.numpy() for result in results]
-        # As NumPy's numbers: for each of Python's, TensorFlow would compile the loop anew.
-        results = self.loop(block, np.int32(first), np.int32(last))
-        return [result.numpy()[first:last] for result in results]
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self.start
 
 
-def batches(block: Block, prepare: Callable, first: int, last: int) -> Callable[[int], Sequence]:
-    """Returns what gives a batch of a block by its number: first, first + 1 ... last - 1 in turn.
+def batches(block: Block, prepare: Callable, first: int, end: int) -> Callable[[int], Sequence]:
+    """Returns a function that gives the batches of a block, first ... end - 1, in their order.
 
     prepare: maps the tensors of a block, or of one batch of it, to what a step takes.
     """
     if tf.executing_eagerly():
-        prepared = _prepare_some(block, prepare, first, last)
+        prepared = _prepare_some(block, prepare, first, end)
         return lambda number: next(prepared)
     return lambda number: prepare(*(tf.gather(tensor, number) for tensor in block))
 
 
-def _prepare_some(block: Block, prepare: Callable, first: int, last: int) -> Iterator[Sequence]:
+def _prepare_some(block: Block, prepare: Callable, first: int, end: int) -> Iterator[Sequence]:
     """Yields one batch after the other, some of which are prepared at a time."""
     numbers = sum(math.prod(tensor.shape[1:]) for tensor in block)
     some = max(1, MAX_PREPARED // max(numbers, 1))
-    for begin in range(first, last, some):
-        end = min(begin + some, last)
-        yield from zip(
-            *map(tf.unstack, prepare(*(tensor[begin:end] for tensor in block))), strict=True
-        )
+    for begin in range(first, end, some):
+        part = slice(begin, min(begin + some, end))
+        yield from zip(*map(tf.unstack, prepare(*(tensor[part] for tensor in block))), strict=True)
 
 
 def outputs(shape: Sequence[int], dtype: tf.DType) -> "tf.TensorArray | EagerArray":
     """Returns an array of `shape` to write row by row: `array = array.write(number, row)`.
 
-    `array.stack()` makes a tensor of it.
+    `array.stack()` makes a tensor of it, with zeros where no row has been written.
     """
     if tf.executing_eagerly():
-        return EagerArray()
+        return EagerArray(shape, dtype)
     return tf.TensorArray(dtype, shape[0], element_shape=shape[1:])
 
 
-class EagerArray(list):
-    """A `tf.TensorArray` whose rows come in turn; TensorFlow's takes 44 microseconds for each."""
+class EagerArray:
+    """A `tf.TensorArray` for eager loops; to write a row of TensorFlow's takes 44 microseconds."""
 
-    def write(self, _, row: tf.Tensor) -> "EagerArray":
-        self.append(row)
+    def __init__(self, shape: Sequence[int], dtype: tf.DType):
+        self.rows = [tf.zeros(shape[1:], dtype)] * shape[0]
+
+    def write(self, number: int, row: tf.Tensor) -> "EagerArray":
+        self.rows[number] = row
         return self
 
     def stack(self) -> tf.Tensor:
-        return tf.stack(self)
+        return tf.stack(self.rows)
