@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import time
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def cut(monkeypatch):
         monkeypatch.setattr(blocks, "MAX_COMPILED_STEPS", block)
         monkeypatch.setattr(blocks, "MIN_CALL_SECONDS", 0)
         monkeypatch.setattr(blocks, "MAX_CALL_SECONDS", math.inf)
-        trainer.run_block.steps = call
+        trainer.pace.steps = call
 
     return cut
 
@@ -218,14 +219,14 @@ def test_each_shape_of_a_batch_is_traced_once(
     """However many steps the calls have, and whether or not an epoch is gone on with."""
     recipe = dataclasses.replace(SMALL, batch_size=batch_size)
     trainer, *data = make_trainer(recipe, pattern_arrays(train=samples)[:2], execution)
-    count = trainer.run_block.loop.experimental_get_tracing_count
+    count = trainer.execute.experimental_get_tracing_count
     cut(trainer, block=64, call=29)
     since, *_ = trainer.train_blocks(*data, 1)
     assert count() == traces
     if since.step < since.steps:
         trainer.train_epoch(*data, 1, since)
     monkeypatch.setattr(blocks, "MIN_CALL_SECONDS", math.inf)  # twice as many at each call
-    trainer.run_block.steps = 1
+    trainer.pace.steps = 1
     trainer.train_epoch(*data, 2)
     assert count() == traces
 
@@ -272,22 +273,25 @@ def test_blocks_of_large_images_are_short():
 )
 def test_a_call_takes_as_long_as_one_likes_to_wait(seconds, steps):
     """By the seconds that are agreed upon, which here the test gives. Two blocks of 20 steps."""
-    called = []
-
-    class Loop:
-        def run(self, block, first, last):
-            called.append(last - first)
-            return block[0][first:last], 2 * block[0][first:last]
-
     clock = itertools.chain(seconds, itertools.repeat(seconds[-1]))
-    runner = blocks.Runner(Loop().run, "eager")
-    runner.agree = lambda _: next(clock)
+    pace = blocks.Pace()
+    pace.agree = lambda _: next(clock)
+    called = []
     for _ in range(2):
-        results = runner([tf.range(23)], 3, 23)
-        numbers, doubled = (np.concatenate(rows) for rows in zip(*results, strict=True))
-        assert numbers.tolist() == list(range(3, 23))
-        np.testing.assert_array_equal(doubled, 2 * numbers)
+        at = 3
+        for first, end in pace.calls(3, 23):
+            assert first == at
+            with pace:
+                called.append(end - first)
+            at = end
+        assert at == 23
     assert called == steps
+
+
+def test_the_seconds_of_a_call_are_measured():
+    with (pace := blocks.Pace()):
+        time.sleep(0.05)
+    assert pace.seconds >= 0.04
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
@@ -309,7 +313,7 @@ def test_a_run_does_not_depend_on_how_it_is_cut(execution, cut, monkeypatch):
         assert number == calls
         assert_same_stand(stand, expected)
     monkeypatch.setattr(blocks, "MAX_BLOCK_BYTES", 30 * 10 * (48 + 12))
-    trainer.run_block.steps = 131
+    trainer.pace.steps = 131
     number, stand = run()
     assert number == 6  # 131 batches of images and masks in blocks of 27, and the smaller one
     assert_same_stand(stand, expected)
