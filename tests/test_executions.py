@@ -45,7 +45,7 @@ def cut(monkeypatch):
         monkeypatch.setattr(blocks, "MAX_COMPILED_STEPS", block)
         monkeypatch.setattr(blocks, "MIN_CALL_SECONDS", 0)
         monkeypatch.setattr(blocks, "MAX_CALL_SECONDS", math.inf)
-        trainer.run_block.steps = call
+        trainer.pace.steps = call
 
     return cut
 
@@ -217,14 +217,14 @@ def test_each_shape_of_a_batch_is_traced_once(
     """However many steps the calls have, and whether or not an epoch is gone on with."""
     recipe = dataclasses.replace(SMALL, batch_size=batch_size)
     trainer, *data = make_trainer(recipe, pattern_arrays(train=samples)[:2], execution)
-    count = trainer.run_block.loop.experimental_get_tracing_count
+    count = trainer.execute.experimental_get_tracing_count
     cut(trainer, block=64, call=29)
     since, *_ = trainer.train_blocks(*data, 1)
     assert count() == traces
     if since.step < since.steps:
         trainer.train_epoch(*data, 1, since)
     monkeypatch.setattr(blocks, "MIN_CALL_SECONDS", math.inf)  # twice as many at each call
-    trainer.run_block.steps = 1
+    trainer.pace.steps = 1
     trainer.train_epoch(*data, 2)
     assert count() == traces
 
@@ -271,21 +271,16 @@ def test_blocks_of_large_images_are_short():
 )
 def test_a_call_takes_as_long_as_one_likes_to_wait(seconds, steps):
     """By the seconds that are agreed upon, which here the test gives."""
-    called = []
-
-    class Loop:
-        def run(self, block, first, last):
-            called.append(last - first)
-            return block[0][first:last], 2 * block[0][first:last]
-
     given = iter([*seconds, *[seconds[-1]] * 20])
-    runner = blocks.Runner(Loop().run, "eager")
-    runner.agree = lambda _: next(given)
-    results = list(runner([tf.range(23)], 3, 23))
-    assert called == steps
-    numbers, doubled = (np.concatenate(rows) for rows in zip(*results, strict=True))
-    assert numbers.tolist() == list(range(3, 23))
-    np.testing.assert_array_equal(doubled, 2 * numbers)
+    pace = blocks.Pace()
+    pace.agree = lambda _: next(given)
+    called = []
+    for first, end in pace.calls(3, 23):
+        with pace:
+            called.append((int(first), int(end)))
+    assert [end - first for first, end in called] == steps
+    assert [first for first, _ in called] == [3, *[end for _, end in called[:-1]]]
+    assert called[-1][1] == 23
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
@@ -307,7 +302,7 @@ def test_a_run_does_not_depend_on_how_it_is_cut(execution, cut, monkeypatch):
         assert number == calls
         assert_same_stand(stand, expected)
     monkeypatch.setattr(blocks, "MAX_BLOCK_BYTES", 30 * 10 * (48 + 12))
-    trainer.run_block.steps = 131
+    trainer.pace.steps = 131
     number, stand = run()
     assert number == 6  # 131 batches of images and masks in blocks of 27, and the smaller one
     assert_same_stand(stand, expected)

@@ -98,7 +98,7 @@ def test_it_goes_on_from_a_checkpoint_to_the_same_bits(digits, tmp_path):
         return trainer, CheckpointManager(tmp_path, model, optimizer, resume)
 
     trainer, checkpoints = begin(resume=False)
-    trainer.run_block.steps = 60  # in the first call, of 200 an epoch
+    trainer.pace.steps = 60  # in the first call, of 200 an epoch
     for progress in trainer.train_blocks(pixels, one_hot, epoch=1):
         if not checkpoints.state.progress:
             checkpoints.state.progress = progress
