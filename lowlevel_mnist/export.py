@@ -7,7 +7,7 @@ import shlex
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.runs import atomic_folders, folders
+from lowlevel_mnist.runs import files, folders
 from lowlevel_mnist.runs.settings import fits
 
 
@@ -31,7 +31,7 @@ def main():
     run = folders.find(arguments.run)
     height, width = image_size(run)
     folder = arguments.to.resolve()
-    atomic_folders.check(folder)
+    files.check_folder(folder)
     # TensorFlow takes seconds to import: not before the flags and the run are found good.
     tf = startup.import_tensorflow()
     from lowlevel_mnist.runs import checkpoints
@@ -39,7 +39,7 @@ def main():
     model = checkpoints.load_model(run)
     module = serving_module(tf, model, height, width, run.metrics["invert"])
     try:
-        with atomic_folders.atomic_folder(folder) as unfinished:
+        with files.atomic_folder(folder) as unfinished:
             tf.saved_model.save(module, str(unfinished), signatures=module.predict)
     except (tf.errors.OpError, OSError) as error:
         raise UserError(
