@@ -5,15 +5,15 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.data import Images
-from lowlevel_mnist.errors import UserError, check_finite
-from lowlevel_mnist.runs import folders
-from lowlevel_mnist.runs.resume_hint import add_resume_hint
+from lowlevel_mnist.errors import DivergedError, Interrupted, UserError, check_finite
+from lowlevel_mnist.runs import files, folders
 from lowlevel_mnist.runs.settings import (
     Settings,
     check_flags,
@@ -104,7 +104,7 @@ class Run:
             locked = folders.new_folder(self.flags.output_dir, self.settings.recipe)
         else:
             locked = folders.old_folder(self.flags.output_dir)
-        with locked as self.folder, add_resume_hint(self):
+        with locked as self.folder, _add_resume_hint(self):
             if self.settings != self.before:
                 write_settings(self.folder, self.settings)
             self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
@@ -187,3 +187,41 @@ class Run:
             "confusion_matrix": test.confusion_matrix.tolist(),
         }
         folders.write_metrics(self.folder, results)
+
+
+@contextlib.contextmanager
+def _add_resume_hint(run) -> Iterator[None]:
+    """Adds to the error that ends a training early how to go on with the run.
+
+    run: the `Run`, whose folder stays as it is.
+    """
+    try:
+        with files.disk_full_as_user_error():
+            yield
+    except (DivergedError, Interrupted, UserError) as error:
+        hint = _divergence_hint if isinstance(error, DivergedError) else _resume_hint
+        error.args = (f"{error} {hint(run)}".rstrip(),)
+        raise
+    except BrokenPipeError:
+        print(f"Nobody reads the output any more. {_resume_hint(run)}", file=sys.stderr)
+        raise
+
+
+def _divergence_hint(run):
+    rate = run.settings.learning_rate
+    hint = f"Try a new run with a much smaller --learning-rate than {rate:g}."
+    if folders.find_checkpoints(run.folder):
+        command = f"{startup.command_line('evaluate')} --run {shlex.quote(str(run.folder))}"
+        hint += f" The network of the last checkpoint is kept; see it with {command}"
+    return hint
+
+
+def _resume_hint(run):
+    if not folders.is_run(run.folder):  # it could not be written
+        return ""
+    command = startup.command_line("train")
+    command += f" --resume --output-dir {shlex.quote(str(run.folder))}"
+    command += " --no-plots" * run.flags.no_plots
+    if run.flags.distribute != "none":
+        command += f" --distribute {run.flags.distribute}"
+    return f"Go on with: {command}"
