@@ -57,7 +57,8 @@ def download(name, url=DOWNLOAD_URL):
         socket.setdefaulttimeout(timeout_before)
     if name == "mnist":
         return npz.read(paths[0], layouts.KERAS)
-    return layouts.read(paths[0].parent).arrays
+    arrays, *_ = layouts.read(paths[0].parent)
+    return arrays
 
 
 def _get_files(keras, url, folder, files):
