@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from lowlevel_mnist.errors import UserError
 
+LOCK = ".lock"
 UNFINISHED = "unfinished-"  # how the name begins of a file that is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -143,16 +144,27 @@ def _unfinished_place(folder):
 
 
 @contextlib.contextmanager
-def locked(path: pathlib.Path) -> Iterator[None]:
-    """Holds the lock file `path`, of which the system lets go however the process ends.
+def locked(folder: pathlib.Path) -> Iterator[None]:
+    """Holds the lock file of a run's folder, of which the system lets go however the process ends.
 
-    Raises `BlockingIOError` where another process holds it, `OSError` where it can't be made.
+    Raises `UserError` where another process holds it, or it can't be made.
     """
-    flags = os.O_CREAT | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)  # no link; not on Windows
-    with os.fdopen(os.open(path, flags), "w") as file:
+    path = folder / LOCK
+    try:
+        # No link; not on Windows.
+        number = os.open(path, os.O_CREAT | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+        file = os.fdopen(number, "w")
         _lock(file)
-        if os.fstat(file.fileno()).st_nlink == 0:  # its holder took it away in this moment
-            raise BlockingIOError
+    except BlockingIOError as error:
+        raise UserError(
+            f"Another process is training in {folder}; wait for it or choose another --output-dir."
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"The output folder {folder} can't be written to: {error.strerror}. Choose another "
+            "one with --output-dir."
+        ) from error
+    with file:
         try:
             yield
         finally:
@@ -173,3 +185,5 @@ def _lock(file):
             raise BlockingIOError from error
     else:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if os.fstat(file.fileno()).st_nlink == 0:  # its holder took it away in this moment
+        raise BlockingIOError

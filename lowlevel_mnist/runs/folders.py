@@ -18,7 +18,7 @@ from lowlevel_mnist.sources import image_style, published
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
 PATTERN = "*?[\\".replace(os.sep, "")  # a backslash is nothing special on Windows
-METRICS, HISTORY, LOCK = "metrics.json", "history.csv", ".lock"
+METRICS, HISTORY = "metrics.json", "history.csv"
 # What other commands need to know of a run.
 KEYS = (
     "recipe",
@@ -60,7 +60,7 @@ def new_folder(folder: pathlib.Path | None, recipe_name: str) -> Iterator[pathli
             f"The output folder {folder or RUNS} can't be made: {error.strerror}. Choose another "
             "one with --output-dir."
         ) from error
-    with _locked(folder):
+    with files.locked(folder):
         if any(map(_is_content, folder.iterdir())):
             hint = ", or go on with its run with --resume" if is_run(folder) else ""
             raise UserError(f"The output folder {folder} is not empty; choose another one{hint}.")
@@ -78,7 +78,7 @@ def old_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
             f"{folder / CHECKPOINTS} is a link, so old checkpoints would be removed where it "
             "points. Put the folder itself in its place."
         )
-    with _locked(folder):
+    with files.locked(folder):
         yield folder
 
 
@@ -96,27 +96,9 @@ def is_run(folder: pathlib.Path) -> bool:
     return (folder / settings.FILE).is_file()
 
 
-@contextlib.contextmanager
-def _locked(folder):
-    lock = contextlib.ExitStack()  # for these errors alone: not for those raised inside the lock
-    try:
-        lock.enter_context(files.locked(folder / LOCK))
-    except BlockingIOError as error:
-        raise UserError(
-            f"Another process is training in {folder}; wait for it or choose another --output-dir."
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"The output folder {folder} can't be written to: {error.strerror}. Choose another "
-            "one with --output-dir."
-        ) from error
-    with lock:
-        yield
-
-
 def _is_content(path):
     """Returns whether a file is more than what a process that was killed early has left."""
-    return path.name != LOCK and not path.name.startswith(files.UNFINISHED)
+    return path.name != files.LOCK and not path.name.startswith(files.UNFINISHED)
 
 
 def check_path(folder: pathlib.Path) -> None:
