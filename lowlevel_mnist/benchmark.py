@@ -70,7 +70,7 @@ def parse():
 
 def main():
     arguments = parse()
-    flags.check_picture_name(arguments.chart)
+    flags.check_file_name(arguments.chart)
     files.check_room(arguments.chart, ROOM)
     if arguments.json:
         if arguments.json.absolute() == arguments.chart.absolute():

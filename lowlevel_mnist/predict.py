@@ -39,7 +39,7 @@ def parse():
 def main():
     arguments = parse()
     if arguments.save:
-        flags.check_picture_name(arguments.save)
+        flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
     paths = [path for given in arguments.images for path in pictures.find(given)]
     if len(paths) > MAX_PICTURES:
@@ -83,7 +83,7 @@ def read(paths, style, invert):
     """Returns (path, `pictures.Reading`) of all that can be read, and sentences on the others."""
     readings, errors = [], []
     for number, path in enumerate(paths, start=1):
-        report.show_count("Reading pictures", number, len(paths))
+        report.show_line(f"Reading pictures {number}/{len(paths)}")
         try:
             readings.append((path, pictures.read(path, style, invert)))
         except UserError as error:

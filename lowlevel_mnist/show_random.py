@@ -39,7 +39,7 @@ def parse():
 def main():
     arguments = parse()
     if arguments.save:
-        flags.check_picture_name(arguments.save)
+        flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
     dataset = folders.load_data(run.metrics)
     # TensorFlow takes seconds to import: not before the run and its data are found good.

@@ -126,17 +126,14 @@ def show_progress(epoch: int, epochs: int, progress) -> None:
 
     progress: a `training.Progress`.
     """
-    global _unended
-    if sys.stdout.isatty():
-        print(f"\r{_progress_line(epoch, epochs, progress)}", end="", flush=True)
-        _unended = True
+    show_line(_progress_line(epoch, epochs, progress))
 
 
-def show_count(what: str, number: int, total: int) -> None:
-    """Prints how far a work has come, on a terminal only, where the next line replaces it."""
+def show_line(line: str) -> None:
+    """Prints a line on a terminal only, where the next one replaces it."""
     global _unended
     if sys.stdout.isatty():
-        print(f"\r{what} {number}/{total}", end="", flush=True)
+        print(f"\r{line}", end="", flush=True)
         _unended = True
 
 
