@@ -4,7 +4,6 @@ import math
 import pathlib
 import shlex
 
-from lowlevel_mnist import startup
 from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
@@ -32,11 +31,9 @@ def main():
     height, width = image_size(run)
     folder = arguments.to.resolve()
     files.check_folder(folder)
-    # TensorFlow takes seconds to import: not before the flags and the run are found good.
-    tf = startup.import_tensorflow()
-    from lowlevel_mnist.runs import checkpoints
+    model = run.load_model()
+    import tensorflow as tf
 
-    model = checkpoints.load_model(run)
     module = serving_module(tf, model, height, width, run.metrics["invert"])
     try:
         with files.atomic_folder(folder) as unfinished:

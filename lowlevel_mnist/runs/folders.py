@@ -42,6 +42,16 @@ class SavedRun:
     folder: pathlib.Path
     metrics: dict
 
+    def load_model(self):
+        """Imports TensorFlow and returns the run's network, as `checkpoints.load_model` does.
+
+        TensorFlow takes seconds to import: not before the run and its data are found good.
+        """
+        startup.import_tensorflow()
+        from lowlevel_mnist.runs import checkpoints
+
+        return checkpoints.load_model(self)
+
 
 @contextlib.contextmanager
 def new_folder(folder: pathlib.Path | None, recipe_name: str) -> Iterator[pathlib.Path]:
