@@ -15,13 +15,14 @@ from lowlevel_mnist.data import Images
 from lowlevel_mnist.errors import DivergedError, Interrupted, UserError, check_finite
 from lowlevel_mnist.runs import files, folders
 from lowlevel_mnist.runs.settings import (
+    FILE,
     Settings,
     check_flags,
     flag_or_default,
-    read_settings,
+    from_json,
+    read_json,
     resolve_recipe,
     resolve_settings,
-    write_settings,
 )
 from lowlevel_mnist.sources import image_style
 
@@ -54,7 +55,8 @@ class Run:
         self.before = None  # the settings of a run that goes on
         if flags.resume:
             folders.check_run(flags.output_dir)
-            self.before = read_settings(flags.output_dir)
+            path = flags.output_dir / FILE
+            self.before = from_json(read_json(path, ()), path)
             check_flags(self.before, flags, self.title, growing=True)
         else:
             self.recipe = resolve_recipe(flags)
@@ -106,7 +108,7 @@ class Run:
             locked = folders.old_folder(self.flags.output_dir)
         with locked as self.folder, _add_resume_hint(self):
             if self.settings != self.before:
-                write_settings(self.folder, self.settings)
+                files.write_json(self.folder / FILE, dataclasses.asdict(self.settings))
             self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
             yield
 
