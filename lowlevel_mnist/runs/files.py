@@ -144,8 +144,8 @@ def _unfinished_place(folder):
 
 
 @contextlib.contextmanager
-def locked(folder: pathlib.Path) -> Iterator[None]:
-    """Holds the lock file of a run's folder, of which the system lets go however the process ends.
+def locked(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a run's folder with its lock file held, which the system frees however we end.
 
     Raises `UserError` where another process holds it, or it can't be made.
     """
@@ -166,7 +166,7 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
         ) from error
     with file:
         try:
-            yield
+            yield folder
         finally:
             with contextlib.suppress(OSError):  # Windows keeps files that are open
                 path.unlink()

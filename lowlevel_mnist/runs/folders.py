@@ -20,16 +20,7 @@ CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what ea
 PATTERN = "*?[\\".replace(os.sep, "")  # a backslash is nothing special on Windows
 METRICS, HISTORY = "metrics.json", "history.csv"
 # What other commands need to know of a run.
-KEYS = (
-    "recipe",
-    "dataset",
-    "data_dir",
-    "dtype",
-    "layer_sizes",
-    "seed",
-    "invert",
-    "class_names",
-)
+KEYS = ("recipe", "dataset", "data_dir", "dtype", "layer_sizes", "seed", "invert", "class_names")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,44 +62,31 @@ def new_folder(folder: pathlib.Path | None, recipe_name: str) -> Iterator[pathli
             "one with --output-dir."
         ) from error
     with files.locked(folder):
-        if any(map(_is_content, folder.iterdir())):
+        names = {path.name for path in folder.iterdir()} - {files.LOCK}
+        # A process that was killed early may have left a file unfinished.
+        if not all(name.startswith(files.UNFINISHED) for name in names):
             hint = ", or go on with its run with --resume" if is_run(folder) else ""
             raise UserError(f"The output folder {folder} is not empty; choose another one{hint}.")
         yield folder
 
 
-@contextlib.contextmanager
-def old_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Locks the folder of a run that goes on.
-
-    Raises `UserError` where another process trains in it.
-    """
-    if (folder / CHECKPOINTS).is_symlink():
-        raise UserError(
-            f"{folder / CHECKPOINTS} is a link, so old checkpoints would be removed where it "
-            "points. Put the folder itself in its place."
-        )
-    with files.locked(folder):
-        yield folder
-
-
 def check_run(folder: pathlib.Path) -> None:
-    """Raises `UserError` where a folder has no run to go on with."""
+    """Raises `UserError` where a folder has no run to go on with, or none that may be written."""
     check_path(folder)
     if not is_run(folder):
         raise UserError(
             f"There is no run to resume in {folder}: it has no {settings.FILE}. Check "
             "--output-dir, or start a run without --resume."
         )
+    if (folder / CHECKPOINTS).is_symlink():
+        raise UserError(
+            f"{folder / CHECKPOINTS} is a link, so old checkpoints would be removed where it "
+            "points. Put the folder itself in its place."
+        )
 
 
 def is_run(folder: pathlib.Path) -> bool:
     return (folder / settings.FILE).is_file()
-
-
-def _is_content(path):
-    """Returns whether a file is more than what a process that was killed early has left."""
-    return path.name != files.LOCK and not path.name.startswith(files.UNFINISHED)
 
 
 def check_path(folder: pathlib.Path) -> None:

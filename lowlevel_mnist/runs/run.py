@@ -105,7 +105,7 @@ class Run:
         if self.before is None:
             locked = folders.new_folder(self.flags.output_dir, self.settings.recipe)
         else:
-            locked = folders.old_folder(self.flags.output_dir)
+            locked = files.locked(self.flags.output_dir)
         with locked as self.folder, _add_resume_hint(self):
             if self.settings != self.before:
                 files.write_json(self.folder / FILE, dataclasses.asdict(self.settings))

@@ -218,11 +218,7 @@ RANGES: dict[str, Callable[[typing.Any], bool]] = {
     "class_names": lambda names: all(name is None or is_class_name(name) for name in names or ()),
 }
 TYPES = typing.get_type_hints(Settings)
-OPTIONAL = {
-    field.name: field.default
-    for field in dataclasses.fields(Settings)
-    if field.default is not dataclasses.MISSING
-}
+OPTIONAL = {key: getattr(Settings, key) for key in TYPES if hasattr(Settings, key)}
 
 
 def fits(key: str, value: object) -> bool:
