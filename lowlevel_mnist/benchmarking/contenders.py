@@ -45,7 +45,11 @@ def main() -> None:
     elif contender in FIT:
         result = measure_fit(contender, recipe, data.load(dataset_name), int(epochs))
     elif contender in LIBRARIES:
-        result = measure_library(contender, recipe, data.load(dataset_name), int(epochs))
+        measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[contender]
+        dataset = data.load(dataset_name)
+        test = dataset.test_images, dataset.test_labels
+        training = training_images(recipe, dataset)
+        result = measure(recipe, training, test, dataset.classes, int(epochs))
     else:
         result = {"seconds": time_products(recipe, data.load(dataset_name))}
     print(json.dumps({**result, "peak_mib": peak_mib()}))
@@ -99,13 +103,6 @@ def measure_fit(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: i
         _, accuracy = model.evaluate(*prepare(dataset.test_images, dataset.test_labels))
     seconds = [end - start for start, end in zip(starts, ends, strict=True)]
     return {"seconds": seconds, "test_accuracy": accuracy}
-
-
-def measure_library(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: int) -> dict:
-    """Trains with PyTorch or JAX; returns the seconds of each epoch and the test accuracy."""
-    measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[contender]
-    test = dataset.test_images, dataset.test_labels
-    return measure(recipe, training_images(recipe, dataset), test, dataset.classes, epochs)
 
 
 def time_products(recipe: Recipe, dataset: data.Dataset) -> list[float]:
