@@ -62,7 +62,9 @@ class ImageStyle:
             and is_background(border(image[None]), self.background)
             and self.box_sides[0] <= found.side <= self.box_sides[1]
             and max(np.abs(np.subtract(found.centre(self.by_mass), self.centre))) <= self.max_offset
-            and (self.stroke_widths is None or found.stroke_width() >= self.stroke_widths[0])
+            and (
+                self.stroke_widths is None or stroke_width(found.intensity) >= self.stroke_widths[0]
+            )
         )
 
 
@@ -97,9 +99,6 @@ class Foreground:
             (self.columns.start + self.columns.stop) / 2,
         )
 
-    def stroke_width(self) -> float:
-        return stroke_width(self.intensity)
-
 
 def learn(images: np.ndarray) -> ImageStyle:
     """Returns the `ImageStyle` of images, `uint8` [n, height, width]."""
@@ -119,7 +118,7 @@ def learn(images: np.ndarray) -> ImageStyle:
     is_by_mass = np.median(offsets[True]) < np.median(offsets[False])
     stroke_widths = None
     if np.median([foreground.coverage for foreground in foregrounds]) < MAX_COVERAGE:
-        widths = [foreground.stroke_width() for foreground in foregrounds]
+        widths = [stroke_width(foreground.intensity) for foreground in foregrounds]
         stroke_widths = percentiles(widths)[0], float(np.median(widths))
     sides = [foreground.side for foreground in foregrounds]
     return ImageStyle(

@@ -84,14 +84,6 @@ def _read_idx(files):
     return {part: idx.read(path, 3 if "images" in part else 1) for part, path in files.items()}
 
 
-def _read_archive(files):
-    return npz.read(files["archive"], *ARCHIVES)
-
-
-def _read_single_arrays(files):
-    return {part: npz.read(path, {part: "arr_0"})[part] for part, path in files.items()}
-
-
 def _read_tables(files):
     arrays = {}
     for part, path in files.items():
@@ -130,9 +122,9 @@ LAYOUTS = (
             "test images": ("*-test-imgs.npz",),
             "test labels": ("*-test-labels.npz",),
         },
-        _read_single_arrays,
+        lambda files: {part: npz.read(path, {part: "arr_0"})[part] for part, path in files.items()},
     ),
-    Layout({"archive": ("*.npz",)}, _read_archive),
+    Layout({"archive": ("*.npz",)}, lambda files: npz.read(files["archive"], *ARCHIVES)),
     Layout(
         {"training": ("emnist*train.csv",), "test": ("emnist*test.csv",), **EMNIST_NAMES},
         _read_tables,

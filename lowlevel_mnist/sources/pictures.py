@@ -70,19 +70,15 @@ def read(path: pathlib.Path, style: ImageStyle, invert: bool = False) -> Reading
 
 def as_it_is(grey_levels: np.ndarray, style: ImageStyle) -> np.ndarray | None:
     """Returns a picture that looks as the images do, at their size, or it inverted; or None."""
-    if not has_proportions(grey_levels, style.size):
+    (height, width), (h, w) = grey_levels.shape, style.size
+    # It must have an image's proportions, to the pixel, and at least its size.
+    if height < h or abs(height * w / h - width) >= 1:
         return None
     for version in (grey_levels, 255 - grey_levels):
         image = to_size(version, style.size)
         if style.matches(image):
             return image
     return None
-
-
-def has_proportions(grey_levels, size):
-    """Returns whether a picture has an image's proportions, to the pixel, and at least its size."""
-    (height, width), (h, w) = grey_levels.shape, size
-    return height >= h and abs(height * w / h - width) < 1
 
 
 def to_size(grey_levels, size):
