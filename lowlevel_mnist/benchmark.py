@@ -121,11 +121,7 @@ def find_datasets(recipes):
             instead = "MNIST can't be had, so it is measured on the built-in digits"
             print(f"{recipe}: {instead}.", file=sys.stderr)
         _, labels = training_images(RECIPES[recipe], dataset)
-        datasets[recipe] = {
-            "name": dataset.name,
-            "title": dataset.title,
-            "samples": len(labels),
-        }
+        datasets[recipe] = {"name": dataset.name, "title": dataset.title, "samples": len(labels)}
     if not datasets:
         raise UserError(
             "There is nothing to measure. Put the data into a folder and name it in "

@@ -105,8 +105,11 @@ def generate(count: int, seed: int = 0, part: str = "train") -> tuple[np.ndarray
     `uint8` [count].
     Raises `ValueError` where an argument is not as above.
     """
-    _check_whole("count", count, 1)
-    _check_whole("seed", seed, 0)
+    for name, value, minimum in (("count", count, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+            raise ValueError(
+                f"{name} is {value!r}, but must be a whole number of {minimum} or more."
+            )
     if part not in list(PARTS):
         raise ValueError(f"part is {part!r}, but must be 'train' or 'test'.")
     rng = _stream(part, 0, seed)
@@ -133,11 +136,6 @@ def load(seed: int = 0) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray
     Raises `ValueError` where the seed is not a whole number of 0 or more.
     """
     return generate(TRAIN_COUNT, seed, "train"), generate(TEST_COUNT, seed, "test")
-
-
-def _check_whole(name, value, minimum):
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
-        raise ValueError(f"{name} is {value!r}, but must be a whole number of {minimum} or more.")
 
 
 def _stream(part, block, seed):
