@@ -29,19 +29,20 @@ def disk_full_as_user_error() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def atomic_write(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
     """Yields the path to write a file to that appears as `path` only when all of it is written.
 
+    keep: False to find out whether it can be written; what is at `path` stays then.
     Raises `UserError` where it can't be written.
     """
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     try:
         unfinished.unlink(missing_ok=True)  # it might be a link to something precious
         yield unfinished
-        unfinished.replace(path)
+        if keep:
+            unfinished.replace(path)
     except OSError as error:
-        reason = error.strerror or error  # Pillow gives no number with its own
-        raise UserError(f"{path} can't be written: {reason}.") from error
+        raise UserError(f"{path} can't be written: {error.strerror}.") from error
     finally:
         with contextlib.suppress(OSError):  # mostly it is gone, and its folder may be no folder
             unfinished.unlink()
@@ -81,21 +82,18 @@ def check_room(path: pathlib.Path, characters: int) -> None:
 
     For work that takes minutes before it has something to write. What is at `path` stays.
     """
-    unfinished = path.absolute().with_name(f"{UNFINISHED}{path.name}")
     try:
         if path.is_dir():
             raise UserError(f"{path} is a folder; choose a file.")
         if path.is_char_device():
             path.write_text(" ", encoding="utf-8")  # which JSON may begin with
-        elif path.is_file() or not path.exists():
-            if path.is_file():
-                path.open("a").close()  # nothing is added: it says whether that is allowed
-            unfinished.write_text(" " * characters, encoding="utf-8")
+        elif path.is_file():
+            path.open("a").close()  # nothing is added: it says whether that is allowed
+        if path.is_file() or not path.exists():
+            with atomic_write(path.absolute(), keep=False) as unfinished:
+                unfinished.write_text(" " * characters, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}.") from error
-    finally:
-        with contextlib.suppress(OSError):  # there may be none
-            unfinished.unlink()
 
 
 def check_folder(folder: pathlib.Path) -> None:
@@ -104,7 +102,7 @@ def check_folder(folder: pathlib.Path) -> None:
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not there.is_dir():
             raise UserError(f"{there} is a file; choose another --to.")
-        if folder.is_dir() and any(path != _unfinished_place(folder) for path in folder.iterdir()):
+        if folder.is_dir() and not is_empty(folder):
             raise UserError(f"The folder {folder} is not empty; choose another --to.")
     except OSError as error:
         raise UserError(f"The folder {folder} can't be read: {error.strerror}.") from error
@@ -116,7 +114,9 @@ def atomic_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
     Raises `OSError` where that is impossible; nothing of it stays then.
     """
-    unfinished = _unfinished_place(folder)
+    # Inside a folder that is there: that one stays, for it may be a mount, or where the user's
+    # shell is.
+    unfinished = (folder if folder.is_dir() else folder.parent) / f"{UNFINISHED}{folder.name}"
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
         shutil.rmtree(unfinished, ignore_errors=True)  # from a command that was killed
@@ -134,13 +134,10 @@ def atomic_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
                 parent.rmdir()
 
 
-def _unfinished_place(folder):
-    """Returns where a folder is written before it appears as a whole.
-
-    Beside a folder that is still to be made, inside one that is there: that one stays, for it may
-    be a mount, or where the user's shell is.
-    """
-    return (folder if folder.is_dir() else folder.parent) / f"{UNFINISHED}{folder.name}"
+def is_empty(folder: pathlib.Path) -> bool:
+    """Returns whether a folder holds no more than what a process that was killed has left."""
+    names = {path.name for path in folder.iterdir()} - {LOCK}
+    return all(name.startswith(UNFINISHED) for name in names)
 
 
 @contextlib.contextmanager

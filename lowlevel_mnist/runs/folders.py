@@ -62,9 +62,7 @@ def new_folder(folder: pathlib.Path | None, recipe_name: str) -> Iterator[pathli
             "one with --output-dir."
         ) from error
     with files.locked(folder):
-        names = {path.name for path in folder.iterdir()} - {files.LOCK}
-        # A process that was killed early may have left a file unfinished.
-        if not all(name.startswith(files.UNFINISHED) for name in names):
+        if not files.is_empty(folder):
             hint = ", or go on with its run with --resume" if is_run(folder) else ""
             raise UserError(f"The output folder {folder} is not empty; choose another one{hint}.")
         yield folder
