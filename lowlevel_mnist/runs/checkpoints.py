@@ -124,10 +124,9 @@ class CheckpointManager:
         where = f"after {self.state.where}"
         if self.state.progress is None:
             check_finite(self.state.history[-1]["val_loss"] or 0.0, where)
-        healthy = is_finite(self.model)
-        check_finite(
-            metrics.evaluate(self.model, images, labels).loss if healthy else math.nan, where
-        )
+        is_healthy = is_finite(self.model)
+        loss = metrics.evaluate(self.model, images, labels).loss if is_healthy else math.nan
+        check_finite(loss, where)
 
     def save(self, step: int) -> None:
         """Writes a checkpoint, and then removes the oldest of more than MAX_TO_KEEP.
@@ -146,8 +145,12 @@ class CheckpointManager:
     def _restore(self, paths):
         """Brings back the newest usable checkpoint; returns those passed over, newest first."""
         damaged = []
-        while paths and not self._read(paths[-1]):
-            damaged.append(paths.pop())
+        while paths:
+            try:
+                _load(self.checkpoint, paths[-1])
+                break
+            except Exception:
+                damaged.append(paths.pop())
         # TensorFlow writes the index at last and in one go: it is empty where a kill came between.
         if not paths and any(path.with_suffix(".index").stat().st_size for path in damaged):
             raise UserError(
@@ -167,14 +170,6 @@ class CheckpointManager:
                 f"A checkpoint can't be written in {self.folder}: the disk is full, or the folder "
                 "is not yours to write in."
             ) from error
-
-    def _read(self, path):
-        """Returns whether the variables and the state now are those of this checkpoint."""
-        try:
-            _load(self.checkpoint, path)
-        except Exception:
-            return False
-        return True
 
     def _tidy(self, paths):
         """Removes what a kill has left half-written, and tells the manager what to keep.

@@ -257,9 +257,8 @@ def _as_tuple(value) -> typing.Any:
 def style_from_json(record: object) -> ImageStyle | None:
     """Returns the `ImageStyle` of which `dataclasses.asdict` had made this, for JSON, or None."""
     kinds = typing.get_type_hints(ImageStyle)
-    if not isinstance(record, dict) or record.keys() != kinds.keys():
-        return None
-    if not all(has_type(record[key], kind) for key, kind in kinds.items()):
+    is_complete = isinstance(record, dict) and record.keys() == kinds.keys()
+    if not (is_complete and all(has_type(record[key], kind) for key, kind in kinds.items())):
         return None
     style = ImageStyle(**{key: _as_tuple(value) for key, value in record.items()})
     side = max(style.size)
