@@ -43,7 +43,8 @@ def print_remarks(dataset) -> None:
             "--data-dir.",
             file=sys.stderr,
         )
-    if _is_bright(dataset):
+    all_images = (dataset.train_images, dataset.test_images)
+    if any(images[:: len(images) // 1000 + 1].mean() > BRIGHT for images in all_images):
         print(
             "Most pixels of these images were dark, and are light since --invert of this run has "
             "exchanged the two."
@@ -59,12 +60,6 @@ def print_remarks(dataset) -> None:
             "network learns slowly from them; multiply them so that they go up to 255.",
             file=sys.stderr,
         )
-
-
-def _is_bright(dataset):
-    """Returns whether the images are mostly light, as ink on white paper is."""
-    all_images = (dataset.train_images, dataset.test_images)
-    return any(images[:: len(images) // 1000 + 1].mean() > BRIGHT for images in all_images)
 
 
 def provenance(dataset) -> str:

@@ -64,10 +64,8 @@ class Piece:
 
     def encloses(self, other: "Piece") -> bool:
         return (
-            self.top < other.top
-            and self.bottom > other.bottom
-            and self.left < other.left
-            and self.right > other.right
+            self.top < other.top < other.bottom < self.bottom
+            and self.left < other.left < other.right < self.right
         )
 
     def touches_edge(self, shape) -> bool:

@@ -94,10 +94,8 @@ class Foreground:
         """Returns (y, x) of its centre of mass, or its box's, from the image's upper left."""
         if by_mass:
             return centre_of_mass(self.intensity)
-        return (
-            (self.rows.start + self.rows.stop) / 2,
-            (self.columns.start + self.columns.stop) / 2,
-        )
+        y, x = ((sides.start + sides.stop) / 2 for sides in (self.rows, self.columns))
+        return y, x
 
 
 def learn(images: np.ndarray) -> ImageStyle:

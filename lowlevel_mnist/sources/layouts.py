@@ -71,8 +71,8 @@ class FileSet:
     @property
     def missing(self) -> list[str]:
         """The usual names of the files that are missing."""
-        needed = self.layout.names.keys() - self.files.keys() - {*self.layout.optional}
-        names = (self.layout.names[part][0] for part in self.layout.names if part in needed)
+        found = {*self.files, *self.layout.optional}
+        names = (names[0] for part, names in self.layout.names.items() if part not in found)
         return [name.replace("*", self.wildcard) for name in names]
 
     @property

@@ -60,7 +60,10 @@ def read(path: pathlib.Path, style: ImageStyle, invert: bool = False) -> Reading
     if image is not None:
         return Reading(image)
     if style.background is None:
-        return Reading(scale_whole(grey_levels, style.size))
+        # The middle of the picture, as much of it as has the proportions of an image.
+        picture = Image.fromarray(np.float32(grey_levels))
+        middle = ImageOps.fit(picture, style.size[::-1], Image.Resampling.BOX)
+        return Reading(to_size(np.asarray(middle), style.size))
     is_drawing = style.stroke_widths is not None
     found, other_digits = find_foreground(path, grey_levels, is_drawing), 0
     if is_drawing:
@@ -87,12 +90,6 @@ def to_size(grey_levels, size):
         picture = Image.fromarray(np.float32(grey_levels))
         grey_levels = np.asarray(picture.resize(size[::-1], Image.Resampling.BOX))
     return np.uint8(np.clip(grey_levels, 0, 255) + 0.5)
-
-
-def scale_whole(grey_levels, size):
-    """Returns the middle of a picture, as much of it as has the proportions of an image."""
-    picture = Image.fromarray(np.float32(grey_levels))
-    return to_size(np.asarray(ImageOps.fit(picture, size[::-1], Image.Resampling.BOX)), size)
 
 
 def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:

@@ -49,12 +49,9 @@ def read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _lines(path, text):
     """Yields number and content of each line that is not empty."""
-    for number in itertools.count(1):
-        line = text.readline(MAX_LINE_LENGTH)
+    for number, line in enumerate(iter(lambda: text.readline(MAX_LINE_LENGTH), ""), start=1):
         if len(line) == MAX_LINE_LENGTH:
             raise UserError(f"{path} has {MAX_LINE_LENGTH:,} characters or more in line {number}.")
-        if not line:
-            return
         if line.strip():
             yield number, line
 
