@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import signal
 import statistics
 import subprocess
 import sys
@@ -71,7 +70,7 @@ def parse():
 
 def main():
     arguments = parse()
-    flags.check_picture_name(arguments.chart)
+    flags.check_file_name(arguments.chart)
     files.check_room(arguments.chart, ROOM)
     if arguments.json:
         if arguments.json.absolute() == arguments.chart.absolute():
@@ -122,11 +121,7 @@ def find_datasets(recipes):
             instead = "MNIST can't be had, so it is measured on the built-in digits"
             print(f"{recipe}: {instead}.", file=sys.stderr)
         _, labels = training_images(RECIPES[recipe], dataset)
-        datasets[recipe] = {
-            "name": dataset.name,
-            "title": dataset.title,
-            "samples": len(labels),
-        }
+        datasets[recipe] = {"name": dataset.name, "title": dataset.title, "samples": len(labels)}
     if not datasets:
         raise UserError(
             "There is nothing to measure. Put the data into a folder and name it in "
@@ -144,32 +139,24 @@ def measure(recipe, dataset, contenders, epochs, repeats):
     for repeat in range(1, repeats + 1):
         for contender in list(runs):
             turn = f"{recipe}, {repeat}/{repeats}, {contender}"
-            try:
-                run = run_process(recipe, contender, dataset["name"], epochs)
-            except PeerFailedError as failure:
+            run, failure = run_process(recipe, contender, dataset["name"], epochs)
+            if failure:
                 del runs[contender]
-                print(f"{turn}: left out, because it {failure}.", file=sys.stderr, flush=True)
+                print(f"{turn}: left out, because it {failure}", file=sys.stderr, flush=True)
                 continue
             runs[contender].append(run)
-            print(
-                f"{turn}: {statistics.median(results.warm(run['seconds'])):.3f} s an epoch",
-                file=sys.stderr,
-                flush=True,
-            )
+            seconds = statistics.median(results.warm(run["seconds"]))
+            print(f"{turn}: {seconds:.3f} s an epoch", file=sys.stderr, flush=True)
     return [
         results.summarize(recipe, contender, dataset["samples"], measured)
         for contender, measured in runs.items()
     ]
 
 
-class PeerFailedError(Exception):
-    """A process of another library ended early; the text says how."""
-
-
 def run_process(recipe, contender, dataset, epochs):
-    """Runs one contender in a process of its own. Returns what it measured.
+    """Runs one contender in a process of its own.
 
-    Raises `PeerFailedError` where that is another library's, and fails.
+    Returns what it measured, and None; or where it is a peer that fails, None, and how it failed.
     """
     module = "lowlevel_mnist.benchmarking.contenders"
     is_peer = contender not in (*EXECUTIONS, FLOOR)
@@ -186,21 +173,10 @@ def run_process(recipe, contender, dataset, epochs):
             env={**os.environ, "KERAS_BACKEND": "tensorflow"},
         )
         seconds = time.perf_counter() - start
-    if done.returncode < 0:
-        number = signal.Signals(-done.returncode)
-        hint = ", as where memory runs out" if number.name == "SIGKILL" else ""
-        raise PeerFailedError(f"was ended by {number.name}{hint}")
-    if done.returncode:
-        raise PeerFailedError(f"failed: {reason_of(done.stderr).rstrip('.:')}")
-    return {**json.loads(done.stdout.splitlines()[-1]), "process_seconds": seconds}
-
-
-def reason_of(stderr):
-    """Returns the first line of the exception that a process ended with, as it was printed."""
-    *_, last = stderr.rpartition("Traceback (most recent call last):\n")
-    # What the frames say is indented; what follows may be notes on the exception, as JAX has them.
-    lines = [line for line in last.splitlines() if line and not line.startswith(" ")]
-    return next(iter(lines), "it gave no reason")
+    if done.returncode:  # that of a signal is negative, such as -9 where memory runs out
+        *_, last = done.stderr.splitlines() or ["it gave no reason"]
+        return None, f"failed with exit code {done.returncode}: {last}"
+    return {**json.loads(done.stdout.splitlines()[-1]), "process_seconds": seconds}, None
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import pathlib
 
-from lowlevel_mnist import startup
 from lowlevel_mnist.console import cli, flags, report
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
@@ -32,13 +31,11 @@ def main():
     dataset = folders.load_data(run.metrics, arguments.data_dir)
     if arguments.data_dir:
         report.print_remarks(dataset)
-    # TensorFlow takes seconds to import: not before the run and its data are found good.
-    startup.import_tensorflow()
+    model = run.load_model()
     from lowlevel_mnist import metrics, plots
     from lowlevel_mnist.console import figures
-    from lowlevel_mnist.runs import checkpoints
 
-    test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
+    test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
     _, names, matrix = figures.classes_to_show(dataset, test)
     if arguments.json:
         write_json(arguments.json, run, dataset, test)

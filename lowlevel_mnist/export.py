@@ -4,10 +4,9 @@ import math
 import pathlib
 import shlex
 
-from lowlevel_mnist import startup
 from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.runs import atomic_folders, folders
+from lowlevel_mnist.runs import files, folders
 from lowlevel_mnist.runs.settings import fits
 
 
@@ -31,15 +30,13 @@ def main():
     run = folders.find(arguments.run)
     height, width = image_size(run)
     folder = arguments.to.resolve()
-    atomic_folders.check(folder)
-    # TensorFlow takes seconds to import: not before the flags and the run are found good.
-    tf = startup.import_tensorflow()
-    from lowlevel_mnist.runs import checkpoints
+    files.check_folder(folder)
+    model = run.load_model()
+    import tensorflow as tf
 
-    model = checkpoints.load_model(run)
     module = serving_module(tf, model, height, width, run.metrics["invert"])
     try:
-        with atomic_folders.atomic_folder(folder) as unfinished:
+        with files.atomic_folder(folder) as unfinished:
             tf.saved_model.save(module, str(unfinished), signatures=module.predict)
     except (tf.errors.OpError, OSError) as error:
         raise UserError(

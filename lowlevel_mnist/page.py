@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from lowlevel_mnist import data, randomness, startup
+from lowlevel_mnist import data, randomness
 from lowlevel_mnist.browser.assembly import assemble
 from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UserError
@@ -45,12 +45,9 @@ def main():
             raise UserError(f"{arguments.to} exists already; remove it, or choose another --to.")
     check_size(run)
     dataset, style = folders.load_data(run.metrics), folders.load_style(run)
-    # TensorFlow takes seconds to import: not before the run and its data are found good.
-    startup.import_tensorflow()
+    model = run.load_model()
     from lowlevel_mnist import metrics
-    from lowlevel_mnist.runs import checkpoints
 
-    model = checkpoints.load_model(run)
     test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
     page = assemble(describe(run, style, dataset, model, test))
     path = arguments.to or run.folder / PAGE

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from lowlevel_mnist import data, startup
+from lowlevel_mnist import data
 from lowlevel_mnist.console import cli, flags, report
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import folders
@@ -39,7 +39,7 @@ def parse():
 def main():
     arguments = parse()
     if arguments.save:
-        flags.check_picture_name(arguments.save)
+        flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
     paths = [path for given in arguments.images for path in pictures.find(given)]
     if len(paths) > MAX_PICTURES:
@@ -51,13 +51,11 @@ def main():
     if not readings:
         raise UserError("\n".join(errors))
     images = np.stack([reading.image for _, reading in readings])
-    # TensorFlow takes seconds to import: not before the run and a picture are found good.
-    startup.import_tensorflow()
+    model = run.load_model()
     from lowlevel_mnist import metrics, plots
     from lowlevel_mnist.console import figures
-    from lowlevel_mnist.runs import checkpoints
 
-    probabilities = metrics.predict(checkpoints.load_model(run), images)
+    probabilities = metrics.predict(model, images)
     learnt_on = run.metrics["dataset"]
     names = folders.class_names(run)
     with_images = [label for label, name in enumerate(names) if name is not None]
@@ -83,7 +81,7 @@ def read(paths, style, invert):
     """Returns (path, `pictures.Reading`) of all that can be read, and sentences on the others."""
     readings, errors = [], []
     for number, path in enumerate(paths, start=1):
-        report.show_count("Reading pictures", number, len(paths))
+        report.show_line(f"Reading pictures {number}/{len(paths)}")
         try:
             readings.append((path, pictures.read(path, style, invert)))
         except UserError as error:

@@ -3,7 +3,6 @@
 import pathlib
 import secrets
 
-from lowlevel_mnist import startup
 from lowlevel_mnist.console import cli, flags, report
 from lowlevel_mnist.runs import folders
 
@@ -39,16 +38,14 @@ def parse():
 def main():
     arguments = parse()
     if arguments.save:
-        flags.check_picture_name(arguments.save)
+        flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
     dataset = folders.load_data(run.metrics)
-    # TensorFlow takes seconds to import: not before the run and its data are found good.
-    startup.import_tensorflow()
+    model = run.load_model()
     from lowlevel_mnist import metrics, plots
     from lowlevel_mnist.console import figures
-    from lowlevel_mnist.runs import checkpoints
 
-    test = metrics.evaluate(checkpoints.load_model(run), dataset.test_images, dataset.test_labels)
+    test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
     shown, title, content = figures.random_images(
         dataset, test, arguments.count, seed, arguments.mistakes

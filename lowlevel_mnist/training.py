@@ -66,13 +66,13 @@ class Trainer:
         checks.check_trainer(model, optimizer, batch_size, dropout, execution)
         self.model, self.optimizer = model, optimizer
         self.dtype = optimizer.parameters[0].dtype
-        self.batch_size, self.seed, self.execution = batch_size, seed, execution
+        self.batch_size, self.seed, self.execution = int(batch_size), seed, execution
         self.dropout = Dropout(dropout, model.dropout_units if dropout else (), seed)
         self.update = updates.update_of(optimizer, execution)
         self.step: Callable = functools.partial(train_step, model, self.update)
         self.execute = blocks.compile_loop(self.train_block, execution)
         self.pace = blocks.Pace()
-        self.is_model_checked = False
+        self.checked_sizes: tuple[int, ...] = ()
 
     def train_block(self, block: blocks.Block, first: int, end: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Trains on the batches first ... end - 1 of a block, one after the other.
@@ -136,10 +136,10 @@ class Trainer:
     def train_blocks(
         self, pixels: tf.Tensor, one_hot: tf.Tensor, epoch: int, since: Progress | None = None
     ) -> Iterator[Progress]:
-        """Trains one epoch as `train_epoch` does, for a loop to follow.
+        """Trains one epoch as `train_epoch` does, some 0.2 to 0.6 seconds at a time.
 
-        Returns an iterator that trains for some 0.2 seconds and gives the `Progress` after that.
-        Nothing is trained before it is asked for one.
+        Returns an iterator of the `Progress` after each of these. Nothing is trained before it is
+        asked for one.
         """
         progress = since or Progress(steps=math.ceil(len(pixels) / self.batch_size))
         start = time.perf_counter() - progress.seconds
@@ -158,6 +158,7 @@ class Trainer:
                 seconds = time.perf_counter() - start
                 progress = progress.after(epoch, cut.batch_size, losses, correct, seconds)
                 yield progress
+            del block  # before the next one is gathered
 
     def gather(
         self, pixels: tf.Tensor, one_hot: tf.Tensor, rows: np.ndarray, kept: Sequence[np.ndarray]

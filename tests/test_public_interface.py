@@ -263,6 +263,13 @@ def test_a_model_that_does_not_fit(digits, model, words):
         trainer.train_epoch(*digits[:2], epoch=1)
 
 
+def test_labels_of_more_classes_in_a_later_epoch(digits):
+    trainer = make_trainer()
+    trainer.train_epoch(*digits[:2], epoch=1)
+    with pytest.raises(ValueError, match=r"gives \[1, 10\] .* must give logits \[1, 11\]"):
+        trainer.train_blocks(digits[0], tf.one_hot(np.arange(2000) % 11, 11), epoch=2)
+
+
 def test_a_position_outside_of_the_epoch(digits):
     trainer = make_trainer()
     end = trainer.train_epoch(*digits[:2], epoch=1)

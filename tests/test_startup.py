@@ -62,22 +62,6 @@ def test_commands_to_try_name_python_as_the_user_did(tmp_path, python):
     assert_refused(done, f"make one with {python} -m lowlevel_mnist.train, or")
 
 
-def test_a_daemon_may_close_all_standard_streams(tmp_path):
-    """What a command does with them works nevertheless."""
-    script = """
-from lowlevel_mnist import startup
-from lowlevel_mnist.console import cli
-def main():
-    print("to nobody")
-    with startup.quietly():
-        open("end of the command", "x")
-cli.run_command(main)
-"""
-    shell = ["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, script]
-    assert subprocess.run(shell, cwd=tmp_path, env=environment()).returncode == 0
-    assert (tmp_path / "end of the command").exists()
-
-
 def test_the_package_itself(without_tensorflow, tmp_path):
     done = run_python("-c", "import lowlevel_mnist", cwd=tmp_path, **without_tensorflow)
     assert (done.returncode, done.stderr) == (0, "")

@@ -28,7 +28,8 @@ def draw(figure: Figure, datasets: Mapping[str, Mapping], results: Sequence[Resu
     heights = [2 + len(bars) for bars, _ in panels.values()]
     axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).flatten()
     for axis, (title, (seconds, floor)) in zip(axes, panels.items(), strict=True):
-        colors = [color_of(name) for name in seconds]
+        of_named = dict.fromkeys(EXECUTIONS, BLUE) | dict.fromkeys(FIT, LIGHT_BLUE)
+        colors = [of_named.get(name, GREY) for name in seconds]
         bars = axis.barh(list(seconds), list(seconds.values()), color=colors)
         labels = [f"{value:.3f} s" for value in seconds.values()]
         if REFERENCE in seconds:
@@ -46,9 +47,3 @@ def draw(figure: Figure, datasets: Mapping[str, Mapping], results: Sequence[Resu
     axes[-1].set_xlabel("seconds an epoch; dashed: the matrix products alone")
     legend = "Dark blue: this package. Light blue: Keras. Grey: other libraries."
     figure.suptitle(f"{legend} 2x: twice as fast as fit.", fontsize=11)
-
-
-def color_of(contender: str) -> str:
-    if contender in EXECUTIONS:
-        return BLUE
-    return LIGHT_BLUE if contender in FIT else GREY

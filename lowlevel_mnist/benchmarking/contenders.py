@@ -14,6 +14,7 @@ import pathlib
 import runpy
 import sys
 import time
+import timeit
 from collections.abc import Callable
 from types import ModuleType
 
@@ -34,7 +35,6 @@ FLOOR = "products"  # the matrix products alone, which nobody can do without
 CONTENDERS = (*EXECUTIONS, *FIT, *LIBRARIES)
 COMPILED = ("graph", "xla")
 TUNED_FIT = ("fit-steps", "fit-steps-xla")
-FLOOR_SECONDS = 0.5
 
 
 def main() -> None:
@@ -45,7 +45,11 @@ def main() -> None:
     elif contender in FIT:
         result = measure_fit(contender, recipe, data.load(dataset_name), int(epochs))
     elif contender in LIBRARIES:
-        result = measure_library(contender, recipe, data.load(dataset_name), int(epochs))
+        measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[contender]
+        dataset = data.load(dataset_name)
+        test = dataset.test_images, dataset.test_labels
+        training = training_images(recipe, dataset)
+        result = measure(recipe, training, test, dataset.classes, int(epochs))
     else:
         result = {"seconds": time_products(recipe, data.load(dataset_name))}
     print(json.dumps({**result, "peak_mib": peak_mib()}))
@@ -87,25 +91,17 @@ def measure_fit(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: i
         flat = images.reshape(len(images), -1).astype("float32") / 255
         return flat, keras.utils.to_categorical(labels, dataset.classes)
 
-    starts: list[float] = []
-    ends: list[float] = []
+    times: list[float] = []  # of the beginning and the end of each epoch
     clock = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: starts.append(time.perf_counter()),
-        on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()),
+        on_epoch_begin=lambda epoch, logs: times.append(time.perf_counter()),
+        on_epoch_end=lambda epoch, logs: times.append(time.perf_counter()),
     )
     # Its progress bar is made, as for everybody, but not shown.
     with contextlib.redirect_stdout(io.StringIO()):
         model.fit(*prepare(*train), batch_size=recipe.batch_size, epochs=epochs, callbacks=[clock])
         _, accuracy = model.evaluate(*prepare(dataset.test_images, dataset.test_labels))
-    seconds = [end - start for start, end in zip(starts, ends, strict=True)]
+    seconds = [end - start for start, end in zip(times[::2], times[1::2], strict=True)]
     return {"seconds": seconds, "test_accuracy": accuracy}
-
-
-def measure_library(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: int) -> dict:
-    """Trains with PyTorch or JAX; returns the seconds of each epoch and the test accuracy."""
-    measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[contender]
-    test = dataset.test_images, dataset.test_labels
-    return measure(recipe, training_images(recipe, dataset), test, dataset.classes, epochs)
 
 
 def time_products(recipe: Recipe, dataset: data.Dataset) -> list[float]:
@@ -138,18 +134,14 @@ def training_images(recipe: Recipe, dataset: data.Dataset) -> data.Images:
     return training
 
 
-def fastest(
-    tf: ModuleType,
-    a: np.ndarray,
-    b: np.ndarray,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-) -> float:
-    """Returns the seconds of one matrix product, by the faster of two libraries."""
-    left, right = (a.T if transpose_a else a), (b.T if transpose_b else b)
+def fastest(tf: ModuleType, a: np.ndarray, b: np.ndarray, **flags: bool) -> float:
+    """Returns the seconds of one matrix product, by the faster of two libraries.
+
+    flags: `transpose_a` or `transpose_b`, of the factor that is transposed.
+    """
+    left, right = (a.T if "transpose_a" in flags else a), (b.T if "transpose_b" in flags else b)
     out = np.empty((left.shape[0], right.shape[1]), a.dtype)
     tensors = {"a": tf.constant(a), "b": tf.constant(b)}
-    flags = {"transpose_a": transpose_a, "transpose_b": transpose_b}
     return min(
         seconds_of(lambda: np.matmul(left, right, out=out)),
         seconds_of(lambda: tf.raw_ops.MatMul(**tensors, **flags)),
@@ -157,14 +149,10 @@ def fastest(
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """Returns the median seconds of a call, over FLOOR_SECONDS or at least 20 calls."""
-    times: list[float] = []
-    start = time.perf_counter()
-    while len(times) < 20 or time.perf_counter() - start < FLOOR_SECONDS:
-        before = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - before)
-    return float(np.median(times))
+    """Returns the median seconds of a call, over at least 20 calls that take 0.2 s together."""
+    timer = timeit.Timer(call)
+    count, _ = timer.autorange()
+    return float(np.median(timer.repeat(max(count, 20), number=1)))
 
 
 def peak_mib() -> float | None:

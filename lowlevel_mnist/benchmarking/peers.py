@@ -76,14 +76,14 @@ def measure_jax(recipe: Recipe, training: Images, test: Images, classes: int, ep
     size = recipe.batch_size
 
     def forward(parameters, outputs, key=None):
-        for layer, (weights, biases) in enumerate(parameters):
+        for layer in range(0, len(parameters), 2):
             if layer > 0:
                 outputs = jax.nn.relu(outputs)
                 if key is not None and recipe.dropout:
                     key, this = jax.random.split(key)
                     keep = jax.random.bernoulli(this, 1 - recipe.dropout, outputs.shape)
                     outputs = jnp.where(keep, outputs / (1 - recipe.dropout), 0)
-            outputs = outputs @ weights + biases
+            outputs = outputs @ parameters[layer] + parameters[layer + 1]
         return outputs
 
     def cost(parameters, batch, truth, key):
@@ -104,14 +104,10 @@ def measure_jax(recipe: Recipe, training: Images, test: Images, classes: int, ep
             gradients, sums = jax.grad(cost, has_aux=True)(
                 parameters, images[rows], labels[rows], key
             )
-            changed = jax.tree.map(
-                lambda w, g, *slots: update(w, g, *slots, t + 1), parameters, gradients, *memory
-            )
-            # From a tuple (w, slots ...) for each parameter to a tree for each kind of these.
-            kinds = jax.tree.transpose(
-                jax.tree.structure(parameters), jax.tree.structure((0,) * (slots + 1)), changed
-            )
-            return (kinds[0], kinds[1:], t + 1), sums
+            kinds = parameters, gradients, *memory
+            changed = [update(*of_one, t + 1) for of_one in zip(*kinds, strict=True)]
+            parameters, *memory = map(list, zip(*changed, strict=True))
+            return (parameters, memory, t + 1), sums
 
         whole = order[: steps * size].reshape(steps, size)
         state, sums = jax.lax.scan(step, state, (whole, keys[:steps]))
@@ -124,11 +120,10 @@ def measure_jax(recipe: Recipe, training: Images, test: Images, classes: int, ep
     images, labels = map(jnp.asarray, prepare(*training))
     shapes = itertools.pairwise([images.shape[1], *recipe.hidden_units, classes])
     glorot = jax.nn.initializers.glorot_uniform()
-    parameters = [
-        (glorot(jax.random.key(layer), shape), jnp.zeros(shape[1]))
-        for layer, shape in enumerate(shapes)
-    ]
-    state = parameters, (jax.tree.map(jnp.zeros_like, parameters),) * slots, 0
+    parameters = []  # weights and biases, in turn
+    for layer, shape in enumerate(shapes):
+        parameters += [glorot(jax.random.key(layer), shape), jnp.zeros(shape[1])]
+    state = parameters, [jax.tree.map(jnp.zeros_like, parameters)] * slots, 0
     seconds = []
     for epoch in range(epochs):
         start = time.perf_counter()

@@ -19,7 +19,6 @@ def run_command(command: Callable[[], None]) -> None:
 
     Only what the user can mend is said in a sentence; a bug keeps its traceback.
     """
-    _open_missing_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name may have characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -42,18 +41,6 @@ def run_command(command: Callable[[], None]) -> None:
             print(error, file=sys.stderr, flush=True)
         # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
         os._exit(interruption.EXIT_BASE + error.signal)
-
-
-def _open_missing_streams():
-    """Opens the standard streams that the process was started without, to nowhere.
-
-    Some daemons close them. Python has None then for `sys.stdout`, and any file takes the number.
-    """
-    while (lowest_free := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(lowest_free)
-    sys.stdout = sys.stdout or os.fdopen(1, "w")
-    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _end(message, code):

@@ -4,6 +4,7 @@ import argparse
 import math
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from lowlevel_mnist.errors import UserError
 
@@ -31,18 +32,17 @@ def whole_number(minimum: int, maximum: float = math.inf) -> Callable[[str], int
     """Returns an argparse type: a whole number in a range, both ends included."""
     accepted = f"a whole number of {minimum} or more"
     accepted += f", at most {maximum}" if maximum < math.inf else ""
-    return _converter(int, accepted, lambda value: minimum <= value <= maximum)
+    return number(accepted, lambda value: minimum <= value <= maximum, int)
 
 
-def number(accepted: str, accepts: Callable[[float], bool]) -> Callable[[str], float]:
-    """Returns an argparse type: a number for which `accepts` is true.
+def number(
+    accepted: str, accepts: Callable[[Any], bool], kind: type = float
+) -> Callable[[str], Any]:
+    """Returns an argparse type: a number of this kind for which `accepts` is true.
 
     accepted: describes these numbers, such as "a number between 0 and 1".
     """
-    return _converter(float, accepted, accepts)
 
-
-def _converter(kind, accepted, accepts):
     def convert(text):
         try:
             value = kind(text)
@@ -55,15 +55,12 @@ def _converter(kind, accepted, accepts):
     return convert
 
 
-def check_picture_name(file: pathlib.Path) -> None:
-    """Raises `UserError` where no picture can be saved under this name."""
-    check_file_name(file, "picture", PICTURE_SUFFIXES)
-
-
-def check_file_name(file: pathlib.Path, kind: str, suffixes: Sequence[str]) -> None:
+def check_file_name(
+    file: pathlib.Path, kind: str = "picture", suffixes: Sequence[str] = PICTURE_SUFFIXES
+) -> None:
     """Raises `UserError` where a file can't be saved under this name.
 
-    kind: of file, such as "picture"; suffixes: those that the name may have.
+    kind: of file; suffixes: those that the name may have.
     """
     if file.suffix.lower() not in suffixes:
         raise UserError(

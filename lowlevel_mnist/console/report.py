@@ -43,7 +43,8 @@ def print_remarks(dataset) -> None:
             "--data-dir.",
             file=sys.stderr,
         )
-    if _is_bright(dataset):
+    all_images = (dataset.train_images, dataset.test_images)
+    if any(images[:: len(images) // 1000 + 1].mean() > BRIGHT for images in all_images):
         print(
             "Most pixels of these images were dark, and are light since --invert of this run has "
             "exchanged the two."
@@ -59,12 +60,6 @@ def print_remarks(dataset) -> None:
             "network learns slowly from them; multiply them so that they go up to 255.",
             file=sys.stderr,
         )
-
-
-def _is_bright(dataset):
-    """Returns whether the images are mostly light, as ink on white paper is."""
-    all_images = (dataset.train_images, dataset.test_images)
-    return any(images[:: len(images) // 1000 + 1].mean() > BRIGHT for images in all_images)
 
 
 def provenance(dataset) -> str:
@@ -126,17 +121,14 @@ def show_progress(epoch: int, epochs: int, progress) -> None:
 
     progress: a `training.Progress`.
     """
-    global _unended
-    if sys.stdout.isatty():
-        print(f"\r{_progress_line(epoch, epochs, progress)}", end="", flush=True)
-        _unended = True
+    show_line(_progress_line(epoch, epochs, progress))
 
 
-def show_count(what: str, number: int, total: int) -> None:
-    """Prints how far a work has come, on a terminal only, where the next line replaces it."""
+def show_line(line: str) -> None:
+    """Prints a line on a terminal only, where the next one replaces it."""
     global _unended
     if sys.stdout.isatty():
-        print(f"\r{what} {number}/{total}", end="", flush=True)
+        print(f"\r{line}", end="", flush=True)
         _unended = True
 
 

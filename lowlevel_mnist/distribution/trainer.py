@@ -41,8 +41,8 @@ def connect(meeting: Meeting | None) -> tf.distribute.Strategy:
     for index, theirs in enumerate(meeting.exchange(mine)):
         if theirs != mine:
             raise UserError(
-                f"{meeting.cluster.names[index]} has {theirs}, but {meeting.cluster.names[0]} "
-                f"{mine}. All workers need the same."
+                f"{meeting.cluster.names[index]} has {theirs}, but "
+                f"{meeting.cluster.names[meeting.cluster.index]} {mine}. All workers need the same."
             )
     with meeting.connecting(), startup.quietly():
         return tf.distribute.MultiWorkerMirroredStrategy()

@@ -59,10 +59,10 @@ def check_epoch(trainer: Any, pixels: tf.Tensor, one_hot: tf.Tensor, since: Any)
     check_data(pixels, one_hot, trainer.dtype, batch_size)
     if since and not 0 < since.images == since.step * batch_size < len(pixels):
         raise UserError(f"Step {since.step}, to go on after, is not inside of this epoch.")
-    if not trainer.is_model_checked:  # which takes 20 ms
-        sizes = pixels.shape[1], *trainer.dropout.units
-        check_model(trainer.model, trainer.update.parameters, sizes, one_hot.shape[1])
-        trainer.is_model_checked = True
+    sizes = pixels.shape[1], *trainer.dropout.units, one_hot.shape[1]
+    if trainer.checked_sizes != sizes:  # the first time: it takes 20 ms
+        check_model(trainer.model, trainer.update.parameters, sizes[:-1], sizes[-1])
+        trainer.checked_sizes = sizes
 
 
 def check_data(pixels: tf.Tensor, one_hot: tf.Tensor, dtype: tf.DType, batch_size: int) -> None:

@@ -45,7 +45,8 @@ def _sgd(optimizer: SGD) -> Apply:
 
 
 def _rmsprop(optimizer: RMSprop) -> Apply:
-    # The kernel writes its steps to a slot for a momentum, which this rule does not have.
+    # The kernel writes its steps to a slot for a momentum, which this rule does not have. A step
+    # that is no number stays there: who goes on after a divergence needs a new trainer.
     steps = optimizer.slots()
     variables = list(zip(optimizer.parameters, optimizer.velocities, steps, strict=True))
     momentum = optimizer.constant(0)

@@ -18,25 +18,13 @@ from lowlevel_mnist import metrics
 from lowlevel_mnist.errors import UserError, check_finite
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import Optimizer
-from lowlevel_mnist.runs import folders
+from lowlevel_mnist.runs import folders, settings
 from lowlevel_mnist.runs.folders import CHECKPOINT, CHECKPOINTS
 from lowlevel_mnist.training import Progress
 
 MAX_TO_KEEP = 2
 # The names of TensorFlow's files, and of its list of them, which has no number.
 CHECKPOINT_FILE = re.compile(rf"({CHECKPOINT}-\d+)(?:_temp|\.index|\.data-).*|{CHECKPOINT}")
-# Raised by TensorFlow for a checkpoint that is damaged or of another network (an IndexError for a
-# data file that is too short), and by Python for a training state that is not one.
-RESTORE_ERRORS = (
-    tf.errors.OpError,
-    IndexError,
-    AssertionError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    RecursionError,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +76,7 @@ class TrainingState(tf.train.experimental.PythonState):
         return json.dumps({"history": self.history, "progress": progress}, allow_nan=False)
 
     def deserialize(self, string_value: str | bytes) -> None:
-        """Reads what `serialize` wrote. Raises one of RESTORE_ERRORS for anything else."""
+        """Reads what `serialize` wrote. Raises some exception for anything else."""
         record = json.loads(string_value)
         progress = record["progress"] and _read_numbers(Progress, record["progress"])
         rows = [_read_numbers(Epoch, row) for row in record["history"]]
@@ -98,15 +86,10 @@ class TrainingState(tf.train.experimental.PythonState):
 
 
 def _read_numbers(kind, record):
-    """Returns the dataclass of which this dictionary was made, or raises one of RESTORE_ERRORS."""
-    types = typing.get_type_hints(kind)
-    if list(record) != list(types):
-        raise ValueError(f"this is no {kind.__name__}")
-    for name, value in record.items():
-        if value is None and types[name] == float | None:
-            continue
-        number = float if types[name] == float | None else types[name]
-        if type(value) is not number or not 0 <= value < math.inf:
+    """Returns the dataclass of which this dictionary was made, or raises some exception."""
+    for name, type_hint in typing.get_type_hints(kind).items():
+        value = record[name]
+        if not settings.has_type(value, type_hint) or (value is not None and value < 0):
             raise ValueError(f"its {name} is wrong")
     return kind(**record)
 
@@ -141,10 +124,9 @@ class CheckpointManager:
         where = f"after {self.state.where}"
         if self.state.progress is None:
             check_finite(self.state.history[-1]["val_loss"] or 0.0, where)
-        healthy = is_finite(self.model)
-        check_finite(
-            metrics.evaluate(self.model, images, labels).loss if healthy else math.nan, where
-        )
+        is_healthy = is_finite(self.model)
+        loss = metrics.evaluate(self.model, images, labels).loss if is_healthy else math.nan
+        check_finite(loss, where)
 
     def save(self, step: int) -> None:
         """Writes a checkpoint, and then removes the oldest of more than MAX_TO_KEEP.
@@ -163,8 +145,12 @@ class CheckpointManager:
     def _restore(self, paths):
         """Brings back the newest usable checkpoint; returns those passed over, newest first."""
         damaged = []
-        while paths and not self._read(paths[-1]):
-            damaged.append(paths.pop())
+        while paths:
+            try:
+                _load(self.checkpoint, paths[-1])
+                break
+            except Exception:
+                damaged.append(paths.pop())
         # TensorFlow writes the index at last and in one go: it is empty where a kill came between.
         if not paths and any(path.with_suffix(".index").stat().st_size for path in damaged):
             raise UserError(
@@ -185,15 +171,6 @@ class CheckpointManager:
                 "is not yours to write in."
             ) from error
 
-    def _read(self, path):
-        """Returns whether the variables and the state now are those of this checkpoint."""
-        try:
-            status = self.checkpoint.restore(str(path))
-            status.assert_existing_objects_matched().expect_partial()  # TensorFlow's own counter
-        except RESTORE_ERRORS:
-            return False
-        return is_finite(self.model)
-
     def _tidy(self, paths):
         """Removes what a kill has left half-written, and tells the manager what to keep.
 
@@ -207,13 +184,8 @@ class CheckpointManager:
                 _remove(path)
         if paths:
             # In place of the list that is there, which could name files anywhere.
-            tf.compat.v1.train.update_checkpoint_state(
-                self.folder,
-                str(paths[-1]),
-                all_model_checkpoint_paths=list(map(str, paths)),
-                all_model_checkpoint_timestamps=list(range(1, len(paths) + 1)),
-                last_preserved_timestamp=0,
-            )
+            names = list(map(str, paths))
+            tf.compat.v1.train.update_checkpoint_state(self.folder, names[-1], names)
 
 
 def load_model(run: folders.SavedRun) -> Network:
@@ -227,16 +199,25 @@ def load_model(run: folders.SavedRun) -> Network:
     try:
         _check_shapes(paths[-1], run.metrics["layer_sizes"])
         model = Network(run.metrics["layer_sizes"], dtype=run.metrics["dtype"])
-        status = tf.train.Checkpoint(model=model).restore(str(paths[-1]))
-        status.assert_existing_objects_matched().expect_partial()  # the slots are not needed
-        if not is_finite(model):
-            raise ValueError("a weight is not a finite number")
-    except RESTORE_ERRORS as error:
+        _load(tf.train.Checkpoint(model=model), paths[-1])
+    except Exception as error:
         hint = " train --resume goes on from the one before it." if paths[1:] else ""
         raise UserError(
             f"The checkpoint {paths[-1]} is damaged or does not fit the run's metrics.json.{hint}"
         ) from error
     return model
+
+
+def _load(checkpoint, path):
+    """Gives the objects of a `tf.train.Checkpoint` the values in a file.
+
+    Raises an exception where these are damaged or of another network: TensorFlow and Python have
+    many kinds for that, such as an IndexError for a data file that is too short.
+    """
+    # There may be more in the file: the slots, which only a training needs, TensorFlow's counter.
+    checkpoint.restore(str(path)).assert_existing_objects_matched().expect_partial()
+    if not is_finite(checkpoint.model):
+        raise ValueError("a weight is not a finite number")
 
 
 def _remove(path):

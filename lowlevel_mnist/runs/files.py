@@ -1,14 +1,16 @@
-"""Files that commands write atomically, whole or not at all, and the lock on a folder."""
+"""Files and folders that commands write atomically, whole or not at all, and locks."""
 
 import contextlib
 import errno
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator
 
 from lowlevel_mnist.errors import UserError
 
+LOCK = ".lock"
 UNFINISHED = "unfinished-"  # how the name begins of a file that is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -27,19 +29,20 @@ def disk_full_as_user_error() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def atomic_write(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
     """Yields the path to write a file to that appears as `path` only when all of it is written.
 
+    keep: False to find out whether it can be written; what is at `path` stays then.
     Raises `UserError` where it can't be written.
     """
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     try:
         unfinished.unlink(missing_ok=True)  # it might be a link to something precious
         yield unfinished
-        unfinished.replace(path)
+        if keep:
+            unfinished.replace(path)
     except OSError as error:
-        reason = error.strerror or error  # Pillow gives no number with its own
-        raise UserError(f"{path} can't be written: {reason}.") from error
+        raise UserError(f"{path} can't be written: {error.strerror}.") from error
     finally:
         with contextlib.suppress(OSError):  # mostly it is gone, and its folder may be no folder
             unfinished.unlink()
@@ -79,36 +82,88 @@ def check_room(path: pathlib.Path, characters: int) -> None:
 
     For work that takes minutes before it has something to write. What is at `path` stays.
     """
-    unfinished = path.absolute().with_name(f"{UNFINISHED}{path.name}")
     try:
         if path.is_dir():
             raise UserError(f"{path} is a folder; choose a file.")
         if path.is_char_device():
             path.write_text(" ", encoding="utf-8")  # which JSON may begin with
-        elif path.is_file() or not path.exists():
-            if path.is_file():
-                path.open("a").close()  # nothing is added: it says whether that is allowed
-            unfinished.write_text(" " * characters, encoding="utf-8")
+        elif path.is_file():
+            path.open("a").close()  # nothing is added: it says whether that is allowed
+        if path.is_file() or not path.exists():
+            with atomic_write(path.absolute(), keep=False) as unfinished:
+                unfinished.write_text(" " * characters, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}.") from error
-    finally:
-        with contextlib.suppress(OSError):  # there may be none
-            unfinished.unlink()
+
+
+def check_folder(folder: pathlib.Path) -> None:
+    """Raises `UserError` where nothing can be saved in a folder of this name."""
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir():
+            raise UserError(f"{there} is a file; choose another --to.")
+        if folder.is_dir() and not is_empty(folder):
+            raise UserError(f"The folder {folder} is not empty; choose another --to.")
+    except OSError as error:
+        raise UserError(f"The folder {folder} can't be read: {error.strerror}.") from error
 
 
 @contextlib.contextmanager
-def locked(path: pathlib.Path) -> Iterator[None]:
-    """Holds the lock file `path`, of which the system lets go however the process ends.
+def atomic_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields the folder to write that appears as `folder` only when all of it is written.
 
-    Raises `BlockingIOError` where another process holds it, `OSError` where it can't be made.
+    Raises `OSError` where that is impossible; nothing of it stays then.
     """
-    flags = os.O_CREAT | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)  # no link; not on Windows
-    with os.fdopen(os.open(path, flags), "w") as file:
+    # Inside a folder that is there: that one stays, for it may be a mount, or where the user's
+    # shell is.
+    unfinished = (folder if folder.is_dir() else folder.parent) / f"{UNFINISHED}{folder.name}"
+    made = [parent for parent in folder.parents if not parent.exists()]
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)  # from a command that was killed
+        yield unfinished
+        if folder.is_dir():
+            # The variables first: without saved_model.pb, it is no SavedModel for anybody.
+            for path in sorted(unfinished.iterdir(), reverse=True):
+                path.rename(folder / path.name)
+        else:
+            unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        for parent in made:
+            with contextlib.suppress(OSError):  # it is not empty, if all went well
+                parent.rmdir()
+
+
+def is_empty(folder: pathlib.Path) -> bool:
+    """Returns whether a folder holds no more than what a process that was killed has left."""
+    names = {path.name for path in folder.iterdir()} - {LOCK}
+    return all(name.startswith(UNFINISHED) for name in names)
+
+
+@contextlib.contextmanager
+def locked(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a run's folder with its lock file held, which the system frees however we end.
+
+    Raises `UserError` where another process holds it, or it can't be made.
+    """
+    path = folder / LOCK
+    try:
+        # No link; not on Windows.
+        number = os.open(path, os.O_CREAT | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+        file = os.fdopen(number, "w")
         _lock(file)
-        if os.fstat(file.fileno()).st_nlink == 0:  # its holder took it away in this moment
-            raise BlockingIOError
+    except BlockingIOError as error:
+        raise UserError(
+            f"Another process is training in {folder}; wait for it or choose another --output-dir."
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"The output folder {folder} can't be written to: {error.strerror}. Choose another "
+            "one with --output-dir."
+        ) from error
+    with file:
         try:
-            yield
+            yield folder
         finally:
             with contextlib.suppress(OSError):  # Windows keeps files that are open
                 path.unlink()
@@ -127,3 +182,5 @@ def _lock(file):
             raise BlockingIOError from error
     else:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if os.fstat(file.fileno()).st_nlink == 0:  # its holder took it away in this moment
+        raise BlockingIOError

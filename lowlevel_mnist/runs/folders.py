@@ -18,18 +18,9 @@ from lowlevel_mnist.sources import image_style, published
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
 PATTERN = "*?[\\".replace(os.sep, "")  # a backslash is nothing special on Windows
-METRICS, HISTORY, LOCK = "metrics.json", "history.csv", ".lock"
+METRICS, HISTORY = "metrics.json", "history.csv"
 # What other commands need to know of a run.
-KEYS = (
-    "recipe",
-    "dataset",
-    "data_dir",
-    "dtype",
-    "layer_sizes",
-    "seed",
-    "invert",
-    "class_names",
-)
+KEYS = ("recipe", "dataset", "data_dir", "dtype", "layer_sizes", "seed", "invert", "class_names")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +32,16 @@ class SavedRun:
 
     folder: pathlib.Path
     metrics: dict
+
+    def load_model(self):
+        """Imports TensorFlow and returns the run's network, as `checkpoints.load_model` does.
+
+        TensorFlow takes seconds to import: not before the run and its data are found good.
+        """
+        startup.import_tensorflow()
+        from lowlevel_mnist.runs import checkpoints
+
+        return checkpoints.load_model(self)
 
 
 @contextlib.contextmanager
@@ -60,63 +61,30 @@ def new_folder(folder: pathlib.Path | None, recipe_name: str) -> Iterator[pathli
             f"The output folder {folder or RUNS} can't be made: {error.strerror}. Choose another "
             "one with --output-dir."
         ) from error
-    with _locked(folder):
-        if any(map(_is_content, folder.iterdir())):
+    with files.locked(folder):
+        if not files.is_empty(folder):
             hint = ", or go on with its run with --resume" if is_run(folder) else ""
             raise UserError(f"The output folder {folder} is not empty; choose another one{hint}.")
         yield folder
 
 
-@contextlib.contextmanager
-def old_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Locks the folder of a run that goes on.
-
-    Raises `UserError` where another process trains in it.
-    """
-    if (folder / CHECKPOINTS).is_symlink():
-        raise UserError(
-            f"{folder / CHECKPOINTS} is a link, so old checkpoints would be removed where it "
-            "points. Put the folder itself in its place."
-        )
-    with _locked(folder):
-        yield folder
-
-
 def check_run(folder: pathlib.Path) -> None:
-    """Raises `UserError` where a folder has no run to go on with."""
+    """Raises `UserError` where a folder has no run to go on with, or none that may be written."""
     check_path(folder)
     if not is_run(folder):
         raise UserError(
             f"There is no run to resume in {folder}: it has no {settings.FILE}. Check "
             "--output-dir, or start a run without --resume."
         )
+    if (folder / CHECKPOINTS).is_symlink():
+        raise UserError(
+            f"{folder / CHECKPOINTS} is a link, so old checkpoints would be removed where it "
+            "points. Put the folder itself in its place."
+        )
 
 
 def is_run(folder: pathlib.Path) -> bool:
     return (folder / settings.FILE).is_file()
-
-
-@contextlib.contextmanager
-def _locked(folder):
-    lock = contextlib.ExitStack()  # for these errors alone: not for those raised inside the lock
-    try:
-        lock.enter_context(files.locked(folder / LOCK))
-    except BlockingIOError as error:
-        raise UserError(
-            f"Another process is training in {folder}; wait for it or choose another --output-dir."
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"The output folder {folder} can't be written to: {error.strerror}. Choose another "
-            "one with --output-dir."
-        ) from error
-    with lock:
-        yield
-
-
-def _is_content(path):
-    """Returns whether a file is more than what a process that was killed early has left."""
-    return path.name != LOCK and not path.name.startswith(files.UNFINISHED)
 
 
 def check_path(folder: pathlib.Path) -> None:

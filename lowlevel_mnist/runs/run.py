@@ -5,23 +5,24 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.data import Images
-from lowlevel_mnist.errors import UserError, check_finite
-from lowlevel_mnist.runs import folders
-from lowlevel_mnist.runs.resume_hint import add_resume_hint
+from lowlevel_mnist.errors import DivergedError, Interrupted, UserError, check_finite
+from lowlevel_mnist.runs import files, folders
 from lowlevel_mnist.runs.settings import (
+    FILE,
     Settings,
     check_flags,
     flag_or_default,
-    read_settings,
+    from_json,
+    read_json,
     resolve_recipe,
     resolve_settings,
-    write_settings,
 )
 from lowlevel_mnist.sources import image_style
 
@@ -54,7 +55,8 @@ class Run:
         self.before = None  # the settings of a run that goes on
         if flags.resume:
             folders.check_run(flags.output_dir)
-            self.before = read_settings(flags.output_dir)
+            path = flags.output_dir / FILE
+            self.before = from_json(read_json(path, ()), path)
             check_flags(self.before, flags, self.title, growing=True)
         else:
             self.recipe = resolve_recipe(flags)
@@ -103,10 +105,10 @@ class Run:
         if self.before is None:
             locked = folders.new_folder(self.flags.output_dir, self.settings.recipe)
         else:
-            locked = folders.old_folder(self.flags.output_dir)
-        with locked as self.folder, add_resume_hint(self):
+            locked = files.locked(self.flags.output_dir)
+        with locked as self.folder, _add_resume_hint(self):
             if self.settings != self.before:
-                write_settings(self.folder, self.settings)
+                files.write_json(self.folder / FILE, dataclasses.asdict(self.settings))
             self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
             yield
 
@@ -187,3 +189,40 @@ class Run:
             "confusion_matrix": test.confusion_matrix.tolist(),
         }
         folders.write_metrics(self.folder, results)
+
+
+@contextlib.contextmanager
+def _add_resume_hint(run) -> Iterator[None]:
+    """Adds to the error that ends a training early how to go on with the run.
+
+    run: the `Run`, whose folder stays as it is.
+    """
+    try:
+        with files.disk_full_as_user_error():
+            yield
+    except (DivergedError, Interrupted, UserError) as error:
+        hint = _divergence_hint if isinstance(error, DivergedError) else _resume_hint
+        error.args = (f"{error} {hint(run)}".rstrip(),)
+        raise
+    except BrokenPipeError:
+        print(f"Nobody reads the output any more. {_resume_hint(run)}", file=sys.stderr)
+        raise
+
+
+def _divergence_hint(run):
+    hint = f"Try a new run with a much smaller --learning-rate than {run.settings.learning_rate:g}."
+    if folders.find_checkpoints(run.folder):
+        command = f"{startup.command_line('evaluate')} --run {shlex.quote(str(run.folder))}"
+        hint += f" The network of the last checkpoint is kept; see it with {command}"
+    return hint
+
+
+def _resume_hint(run):
+    if not folders.is_run(run.folder):  # it could not be written
+        return ""
+    command = startup.command_line("train")
+    command += f" --resume --output-dir {shlex.quote(str(run.folder))}"
+    command += " --no-plots" * run.flags.no_plots
+    if run.flags.distribute != "none":
+        command += f" --distribute {run.flags.distribute}"
+    return f"Go on with: {command}"

@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import pathlib
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +18,6 @@ from collections.abc import Callable, Iterable, Mapping
 from lowlevel_mnist import data
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES, Recipe
-from lowlevel_mnist.runs import files
 from lowlevel_mnist.sources.image_style import ImageStyle
 from lowlevel_mnist.sources.published import is_class_name
 
@@ -206,7 +206,7 @@ RANGES: dict[str, Callable[[typing.Any], bool]] = {
     "epochs": lambda value: value > 0,
     "validation_split": lambda value: 0 <= value < 1,
     "optimizer": DEFAULT_LEARNING_RATES.__contains__,
-    "learning_rate": lambda value: 0 < value < math.inf,
+    "learning_rate": lambda value: value > 0,
     "layer_sizes": lambda sizes: (
         len(sizes) > 1
         and min(sizes) > 0
@@ -218,36 +218,25 @@ RANGES: dict[str, Callable[[typing.Any], bool]] = {
     "class_names": lambda names: all(name is None or is_class_name(name) for name in names or ()),
 }
 TYPES = typing.get_type_hints(Settings)
-OPTIONAL = {
-    field.name: field.default
-    for field in dataclasses.fields(Settings)
-    if field.default is not dataclasses.MISSING
-}
+OPTIONAL = {key: getattr(Settings, key) for key in TYPES if hasattr(Settings, key)}
 
 
 def fits(key: str, value: object) -> bool:
     """Returns whether a value that a file gives for a key of `Settings` is a valid one."""
-    return _has_type(value, TYPES[key]) and (key not in RANGES or RANGES[key](value))
+    return has_type(value, TYPES[key]) and (key not in RANGES or RANGES[key](value))
 
 
-def _has_type(value, kind):
+def has_type(value: typing.Any, kind: typing.Any) -> bool:
     """Returns whether a value, read from JSON, was of a type: a tuple is a list in JSON."""
     items = typing.get_args(kind)
     if isinstance(kind, types.UnionType):
-        return any(_has_type(value, item) for item in items)
+        return any(has_type(value, item) for item in items)
     if items:  # tuple[int, int], or tuple[int, ...] for any length
         right = isinstance(value, list) and (items[-1] is ... or len(value) == len(items))
-        return right and all(_has_type(item, items[0]) for item in value)
-    return type(value) in ((int, float) if kind is float else (kind,))
-
-
-def write_settings(folder: pathlib.Path, settings: Settings) -> None:
-    files.write_json(folder / FILE, dataclasses.asdict(settings))
-
-
-def read_settings(folder: pathlib.Path) -> Settings:
-    """Returns the `Settings` of the run in a folder, or raises `UserError`."""
-    return from_json(read_json(folder / FILE, ()), folder / FILE)
+        return right and all(has_type(item, items[0]) for item in value)
+    if kind is float:  # no infinity, and no whole number beyond all floats
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max
+    return type(value) is kind
 
 
 def from_json(record: Mapping, where: str | pathlib.Path) -> Settings:
@@ -265,12 +254,11 @@ def _as_tuple(value) -> typing.Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def style_from_json(record: object) -> ImageStyle | None:
+def style_from_json(record: typing.Any) -> ImageStyle | None:
     """Returns the `ImageStyle` of which `dataclasses.asdict` had made this, for JSON, or None."""
     kinds = typing.get_type_hints(ImageStyle)
-    if not isinstance(record, dict) or record.keys() != kinds.keys():
-        return None
-    if not all(_has_type(record[key], kind) for key, kind in kinds.items()):
+    is_complete = isinstance(record, dict) and record.keys() == kinds.keys()
+    if not (is_complete and all(has_type(record[key], kind) for key, kind in kinds.items())):
         return None
     style = ImageStyle(**{key: _as_tuple(value) for key, value in record.items()})
     side = max(style.size)

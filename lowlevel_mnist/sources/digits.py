@@ -35,9 +35,6 @@ import numpy as np
 
 from lowlevel_mnist.sources.strokes import PROPORTIONS, STYLES
 
-TRAIN_COUNT = 60_000
-TEST_COUNT = 10_000
-
 # The first number of every random stream: no stream is shared by the two parts.
 PARTS = {"train": 1, "test": 2}
 
@@ -105,8 +102,11 @@ def generate(count: int, seed: int = 0, part: str = "train") -> tuple[np.ndarray
     `uint8` [count].
     Raises `ValueError` where an argument is not as above.
     """
-    _check_whole("count", count, 1)
-    _check_whole("seed", seed, 0)
+    for name, value, minimum in (("count", count, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+            raise ValueError(
+                f"{name} is {value!r}, but must be a whole number of {minimum} or more."
+            )
     if part not in list(PARTS):
         raise ValueError(f"part is {part!r}, but must be 'train' or 'test'.")
     rng = _stream(part, 0, seed)
@@ -122,22 +122,6 @@ def generate(count: int, seed: int = 0, part: str = "train") -> tuple[np.ndarray
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(draw, range(len(blocks))))
     return images, labels
-
-
-def load(seed: int = 0) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Draws a data set of MNIST's size.
-
-    seed: whole number of 0 or more.
-    Returns ((train_images, train_labels), (test_images, test_labels)): `uint8`
-    [60000, 28, 28], [60000], [10000, 28, 28] and [10000].
-    Raises `ValueError` where the seed is not a whole number of 0 or more.
-    """
-    return generate(TRAIN_COUNT, seed, "train"), generate(TEST_COUNT, seed, "test")
-
-
-def _check_whole(name, value, minimum):
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
-        raise ValueError(f"{name} is {value!r}, but must be a whole number of {minimum} or more.")
 
 
 def _stream(part, block, seed):

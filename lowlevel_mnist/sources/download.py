@@ -40,13 +40,20 @@ def download(name, url=DOWNLOAD_URL):
     Raises `UnreachableError` where the server can't be reached, falls silent for
     NETWORK_TIMEOUT seconds, or sends something else.
     """
+    folder, files = DOWNLOADS[name]
+    cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
     keras = startup.import_tensorflow().keras
     if not sys.stdout.isatty():
         keras.config.disable_interactive_logging()  # its progress bar writes carriage returns
     timeout_before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_TIMEOUT)  # Keras's downloader sets none itself
     try:
-        paths = _get_files(keras, url, *DOWNLOADS[name])
+        for file, checksum in files.items():
+            if not (cache / folder / file).exists():
+                _check_reachable(url + file)
+            path = keras.utils.get_file(
+                file, url + file, cache_dir=cache, cache_subdir=folder, file_hash=checksum
+            )
     except Exception as error:  # noqa: BLE001 - Keras raises plain Exception
         reason = str(error).strip("<>").removeprefix("urlopen error ")
         raise UnreachableError(
@@ -56,22 +63,9 @@ def download(name, url=DOWNLOAD_URL):
     finally:
         socket.setdefaulttimeout(timeout_before)
     if name == "mnist":
-        return npz.read(paths[0], layouts.KERAS)
-    return layouts.read(paths[0].parent).arrays
-
-
-def _get_files(keras, url, folder, files):
-    """Returns the paths of the files in Keras's cache, after downloading what is not there."""
-    cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    paths = []
-    for file, checksum in files.items():
-        if not (cache / folder / file).exists():
-            _check_reachable(url + file)
-        path = keras.utils.get_file(
-            file, url + file, cache_dir=cache, cache_subdir=folder, file_hash=checksum
-        )
-        paths.append(pathlib.Path(path))
-    return paths
+        return npz.read(pathlib.Path(path), layouts.KERAS)
+    arrays, *_ = layouts.read(pathlib.Path(path).parent)
+    return arrays
 
 
 def _check_reachable(url):

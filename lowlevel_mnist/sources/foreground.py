@@ -64,10 +64,8 @@ class Piece:
 
     def encloses(self, other: "Piece") -> bool:
         return (
-            self.top < other.top
-            and self.bottom > other.bottom
-            and self.left < other.left
-            and self.right > other.right
+            self.top < other.top < other.bottom < self.bottom
+            and self.left < other.left < other.right < self.right
         )
 
     def touches_edge(self, shape) -> bool:
@@ -83,12 +81,11 @@ def choose_digit(foreground: np.ndarray) -> tuple[np.ndarray, int]:
     """
     numbers = label(foreground > 0)
     pieces = find_pieces(foreground, numbers)
-    frames = [
+    pieces = [  # without frames
         piece
         for piece in pieces
-        if any(piece.encloses(p) and p.mass >= FRAMED * piece.mass for p in pieces)
+        if not any(piece.encloses(p) and p.mass >= FRAMED * piece.mass for p in pieces)
     ]
-    pieces = [piece for piece in pieces if piece not in frames]
     main = max(pieces, key=lambda piece: piece.mass)
     is_cut_off = main.touches_edge(foreground.shape)
     edge_pieces = [p for p in pieces if p.touches_edge(foreground.shape) and not is_cut_off]
@@ -147,15 +144,10 @@ def label(mask: np.ndarray) -> np.ndarray:
 
 def dilate(mask, distance):
     """Returns a mask with all that is so near to it along rows and columns."""
-    for axis in (0, 1):
-        sums = np.cumsum(mask, axis)
-        length = mask.shape[axis]
-        after = np.take(sums, np.minimum(np.arange(length) + distance, length - 1), axis)
-        before = np.arange(length) - distance - 1
-        past = np.take(sums, np.maximum(before, 0), axis)
-        past = past * np.expand_dims(before >= 0, 1 - axis)
-        mask = after - past > 0
-    return mask
+    side = 2 * distance + 1  # of the square whose pixels are counted, by a table of running sums
+    sums = np.pad(mask, (distance + 1, distance)).cumsum(0).cumsum(1)
+    rows = sums[side:] - sums[:-side]
+    return rows[:, side:] > rows[:, :-side]
 
 
 def fit(foreground: np.ndarray, style: ImageStyle) -> np.ndarray:

@@ -62,7 +62,9 @@ class ImageStyle:
             and is_background(border(image[None]), self.background)
             and self.box_sides[0] <= found.side <= self.box_sides[1]
             and max(np.abs(np.subtract(found.centre(self.by_mass), self.centre))) <= self.max_offset
-            and (self.stroke_widths is None or found.stroke_width() >= self.stroke_widths[0])
+            and (
+                self.stroke_widths is None or stroke_width(found.intensity) >= self.stroke_widths[0]
+            )
         )
 
 
@@ -92,13 +94,8 @@ class Foreground:
         """Returns (y, x) of its centre of mass, or its box's, from the image's upper left."""
         if by_mass:
             return centre_of_mass(self.intensity)
-        return (
-            (self.rows.start + self.rows.stop) / 2,
-            (self.columns.start + self.columns.stop) / 2,
-        )
-
-    def stroke_width(self) -> float:
-        return stroke_width(self.intensity)
+        y, x = ((sides.start + sides.stop) / 2 for sides in (self.rows, self.columns))
+        return y, x
 
 
 def learn(images: np.ndarray) -> ImageStyle:
@@ -119,7 +116,7 @@ def learn(images: np.ndarray) -> ImageStyle:
     is_by_mass = np.median(offsets[True]) < np.median(offsets[False])
     stroke_widths = None
     if np.median([foreground.coverage for foreground in foregrounds]) < MAX_COVERAGE:
-        widths = [foreground.stroke_width() for foreground in foregrounds]
+        widths = [stroke_width(foreground.intensity) for foreground in foregrounds]
         stroke_widths = percentiles(widths)[0], float(np.median(widths))
     sides = [foreground.side for foreground in foregrounds]
     return ImageStyle(

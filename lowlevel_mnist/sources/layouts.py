@@ -7,7 +7,6 @@ import dataclasses
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
 
 import numpy as np
 
@@ -72,8 +71,8 @@ class FileSet:
     @property
     def missing(self) -> list[str]:
         """The usual names of the files that are missing."""
-        needed = self.layout.names.keys() - self.files.keys() - {*self.layout.optional}
-        names = (self.layout.names[part][0] for part in self.layout.names if part in needed)
+        found = {*self.files, *self.layout.optional}
+        names = (names[0] for part, names in self.layout.names.items() if part not in found)
         return [name.replace("*", self.wildcard) for name in names]
 
     @property
@@ -81,29 +80,8 @@ class FileSet:
         return next(iter(self.files.values()))
 
 
-class Content(NamedTuple):
-    """What a data folder holds.
-
-    arrays: as they are stored; whether they are images and labels is not checked.
-    class_names: the name of each class, where the folder says it.
-    other_data: where it holds other data, too, a file of what was read, and one of what was not.
-    """
-
-    arrays: Arrays
-    class_names: dict[int, str] | None = None
-    other_data: tuple[pathlib.Path, pathlib.Path] | None = None
-
-
 def _read_idx(files):
     return {part: idx.read(path, 3 if "images" in part else 1) for part, path in files.items()}
-
-
-def _read_archive(files):
-    return npz.read(files["archive"], *ARCHIVES)
-
-
-def _read_single_arrays(files):
-    return {part: npz.read(path, {part: "arr_0"})[part] for part, path in files.items()}
 
 
 def _read_tables(files):
@@ -144,9 +122,9 @@ LAYOUTS = (
             "test images": ("*-test-imgs.npz",),
             "test labels": ("*-test-labels.npz",),
         },
-        _read_single_arrays,
+        lambda files: {part: npz.read(path, {part: "arr_0"})[part] for part, path in files.items()},
     ),
-    Layout({"archive": ("*.npz",)}, _read_archive),
+    Layout({"archive": ("*.npz",)}, lambda files: npz.read(files["archive"], *ARCHIVES)),
     Layout(
         {"training": ("emnist*train.csv",), "test": ("emnist*test.csv",), **EMNIST_NAMES},
         _read_tables,
@@ -167,9 +145,14 @@ LAYOUTS = (
 )
 
 
-def read(path: pathlib.Path | str) -> Content:
+def read(
+    path: pathlib.Path | str,
+) -> tuple[Arrays, dict[int, str] | None, tuple[pathlib.Path, pathlib.Path] | None]:
     """Reads the data set in a folder, or the one to which a file belongs.
 
+    Returns its arrays as they are stored, whether they are images and labels or not; the name of
+    each class, where the folder says it; and where it holds other data, too, a file of what was
+    read, and one of what was not.
     Raises `UserError` where it can't be had.
     """
     path = pathlib.Path(path)
@@ -185,7 +168,7 @@ def read(path: pathlib.Path | str) -> Content:
             part: array.swapaxes(1, 2) if array.ndim == 3 else array
             for part, array in arrays.items()
         }
-    return Content(arrays, mapping and read_mapping(mapping), other_data)
+    return arrays, mapping and read_mapping(mapping), other_data
 
 
 def read_mapping(path: pathlib.Path) -> dict[int, str]:
@@ -202,18 +185,18 @@ def read_mapping(path: pathlib.Path) -> dict[int, str]:
         try:
             label, *codes = map(int, line.split())
             names[label] = "".join(map(chr, codes))
-        except (ValueError, OverflowError):
-            label = None
-        if label is None or not is_class_name(names[label]):
+            if not is_class_name(names[label]):
+                raise ValueError("it can't be shown")
+        except (ValueError, OverflowError) as error:
             raise UserError(
                 f"{path} is no mapping of EMNIST: line {number} is not the number of a class and "
                 "the codes of its characters, such as 10 65. Get the file again."
-            )
+            ) from error
     return names
 
 
 def _find(path):
-    """Returns the complete `FileSet` at a path, and `Content.other_data`."""
+    """Returns the complete `FileSet` at a path, and the last of what `read` returns."""
     if path.is_file():
         return _find_by_file(path), None
     if path.is_symlink() and not path.exists():
@@ -233,9 +216,7 @@ def _find(path):
     # The first layout is meant, even if one of its files is missing: no other takes its place.
     layout = min((found.layout for found in candidates), key=LAYOUTS.index)
     matching = [found for found in candidates if found.layout is layout]
-    complete = [found for found in matching if not found.missing]
-    if not complete:
-        raise _incomplete(path, matching)
+    complete = _choose_complete(path, matching)
     if len(complete) > 1:
         shown = ", ".join(str(found.first_file) for found in complete[:MAX_SHOWN])
         shown += ", ..." * (len(complete) > MAX_SHOWN)
@@ -265,18 +246,18 @@ def _find_by_file(path):
             f"{path} is not known by its name as a file of a data set. Names that are known: "
             f"{', '.join(name for name, *_ in IDX.values())} (raw or .gz), any .npz, any .csv."
         )
-    complete = [found for found in candidates if not found.missing]
-    if not complete:
-        raise _incomplete(path.parent, candidates)
+    complete = _choose_complete(path.parent, candidates)
     return min(complete, key=lambda found: (LAYOUTS.index(found.layout), -len(found.files)))
 
 
-def _incomplete(folder, candidates):
-    """Returns the error for data of which something is missing."""
+def _choose_complete(folder, candidates):
+    """Returns those of which nothing is missing. Raises `UserError` where there are none."""
     nearest = min(candidates, key=lambda found: len(found.missing))
-    return UserError(
-        f"The data folder {folder} lacks {', '.join(nearest.missing)} (or the same .gz)."
-    )
+    if nearest.missing:
+        raise UserError(
+            f"The data folder {folder} lacks {', '.join(nearest.missing)} (or the same .gz)."
+        )
+    return [found for found in candidates if not found.missing]
 
 
 def _search(folder, preferred=None):

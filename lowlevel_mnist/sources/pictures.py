@@ -60,7 +60,10 @@ def read(path: pathlib.Path, style: ImageStyle, invert: bool = False) -> Reading
     if image is not None:
         return Reading(image)
     if style.background is None:
-        return Reading(scale_whole(grey_levels, style.size))
+        # The middle of the picture, as much of it as has the proportions of an image.
+        picture = Image.fromarray(np.float32(grey_levels))
+        middle = ImageOps.fit(picture, style.size[::-1], Image.Resampling.BOX)
+        return Reading(to_size(np.asarray(middle), style.size))
     is_drawing = style.stroke_widths is not None
     found, other_digits = find_foreground(path, grey_levels, is_drawing), 0
     if is_drawing:
@@ -70,7 +73,9 @@ def read(path: pathlib.Path, style: ImageStyle, invert: bool = False) -> Reading
 
 def as_it_is(grey_levels: np.ndarray, style: ImageStyle) -> np.ndarray | None:
     """Returns a picture that looks as the images do, at their size, or it inverted; or None."""
-    if not has_proportions(grey_levels, style.size):
+    (height, width), (h, w) = grey_levels.shape, style.size
+    # It must have an image's proportions, to the pixel, and at least its size.
+    if height < h or abs(height * w / h - width) >= 1:
         return None
     for version in (grey_levels, 255 - grey_levels):
         image = to_size(version, style.size)
@@ -79,24 +84,12 @@ def as_it_is(grey_levels: np.ndarray, style: ImageStyle) -> np.ndarray | None:
     return None
 
 
-def has_proportions(grey_levels, size):
-    """Returns whether a picture has an image's proportions, to the pixel, and at least its size."""
-    (height, width), (h, w) = grey_levels.shape, size
-    return height >= h and abs(height * w / h - width) < 1
-
-
 def to_size(grey_levels, size):
     """Returns an image of this size: each pixel the mean of those of the picture that are in it."""
     if grey_levels.shape != size:
         picture = Image.fromarray(np.float32(grey_levels))
         grey_levels = np.asarray(picture.resize(size[::-1], Image.Resampling.BOX))
     return np.uint8(np.clip(grey_levels, 0, 255) + 0.5)
-
-
-def scale_whole(grey_levels, size):
-    """Returns the middle of a picture, as much of it as has the proportions of an image."""
-    picture = Image.fromarray(np.float32(grey_levels))
-    return to_size(np.asarray(ImageOps.fit(picture, size[::-1], Image.Resampling.BOX)), size)
 
 
 def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:

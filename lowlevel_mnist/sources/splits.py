@@ -11,14 +11,14 @@ from lowlevel_mnist.errors import UserError
 SPLITS = ("training", "validation", "test")
 TEST_DIVISOR = 7  # of so many labelled images one is for the test, where no test images came along
 
-Split = tuple[np.ndarray, np.ndarray]  # images, and their labels
+Images = tuple[np.ndarray, np.ndarray]  # `uint8` [n, height, width], and their labels [n]
 
 
 def check_splits(
     arrays: Mapping[str, np.ndarray],
     class_names: Mapping[int, str] | None,
     place: pathlib.Path | str,
-) -> dict[str, Split]:
+) -> dict[str, Images]:
     """Returns images, `uint8` [n, height, width], and labels, `uint8` [n], of each of SPLITS.
 
     arrays: by their parts, as in `layouts.MEDMNIST`; those for validation or the test may be
@@ -49,16 +49,19 @@ def check_splits(
             "Are these the labels?"
         )
     for split, pair in pairs.items():
-        if split != "training":
-            _check_belonging(pairs["training"], pair, split, place)
-    if class_names is not None:
-        _check_names(class_names, labels, place)
+        _check_belonging(pairs["training"], pair, split, place)
+    nameless = [label for label in np.unique(labels).tolist() if label not in (class_names or ())]
+    if class_names is not None and nameless:
+        raise UserError(
+            f"The mapping of {place} does not fit its labels: it has no name for "
+            f"{', '.join(map(str, nameless))}. Get that file again, or remove it."
+        )
     return pairs
 
 
 def set_test_aside(
     images: np.ndarray, labels: np.ndarray, seed: int, place: pathlib.Path | str
-) -> tuple[Split, Split]:
+) -> tuple[Images, Images]:
     """Returns images and labels for training, and for the test: one in TEST_DIVISOR of all.
 
     The first image of each class that is drawn is trained on, so that no class is left without.
@@ -80,18 +83,17 @@ def set_test_aside(
 
 def _check_images(images, subject):
     """Returns images as `uint8` [n, height, width]; subject: what they are, in words."""
-    if images.ndim == 4 and images.shape[-1] == 1:
-        images = images[..., 0]
-    if images.ndim == 4 and images.shape[-1] in (3, 4):
+    shape = list(images.shape)
+    if len(shape) == 4 and shape[-1] in (3, 4):
         raise UserError(
-            f"{subject} are in colour, {_shape(images)}; they must be grey, [n, height, width]. "
+            f"{subject} are in colour, {shape}; they must be grey, [n, height, width]. "
             "Take the mean of the colours, as images[..., :3].mean(-1).round().astype('uint8')."
         )
     if images.size == 0:
-        raise UserError(f"{subject} have the shape {_shape(images)}: there are none.")
-    if images.ndim != 3:
+        raise UserError(f"{subject} have the shape {shape}: there are none.")
+    if len(shape) != 3 and shape[3:] != [1]:
         raise UserError(
-            f"{subject} have the shape {_shape(images)}; they must be [n, height, width]. Save "
+            f"{subject} have the shape {shape}; they must be [n, height, width]. Save "
             "them as images.reshape(n, height, width)."
         )
     if images.dtype.kind not in "iu":
@@ -99,24 +101,24 @@ def _check_images(images, subject):
             f"{subject} are {images.dtype}; they must be whole numbers from 0 to 255, such as "
             "uint8. Those from 0 to 1 become so by (255 * images).round().astype('uint8')."
         )
-    return _as_bytes(images, subject)
+    return _as_bytes(images.reshape(shape[:3]), subject)
 
 
 def _check_labels(labels, subject):
     """Returns labels as `uint8` [n]; subject: what they are, in words."""
-    if labels.ndim == 2 and labels.shape[1] == 1:
+    shape = list(labels.shape)
+    if shape[1:] == [1]:
         labels = labels[:, 0]
-    if labels.ndim == 2 and labels.size and labels.dtype.kind in "iufb":
+    elif len(shape) == 2 and labels.size and labels.dtype.kind in "iufb":
         if not (np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all()):
             raise UserError(
-                f"{subject} have the shape {_shape(labels)}, but there is not exactly one 1 in "
-                "each row; an image needs one label, not several."
+                f"{subject} have the shape {shape}, but there is not exactly one 1 in each row; "
+                "an image needs one label, not several."
             )
         labels = labels.argmax(1)
     if labels.ndim != 1 or labels.size == 0:
         raise UserError(
-            f"{subject} have the shape {_shape(labels)}; they must be [n], with one label for each "
-            "image."
+            f"{subject} have the shape {shape}; they must be [n], with one label for each image."
         )
     if labels.dtype.kind not in "iu":
         raise UserError(
@@ -138,10 +140,11 @@ def _as_bytes(numbers, subject):
 
 
 def _check_belonging(training, others, split, place):
-    if training[0].shape[1:] != others[0].shape[1:]:
+    size, other_size = ("x".join(map(str, images.shape[1:])) for images, _ in (training, others))
+    if size != other_size:
         raise UserError(
-            f"The training images of {place} are {_size(training[0])} pixels but the {split} "
-            f"images {_size(others[0])}; they must have one size."
+            f"The training images of {place} are {size} pixels but the {split} images "
+            f"{other_size}; they must have one size."
         )
     unknown = np.setdiff1d(others[1], training[1])
     if len(unknown):
@@ -149,21 +152,3 @@ def _check_belonging(training, others, split, place):
             f"The {split} labels of {place} have classes that the training labels lack: "
             f"{', '.join(map(str, unknown))}. A network can't learn what it is never shown."
         )
-
-
-def _check_names(names, labels, place):
-    """Raises `UserError` where a class of the labels, [n], has no name."""
-    nameless = [str(label) for label in np.unique(labels) if label not in names]
-    if nameless:
-        raise UserError(
-            f"The mapping of {place} does not fit its labels: it has no name for "
-            f"{', '.join(nameless)}. Get that file again, or remove it."
-        )
-
-
-def _shape(array):
-    return list(array.shape)
-
-
-def _size(images):
-    return f"{images.shape[1]}x{images.shape[2]}"
