@@ -14,7 +14,7 @@ from PIL import Image
 from lowlevel_mnist import data, metrics, optimizers, recipes
 from lowlevel_mnist.runs import checkpoints, folders
 
-SLOTS = {"sgd": 0, "rmsprop": 2, "adam": 2}
+SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
 
 
 @pytest.fixture(scope="module")
