@@ -16,9 +16,18 @@ TITLES = {
     "digits": "built-in digits",
     "custom": "custom data",
 }
-FASHION_CLASSES = (
-    "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
-).split(", ")
+FASHION_CLASSES = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+]
 # SHA-256 of the published pixel and label bytes, headers left out, in the order of PARTS.
 PUBLISHED_SUMS: dict[str, tuple[str, ...]] = {
     "mnist": (
