@@ -26,6 +26,19 @@ MAX_TO_KEEP = 2
 # The names of TensorFlow's files, and of its list of them, which has no number.
 CHECKPOINT_FILE = re.compile(rf"({CHECKPOINT}-\d+)(?:_temp|\.index|\.data-).*|{CHECKPOINT}")
 
+# Raised by TensorFlow for a checkpoint that is damaged or of another network (an IndexError for a
+# data file that is too short), and by Python for a training state that is not one.
+RESTORE_ERRORS = (
+    tf.errors.OpError,
+    IndexError,
+    AssertionError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
@@ -76,7 +89,7 @@ class TrainingState(tf.train.experimental.PythonState):
         return json.dumps({"history": self.history, "progress": progress}, allow_nan=False)
 
     def deserialize(self, string_value: str | bytes) -> None:
-        """Reads what `serialize` wrote. Raises some exception for anything else."""
+        """Reads what `serialize` wrote. Raises one of RESTORE_ERRORS for anything else."""
         record = json.loads(string_value)
         progress = record["progress"] and _read_numbers(Progress, record["progress"])
         rows = [_read_numbers(Epoch, row) for row in record["history"]]
@@ -86,7 +99,7 @@ class TrainingState(tf.train.experimental.PythonState):
 
 
 def _read_numbers(kind, record):
-    """Returns the dataclass of which this dictionary was made, or raises some exception."""
+    """Returns the dataclass of which this dictionary was made, or raises one of RESTORE_ERRORS."""
     for name, type_hint in typing.get_type_hints(kind).items():
         value = record[name]
         if not settings.has_type(value, type_hint) or (value is not None and value < 0):
@@ -149,7 +162,7 @@ class CheckpointManager:
             try:
                 _load(self.checkpoint, paths[-1])
                 break
-            except Exception:
+            except RESTORE_ERRORS:
                 damaged.append(paths.pop())
         # TensorFlow writes the index at last and in one go: it is empty where a kill came between.
         if not paths and any(path.with_suffix(".index").stat().st_size for path in damaged):
@@ -184,8 +197,13 @@ class CheckpointManager:
                 _remove(path)
         if paths:
             # In place of the list that is there, which could name files anywhere.
-            names = list(map(str, paths))
-            tf.compat.v1.train.update_checkpoint_state(self.folder, names[-1], names)
+            tf.compat.v1.train.update_checkpoint_state(
+                self.folder,
+                str(paths[-1]),
+                all_model_checkpoint_paths=list(map(str, paths)),
+                all_model_checkpoint_timestamps=list(range(1, len(paths) + 1)),
+                last_preserved_timestamp=0,
+            )
 
 
 def load_model(run: folders.SavedRun) -> Network:
@@ -200,7 +218,7 @@ def load_model(run: folders.SavedRun) -> Network:
         _check_shapes(paths[-1], run.metrics["layer_sizes"])
         model = Network(run.metrics["layer_sizes"], dtype=run.metrics["dtype"])
         _load(tf.train.Checkpoint(model=model), paths[-1])
-    except Exception as error:
+    except RESTORE_ERRORS as error:
         hint = " train --resume goes on from the one before it." if paths[1:] else ""
         raise UserError(
             f"The checkpoint {paths[-1]} is damaged or does not fit the run's metrics.json.{hint}"
@@ -211,8 +229,7 @@ def load_model(run: folders.SavedRun) -> Network:
 def _load(checkpoint, path):
     """Gives the objects of a `tf.train.Checkpoint` the values in a file.
 
-    Raises an exception where these are damaged or of another network: TensorFlow and Python have
-    many kinds for that, such as an IndexError for a data file that is too short.
+    Raises one of RESTORE_ERRORS where these are damaged or of another network.
     """
     # There may be more in the file: the slots, which only a training needs, TensorFlow's counter.
     checkpoint.restore(str(path)).assert_existing_objects_matched().expect_partial()
