@@ -17,8 +17,7 @@ from lowlevel_mnist.sources import locate
 from lowlevel_mnist.sources.locate import ENVIRONMENT_VARIABLE as ENVIRONMENT_VARIABLE
 from lowlevel_mnist.sources.published import TITLES, class_names, identify, sha256_of
 from lowlevel_mnist.sources.splits import TEST_DIVISOR, check_splits, set_test_aside
-
-Images = tuple[np.ndarray, np.ndarray]  # `uint8` [n, height, width], and their labels [n]
+from lowlevel_mnist.sources.splits import Images as Images
 
 
 @dataclasses.dataclass(frozen=True)

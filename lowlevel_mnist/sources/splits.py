@@ -11,14 +11,14 @@ from lowlevel_mnist.errors import UserError
 SPLITS = ("training", "validation", "test")
 TEST_DIVISOR = 7  # of so many labelled images one is for the test, where no test images came along
 
-Split = tuple[np.ndarray, np.ndarray]  # images, and their labels
+Images = tuple[np.ndarray, np.ndarray]  # `uint8` [n, height, width], and their labels [n]
 
 
 def check_splits(
     arrays: Mapping[str, np.ndarray],
     class_names: Mapping[int, str] | None,
     place: pathlib.Path | str,
-) -> dict[str, Split]:
+) -> dict[str, Images]:
     """Returns images, `uint8` [n, height, width], and labels, `uint8` [n], of each of SPLITS.
 
     arrays: by their parts, as in `layouts.MEDMNIST`; those for validation or the test may be
@@ -61,7 +61,7 @@ def check_splits(
 
 def set_test_aside(
     images: np.ndarray, labels: np.ndarray, seed: int, place: pathlib.Path | str
-) -> tuple[Split, Split]:
+) -> tuple[Images, Images]:
     """Returns images and labels for training, and for the test: one in TEST_DIVISOR of all.
 
     The first image of each class that is drawn is trained on, so that no class is left without.
