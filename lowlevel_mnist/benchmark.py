@@ -145,11 +145,8 @@ def measure(recipe, dataset, contenders, epochs, repeats):
                 print(f"{turn}: left out, because it {failure}", file=sys.stderr, flush=True)
                 continue
             runs[contender].append(run)
-            print(
-                f"{turn}: {statistics.median(results.warm(run['seconds'])):.3f} s an epoch",
-                file=sys.stderr,
-                flush=True,
-            )
+            seconds = statistics.median(results.warm(run["seconds"]))
+            print(f"{turn}: {seconds:.3f} s an epoch", file=sys.stderr, flush=True)
     return [
         results.summarize(recipe, contender, dataset["samples"], measured)
         for contender, measured in runs.items()

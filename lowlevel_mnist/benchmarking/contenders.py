@@ -91,17 +91,16 @@ def measure_fit(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: i
         flat = images.reshape(len(images), -1).astype("float32") / 255
         return flat, keras.utils.to_categorical(labels, dataset.classes)
 
-    starts: list[float] = []
-    ends: list[float] = []
+    times: list[float] = []  # of the beginning and the end of each epoch
     clock = keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: starts.append(time.perf_counter()),
-        on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()),
+        on_epoch_begin=lambda epoch, logs: times.append(time.perf_counter()),
+        on_epoch_end=lambda epoch, logs: times.append(time.perf_counter()),
     )
     # Its progress bar is made, as for everybody, but not shown.
     with contextlib.redirect_stdout(io.StringIO()):
         model.fit(*prepare(*train), batch_size=recipe.batch_size, epochs=epochs, callbacks=[clock])
         _, accuracy = model.evaluate(*prepare(dataset.test_images, dataset.test_labels))
-    seconds = [end - start for start, end in zip(starts, ends, strict=True)]
+    seconds = [end - start for start, end in zip(times[::2], times[1::2], strict=True)]
     return {"seconds": seconds, "test_accuracy": accuracy}
 
 

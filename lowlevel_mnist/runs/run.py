@@ -210,8 +210,7 @@ def _add_resume_hint(run) -> Iterator[None]:
 
 
 def _divergence_hint(run):
-    rate = run.settings.learning_rate
-    hint = f"Try a new run with a much smaller --learning-rate than {rate:g}."
+    hint = f"Try a new run with a much smaller --learning-rate than {run.settings.learning_rate:g}."
     if folders.find_checkpoints(run.folder):
         command = f"{startup.command_line('evaluate')} --run {shlex.quote(str(run.folder))}"
         hint += f" The network of the last checkpoint is kept; see it with {command}"

@@ -254,7 +254,7 @@ def _as_tuple(value) -> typing.Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def style_from_json(record: object) -> ImageStyle | None:
+def style_from_json(record: typing.Any) -> ImageStyle | None:
     """Returns the `ImageStyle` of which `dataclasses.asdict` had made this, for JSON, or None."""
     kinds = typing.get_type_hints(ImageStyle)
     is_complete = isinstance(record, dict) and record.keys() == kinds.keys()

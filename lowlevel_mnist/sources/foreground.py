@@ -81,12 +81,11 @@ def choose_digit(foreground: np.ndarray) -> tuple[np.ndarray, int]:
     """
     numbers = label(foreground > 0)
     pieces = find_pieces(foreground, numbers)
-    frames = [
+    pieces = [  # without frames
         piece
         for piece in pieces
-        if any(piece.encloses(p) and p.mass >= FRAMED * piece.mass for p in pieces)
+        if not any(piece.encloses(p) and p.mass >= FRAMED * piece.mass for p in pieces)
     ]
-    pieces = [piece for piece in pieces if piece not in frames]
     main = max(pieces, key=lambda piece: piece.mass)
     is_cut_off = main.touches_edge(foreground.shape)
     edge_pieces = [p for p in pieces if p.touches_edge(foreground.shape) and not is_cut_off]
