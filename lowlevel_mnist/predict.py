@@ -56,7 +56,7 @@ def main():
     from lowlevel_mnist.console import figures
 
     probabilities = metrics.predict(model, images)
-    learnt_on = run.metrics["dataset"]
+    learnt_on = data.TITLES[run.metrics["dataset"]]
     names = folders.class_names(run)
     with_images = [label for label, name in enumerate(names) if name is not None]
     shown = plots.classes_to_show(with_images, probabilities.argmax(axis=1))
@@ -64,14 +64,13 @@ def main():
     probabilities = probabilities[:, shown]
     # A file's name may have bytes that are no text.
     files = [str(path).encode(errors="replace").decode() for path, _ in readings]
-    print(f"Run {run.folder}: {run.metrics['recipe']}, learnt on {data.TITLES[learnt_on]}\n")
+    print(f"Run {run.folder}: {run.metrics['recipe']}, learnt on {learnt_on}\n")
     for file, (_, reading), row in zip(files, readings, probabilities, strict=True):
         print_prediction(file, reading, row, names)
     picture = arguments.save or run.folder / "predictions.png"
     titles = [pathlib.PurePath(file).name for file in files]
-    figures.save_picture(
-        picture, plots.predictions, images, probabilities, names, titles, data.TITLES[learnt_on]
-    )
+    content = images, probabilities, names, titles, learnt_on
+    figures.save_picture(picture, plots.predictions, *content)
     print(f"Saved in {picture}")
     if errors:
         raise UserError("\n".join(errors))

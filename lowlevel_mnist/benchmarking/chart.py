@@ -31,12 +31,11 @@ def draw(figure: Figure, datasets: Mapping[str, Mapping], results: Sequence[Resu
         of_named = dict.fromkeys(EXECUTIONS, BLUE) | dict.fromkeys(FIT, LIGHT_BLUE)
         colors = [of_named.get(name, GREY) for name in seconds]
         bars = axis.barh(list(seconds), list(seconds.values()), color=colors)
-        labels = [f"{value:.3f} s" for value in seconds.values()]
-        if REFERENCE in seconds:
-            labels = [
-                f"{label}, {seconds[REFERENCE] / value:.2f}x"
-                for label, value in zip(labels, seconds.values(), strict=True)
-            ]
+        reference = seconds.get(REFERENCE)
+        labels = [
+            f"{value:.3f} s" + (f", {reference / value:.2f}x" if reference else "")
+            for value in seconds.values()
+        ]
         axis.bar_label(bars, labels, padding=4, fontsize=9)
         axis.axvline(floor, color=ORANGE, linestyle="--", linewidth=1.5)
         axis.set_xlim(0, 1.2 * max(seconds.values(), default=floor))

@@ -36,14 +36,9 @@ def random_images(dataset, test, count: int, seed: int, mistakes: bool = False):
     kind = "mistakes among the test images" if mistakes else "random test images"
     title = f"{len(shown)} {kind} of {dataset.title}"
     classes, names, _ = classes_to_show(dataset, test)
-    content = (
-        dataset.test_images[shown],
-        np.searchsorted(classes, labels[shown]),
-        test.probabilities[np.ix_(shown, classes)],
-        names,
-        title,
-    )
-    return shown, title, content
+    positions = np.searchsorted(classes, labels[shown])
+    rows = test.probabilities[np.ix_(shown, classes)]
+    return shown, title, (dataset.test_images[shown], positions, rows, names, title)
 
 
 def classes_to_show(dataset, test):

@@ -220,8 +220,8 @@ def _divergence_hint(run):
 def _resume_hint(run):
     if not folders.is_run(run.folder):  # it could not be written
         return ""
-    command = startup.command_line("train")
-    command += f" --resume --output-dir {shlex.quote(str(run.folder))}"
+    folder = shlex.quote(str(run.folder))
+    command = f"{startup.command_line('train')} --resume --output-dir {folder}"
     command += " --no-plots" * run.flags.no_plots
     if run.flags.distribute != "none":
         command += f" --distribute {run.flags.distribute}"

@@ -97,8 +97,8 @@ def resolve_recipe(flags: argparse.Namespace) -> Recipe:
     Raises `UserError` where they contradict each other.
     """
     recipe = RECIPES[flag_or_default(flags, "recipe")]
-    names = [field.name for field in dataclasses.fields(Recipe) if hasattr(flags, field.name)]
-    given = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
+    values = {field.name: getattr(flags, field.name, None) for field in dataclasses.fields(Recipe)}
+    given = {name: value for name, value in values.items() if value is not None}
     # --data-dir without --dataset means whatever is in that folder.
     given.setdefault("dataset", "auto" if flags.data_dir else recipe.dataset)
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer:
@@ -133,9 +133,7 @@ def resolve_settings(recipe: Recipe, dataset: data.Dataset, flags: argparse.Name
         data_dir=flags.data_dir and str(flags.data_dir.absolute()),
         data_sha256=dataset.sha256,
         image_size=image_size,
-        execution=flag_or_default(flags, "execution"),
-        dtype=flag_or_default(flags, "dtype"),
-        seed=flag_or_default(flags, "seed"),
+        **{name: flag_or_default(flags, name) for name in ("execution", "dtype", "seed")},
         batch_size=recipe.batch_size,
         epochs=recipe.epochs,
         validation_split=0.0 if dataset.validation else recipe.validation_split,

@@ -64,8 +64,7 @@ def download(name, url=DOWNLOAD_URL):
         socket.setdefaulttimeout(timeout_before)
     if name == "mnist":
         return npz.read(pathlib.Path(path), layouts.KERAS)
-    arrays, *_ = layouts.read(pathlib.Path(path).parent)
-    return arrays
+    return layouts.read(pathlib.Path(path).parent)[0]
 
 
 def _check_reachable(url):
