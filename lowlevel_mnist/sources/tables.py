@@ -1,11 +1,13 @@
 """A reader for images as CSV: a row for each image, with its label and its pixels."""
 
+import contextlib
 import io
 import itertools
 import math
 import pathlib
 import re
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -30,30 +32,37 @@ def read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
     Raises `UserError` for a file that can't be read, or is no such table of whole numbers from 0
     to 255.
     """
-    with open_bytes(path) as file, io.TextIOWrapper(file, "utf-8-sig", errors="replace") as text:
-        lines = _lines(path, text)
-        first = next(lines, None)
-        if first is None:
+    with _open_lines(path) as lines:
+        first = next((line for line in lines if line.strip()), "")
+        if not first:
             raise UserError(f"{path} is empty; get the file again.")
-        fields = _fields(first[1])
+        fields = _fields(first)
         header = fields if _is_header(fields) else None
         columns, label, side = _choose_columns(path, fields, header)
         body = lines if header else itertools.chain([first], lines)
         numbers = _read_numbers(path, body, len(fields), columns)
-    if numbers.size == 0:
+    if len(numbers) == 0:
         raise UserError(f"{path} has no rows of numbers below its header; get the file again.")
     if label is None:
         return numbers.reshape(-1, side, side), None
     return np.delete(numbers, label, axis=1).reshape(-1, side, side), numbers[:, label].copy()
 
 
+@contextlib.contextmanager
+def _open_lines(path) -> Iterator[Iterator[str]]:
+    """Opens a text; its lines come with their ends."""
+    with open_bytes(path) as file, io.TextIOWrapper(file, "utf-8-sig", errors="replace") as text:
+        yield _lines(path, text)
+
+
 def _lines(path, text):
-    """Yields number and content of each line that is not empty."""
-    for number, line in enumerate(iter(lambda: text.readline(MAX_LINE_LENGTH), ""), start=1):
+    for number in itertools.count(1):
+        line = text.readline(MAX_LINE_LENGTH)
         if len(line) == MAX_LINE_LENGTH:
             raise UserError(f"{path} has {MAX_LINE_LENGTH:,} characters or more in line {number}.")
-        if line.strip():
-            yield number, line
+        if not line:
+            return
+        yield line
 
 
 def _fields(line):
@@ -112,47 +121,46 @@ def _side(pixels):
 def _read_numbers(path, lines, width, columns):
     """Returns the numbers of all lines, `uint8` [n, columns].
 
-    lines: number and content of each.
     width: how many columns there are; columns: which of them are read.
     """
-    number, line = 0, ""  # of the line that NumPy has got last
-
-    def contents():
-        nonlocal number, line
-        for number, line in lines:
-            if (count := line.count(",") + 1) != width:
-                raise UserError(
-                    f"{path} has {count:,} columns in line {number}, but {width:,} in its first "
-                    "line; get the file again."
-                )
-            yield line
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # there may be no lines
             # NumPy's reader takes a second for the 60,000 images of MNIST.
-            return np.loadtxt(
-                contents(),
+            numbers = np.loadtxt(
+                lines,
                 np.uint8,
                 comments=None,
                 delimiter=",",
                 quotechar='"',
                 ndmin=2,
-                usecols=columns,
+                usecols=columns if len(columns) < width else None,
             )
     except UserError:  # of a line, and a ValueError as well
         raise
     except ValueError as error:
-        raise _find_fault(path, number, _fields(line), columns) from error
+        raise _find_fault(path, width, columns) from error
+    if numbers.size and numbers.shape[1] != len(columns):
+        raise _find_fault(path, width, columns)
+    return numbers
 
 
-def _find_fault(path, number, fields, columns):
-    """Returns the error that says what is wrong in a line."""
-    for column in columns:
-        field = fields[column]
-        if not _is_whole(field) or len(field) > MAX_DIGITS or int(field) > 255:
-            return UserError(
-                f"{path} has {ascii(field[:MAX_QUOTED])} in line {number}, column {column + 1}; "
-                "labels and pixels must be whole numbers from 0 to 255."
-            )
+def _find_fault(path, width, columns):
+    """Returns the error that says what is wrong with a table, and in which line."""
+    with _open_lines(path) as lines:
+        filled = ((number, _fields(line)) for number, line in enumerate(lines, 1) if line.strip())
+        first = next(filled)
+        for number, fields in filled if _is_header(first[1]) else itertools.chain([first], filled):
+            if len(fields) != width:
+                return UserError(
+                    f"{path} has {len(fields):,} columns in line {number}, but {width:,} in its "
+                    "first line; get the file again."
+                )
+            for column in columns:
+                field = fields[column]
+                if not _is_whole(field) or len(field) > MAX_DIGITS or int(field) > 255:
+                    return UserError(
+                        f"{path} has {ascii(field[:MAX_QUOTED])} in line {number}, column "
+                        f"{column + 1}; labels and pixels must be whole numbers from 0 to 255."
+                    )
     return UserError(f"{path} is no table of whole numbers from 0 to 255; get the file again.")
