@@ -1,4 +1,4 @@
-"""Step 3 of the walkthrough: weights and biases as `tf.Variable`, logits, softmax."""
+"""Step 3 of the walkthrough: weights and biases as `tf.Variable`; logits, softmax, dropout."""
 
 import itertools
 import math

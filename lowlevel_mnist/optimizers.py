@@ -2,9 +2,9 @@
 
 Each class is one rule, and its `apply` is the formula. It owns the rule's memory, its slots: each
 is a `tf.Variable` beside a variable of the network, so a checkpoint keeps it. Names and defaults
-are Keras's. A `training.Trainer` has XLA compile `apply` as it is written here. Eagerly and in a
-graph, where each operation is a pass through memory, it calls one fused kernel a variable for these
-three rules (`execution.updates`), and `apply` for any other.
+are Keras's. With execution "xla", a `training.Trainer` has `apply` compiled as it is written here.
+Eagerly and in a graph, where each operation is a pass through memory, it calls one fused kernel a
+variable for these three rules (`execution.updates`), and `apply` for any other.
 """
 
 from collections.abc import Iterable, Sequence

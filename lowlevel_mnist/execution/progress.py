@@ -36,22 +36,22 @@ class Progress:
         return self.correct / self.images
 
     def after(
-        self, epoch: int, batch_size: int, losses: np.ndarray, correct: np.ndarray, seconds: float
+        self, epoch: int, batch_size: int, costs: np.ndarray, correct: np.ndarray, seconds: float
     ) -> "Progress":
         """Returns the progress after some more batches of `batch_size` images.
 
-        losses, correct: the sum of each batch's costs, and how many images it had right, [batches].
+        costs, correct: the sum of each batch's costs, and how many images it had right, [batches].
         seconds: wall time of the epoch up to now.
         Raises `DivergedError`, which names the step, where a cost is not a finite number.
         """
         loss_sum = self.loss_sum
-        for step, loss in enumerate(losses.tolist(), start=self.step + 1):
-            check_finite(loss, f"at step {step} of epoch {epoch}")
-            loss_sum += loss  # one by one: the sum does not depend on how many come at a time
+        for step, cost in enumerate(costs.tolist(), start=self.step + 1):
+            check_finite(cost, f"at step {step} of epoch {epoch}")
+            loss_sum += cost  # one by one: the sum does not depend on how many come at a time
         return dataclasses.replace(
             self,
-            step=self.step + len(losses),
-            images=self.images + len(losses) * batch_size,
+            step=self.step + len(costs),
+            images=self.images + len(costs) * batch_size,
             loss_sum=loss_sum,
             correct=self.correct + int(correct.sum()),
             seconds=seconds,
