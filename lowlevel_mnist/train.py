@@ -60,8 +60,8 @@ def train(run):
         if run.flags.resume:
             report.print_resumed(state)
 
-        # Step 6: epochs, some 0.2 s of steps at a time. Ctrl-C takes effect after these, or if they
-        # were the last of an epoch, when the epoch is finished.
+        # Step 6: epochs, half a second of steps at a time. Ctrl-C takes effect after these, or if
+        # they were the last of an epoch, when the epoch is finished.
         with interruption.defer_signals() as request:
             for epoch in range(len(state.history) + 1, settings.epochs + 1):
                 for progress in trainer.train_blocks(pixels, one_hot, epoch, state.progress):

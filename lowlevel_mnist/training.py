@@ -137,7 +137,7 @@ class Trainer:
     def train_blocks(
         self, pixels: tf.Tensor, one_hot: tf.Tensor, epoch: int, since: Progress | None = None
     ) -> Iterator[Progress]:
-        """Trains one epoch as `train_epoch` does, in calls that aim at some 0.2 seconds.
+        """Trains one epoch as `train_epoch` does, in calls of about half a second at most.
 
         Returns an iterator of the `Progress` after each call. Nothing is trained before it is asked
         for one.
