@@ -42,7 +42,8 @@ def atomic_write(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path
         if keep:
             unfinished.replace(path)
     except OSError as error:
-        raise UserError(f"{path} can't be written: {error.strerror}.") from error
+        reason = error.strerror or error  # a library may give no number with its own
+        raise UserError(f"{path} can't be written: {reason}.") from error
     finally:
         with contextlib.suppress(OSError):  # mostly it is gone, and its folder may be no folder
             unfinished.unlink()
