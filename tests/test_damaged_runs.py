@@ -27,6 +27,9 @@ METRICS = {
     "data_dir": None,
     "dtype": "float32",
     "layer_sizes": list(SIZES),
+    "seed": 0,
+    "invert": False,
+    "class_names": None,
     "history": [
         {"epoch": n, "loss": 1 / n, "accuracy": 0.5, "seconds": 0.1} for n in range(1, 100)
     ],
