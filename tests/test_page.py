@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import http.server
-import json
 import re
 import shutil
 import threading
@@ -13,7 +12,14 @@ import pytest
 import tensorflow as tf
 from browser import Page, chromium
 from commands import limit_files, run, train
-from conftest import assert_refused, digit_arrays, pattern_arrays, read_metrics, write_idx_folder
+from conftest import (
+    assert_refused,
+    change_settings,
+    digit_arrays,
+    pattern_arrays,
+    read_metrics,
+    write_idx_folder,
+)
 from handwriting import written
 from PIL import Image, ImageDraw, ImageFilter
 from selenium.webdriver.common.keys import Keys
@@ -156,7 +162,7 @@ def drawn_digits(page, count, folder):
 @pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.full)])
 def test_drawn_digits_are_read_as_predict_reads_them(page, trained, tmp_path, count):
     seen, predicted = drawn_digits(page, count, tmp_path / "drawn")
-    style = folders.load_style(folders.find(trained / "run"))
+    style = folders.find(trained / "run").settings.image_style
     paths = sorted((tmp_path / "drawn").iterdir())
     images = np.stack([pictures.read(path, style).image for path in paths])
     assert np.abs(images.astype(int) - seen).max() <= 2
@@ -181,7 +187,7 @@ def test_a_drawing_for_other_images(browser, tmp_path, kind):
     assert set(blank) == {255 if kind == "dark on light" else 0}
     page.draw(*written(4, 1, seed=0))
     (tmp_path / "drawn.png").write_bytes(base64.b64decode(page.canvas_png().partition(",")[2]))
-    style = folders.load_style(folders.find(tmp_path / "run"))
+    style = folders.find(tmp_path / "run").settings.image_style
     read = pictures.read(tmp_path / "drawn.png", style, invert=kind == "dark on light")
     seen = np.uint8(page.do("return Array.from(seen.image)")).reshape(28, 28)
     assert np.abs(read.image.astype(int) - seen).max() <= 2
@@ -464,8 +470,7 @@ def test_pen_width_and_eraser(page):
 
 def test_test_images(page, trained):
     """24 of the run's, six of them mistakes; one is seen as it is until it is drawn on."""
-    run_folder = folders.find(trained / "run")
-    dataset = folders.load_data(run_folder.metrics)
+    dataset = folders.find(trained / "run").load_data()
     probabilities = predict(trained, dataset.test_images)
     rows = page.do(
         "return images.map(({pixels, label, predicted}) => [Array.from(pixels), label, predicted])"
@@ -757,11 +762,10 @@ def test_an_untrusted_run_smuggles_nothing_in(browser, trained, tmp_path):
     """Texts that look like markup are texts like any other."""
     folder = tmp_path / "<b>folder & co"
     shutil.copytree(trained, folder)
-    path = folder / "run" / "metrics.json"
-    record = json.loads(path.read_text())
-    names = [text[:40] for text in MARKUP] + record["class_names"][len(MARKUP) :]
-    record |= {"recipe": MARKUP[0], "class_names": names, "data_dir": str(folder / "data")}
-    path.write_text(json.dumps(record))
+    names = [text[:40] for text in MARKUP]
+    names += read_metrics(folder / "run")["class_names"][len(MARKUP) :]
+    data_dir = str(folder / "data")
+    change_settings(folder / "run", recipe=MARKUP[0], class_names=names, data_dir=data_dir)
     page = Page(browser, write_page(folder))
     found = page.browser.find_elements("css selector", "#classes .name")
     assert [name.get_attribute("textContent") for name in found] == names
@@ -842,11 +846,9 @@ def test_a_full_disk(base):
 
 
 def test_a_network_that_is_too_large(base):
-    path = base / "run" / "metrics.json"
-    record = json.loads(path.read_text()) | {"layer_sizes": [784, 16_000, 10]}
-    path.write_text(json.dumps(record))
+    change_settings(base / "run", layer_sizes=[784, 16_000, 10])
     refuse(base, words=["takes 50.9 MB", "at most 50 MB", "--hidden-units"])
-    path.write_text(json.dumps(record | {"layer_sizes": [784, 10**400]}))
+    change_settings(base / "run", layer_sizes=[784, 10**400])
     refuse(base, words=["its layer_sizes is missing or wrong"])
 
 
