@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 import json
 import math
 import pathlib
@@ -198,7 +197,6 @@ def load_model(run: folders.SavedRun) -> Network:
     if not paths:
         raise UserError(f"The run {run.folder} has no checkpoint in its folder {CHECKPOINTS}.")
     try:
-        _check_shapes(paths[-1], run.settings.layer_sizes)
         model = Network(run.settings.layer_sizes, dtype=run.settings.dtype)
         _load(tf.train.Checkpoint(model=model), paths[-1])
     except RESTORE_ERRORS as error:
@@ -225,14 +223,3 @@ def _load(checkpoint, path):
 def is_finite(model: tf.Module) -> bool:
     """Returns whether all weights and biases are finite numbers."""
     return all(np.isfinite(variable.numpy()).all() for variable in model.trainable_variables)
-
-
-def _check_shapes(path, layer_sizes):
-    """Raises `ValueError` where the checkpoint's weights are not those of `layer_sizes`.
-
-    Before a network is built: sizes that are only claimed might not fit into memory.
-    """
-    shapes = dict(tf.train.list_variables(str(path)))
-    for layer, shape in enumerate(itertools.pairwise(layer_sizes)):
-        if shapes.get(f"model/weights/{layer}/.ATTRIBUTES/VARIABLE_VALUE") != list(shape):
-            raise ValueError(f"layer {layer} is not {shape}")
