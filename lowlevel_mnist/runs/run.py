@@ -50,11 +50,11 @@ class Run:
     def __init__(self, flags: argparse.Namespace):
         self.flags = flags
         self.title = f"the run in {flags.output_dir}"
-        self.before = None  # the settings of a run that goes on
+        self.before = None  # the settings of a run that goes on, perhaps for more epochs
         if flags.resume:
             folders.check_run(flags.output_dir)
-            self.before = read(flags.output_dir / FILE)
-            check_flags(self.before, flags, self.title, growing=True)
+            before = read(flags.output_dir / FILE)
+            self.before = check_flags(before, flags, self.title, growing=True)
         else:
             self.recipe = resolve_recipe(flags)
 
@@ -84,7 +84,7 @@ class Run:
                 "trained on. Get the same data back, or name its folder with --data-dir."
             )
         else:
-            settings = check_flags(self.before, self.flags, self.title, growing=True)
+            settings = self.before
             if self.flags.data_dir:  # where it lies now
                 where, source = str(self.flags.data_dir.absolute()), dataset.source
                 settings = dataclasses.replace(settings, data_dir=where, dataset_source=source)
@@ -104,8 +104,7 @@ class Run:
         else:
             locked = files.locked(self.flags.output_dir)
         with locked as self.folder, _add_resume_hint(self):
-            if self.settings != self.before:
-                files.write_json(self.folder / FILE, dataclasses.asdict(self.settings))
+            files.write_json(self.folder / FILE, dataclasses.asdict(self.settings))
             self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
             yield
 
