@@ -2,10 +2,11 @@
 // A drawing, brought to the style of the images that the network has learnt from.
 //
 // These are the steps of ../sources/pictures.py, foreground.py and image_style.py, which say what
-// each is for. Functions and constants have the names that they have there, and a test holds both
-// equal: it draws 200 digits. A grid is {height, width, values}, values a typed array, row by row.
-// What goes through all pixels of the canvas is a plain loop: it is done anew for each movement of
-// the pen, and took 64 ms on a canvas of 392 pixels with a function called for each, not 13.
+// each is for; only the background is known here, and not estimated. Functions and constants have
+// the names that they have there, and a test holds both equal: it draws 200 digits. A grid is
+// {height, width, values}, values a typed array, row by row. What goes through all pixels of the
+// canvas is a plain loop: it is done anew for each movement of the pen, and took 64 ms on a canvas
+// of 392 pixels with a function called for each, not 13.
 
 const MIN_CONTRAST = 16;
 const FAINT = 0.2;
@@ -29,7 +30,7 @@ const FINE_BOX = 200;
  * Brings a drawing to a style.
  *
  * greyLevels: a grid, 0 black to 255 white, a whole multiple of the images' size. The drawing is on
- * the style's background, and all that differs from it is foreground: nothing need be estimated.
+ * the style's background: all that differs from it is foreground, however much there is of it.
  * style: as in metrics.json.
  * Returns {image, otherDigits, fitted}: a Uint8Array in the style of the images; how many more
  * pieces of the foreground could be a digit of their own; and whether it was cut out, scaled and
