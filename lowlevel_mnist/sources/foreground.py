@@ -40,7 +40,7 @@ def estimate_background(grey_levels: np.ndarray) -> np.ndarray:
         distance = np.abs(values - fitted @ factors)
         # 1.4826 times the median is the standard deviation of a normal distribution.
         near = distance <= SPREAD * max(1.4826 * np.median(distance), GRAIN)
-    return (terms @ factors).reshape(grey_levels.shape).round(image_style.DECIMALS)
+    return (terms @ factors).reshape(grey_levels.shape).round()  # as a pixel is
 
 
 @dataclasses.dataclass(frozen=True)
