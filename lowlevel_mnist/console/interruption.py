@@ -11,31 +11,10 @@ from lowlevel_mnist.errors import Interrupted
 
 EXIT_BASE = 128  # a process that a signal ends has this exit code plus the signal's number
 GRACE = 1.0  # seconds without effect for another signal: `timeout`, for one, sends two at once
-_raised: int | None = None  # the number of the last signal that has raised `Interrupted`
-
-
-def raise_on_signals() -> None:
-    """Makes a signal raise `Interrupted` from now on, wherever the program is."""
-    # This gives signals a stack. Without one, a signal lands where the stack pointer is, and
-    # oneDNN's matrix product has it point into the heap (uxlfoundation/oneDNN#4845): 18 of 354
-    # trainings that Ctrl-C was to interrupt crashed instead.
-    faulthandler.enable()
-    _handle(_raise)
-
-
-def ignore_signals() -> None:
-    """Ignores signals from now on: the work is done, and the process about to end.
-
-    Raises `Interrupted` where an earlier signal has done so in vain: Python ignores what is raised
-    within a destructor, and so does some code of others.
-    """
-    _handle(signal.SIG_IGN)
-    if _raised is not None:
-        raise Interrupted(_raised)
 
 
 class Request:
-    """The request to end the process, if a signal has made one since signals are deferred.
+    """The request to end the process, if a signal has made one.
 
     signal: the number of the first signal; None as long as there was none.
     """
@@ -45,6 +24,7 @@ class Request:
         self._since = 0.0
 
     def record(self, number, _frame):
+        """Records the first signal. Another one, after a second, ends the process on the spot."""
         now = time.monotonic()
         if self.signal is None:
             self.signal, self._since = number, now
@@ -52,30 +32,60 @@ class Request:
             os.write(2, b"Interrupted at once; what had been saved before is kept.\n")
             os._exit(EXIT_BASE + number)
 
+    def record_and_raise(self, number, frame):
+        """Raises `Interrupted` at the first signal."""
+        is_first = self.signal is None
+        self.record(number, frame)
+        if is_first:
+            self.raise_if_made()
+
+    def raise_if_made(self):
+        if self.signal is not None:
+            raise Interrupted(self.signal)
+
+
+_request = Request()
+
+
+def exit_on_signals() -> None:
+    """Makes a signal end the process silently: Python imports a command, and nothing is at work."""
+    _handle(lambda number, _frame: os._exit(EXIT_BASE + number))
+
+
+def raise_on_signals() -> None:
+    """Makes a signal raise `Interrupted` from now on, wherever the program is.
+
+    That can be in vain: Python ignores what is raised within a destructor, and so does some code
+    of others. So `defer_signals` and `ignore_signals` raise it again.
+    """
+    # This gives signals a stack. Without one, a signal lands where the stack pointer is, and
+    # oneDNN's matrix product has it point into the heap (uxlfoundation/oneDNN#4845): 18 of 354
+    # trainings that Ctrl-C was to interrupt crashed instead.
+    faulthandler.enable()
+    _handle(_request.record_and_raise)
+
+
+def ignore_signals() -> None:
+    """Ignores signals from now on: the work is done, and the process about to end."""
+    _handle(signal.SIG_IGN)
+    _request.raise_if_made()
+
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[Request]:
-    """Yields a `Request`. Signals are recorded here and acted on at the end, by `Interrupted`.
+    """Yields the `Request`. Signals are recorded and, at the end, raise `Interrupted`.
 
-    A second one, after a second, ends the process on the spot: also after the end of the context,
-    which a signal makes the end of the command.
+    After that, signals are only recorded: the command is about to end.
     """
-    request = Request()
-    before = _handle(request.record)
+    before = _handle(_request.record)
+    _request.raise_if_made()
     try:
-        yield request
+        yield _request
     finally:
-        if request.signal is None:
+        if _request.signal is None:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    if request.signal is not None:
-        raise Interrupted(request.signal)
-
-
-def _raise(number, _frame):
-    global _raised
-    _raised = number
-    raise Interrupted(number)
+    _request.raise_if_made()
 
 
 def _handle(handler):
