@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable
 
 from lowlevel_mnist.console import interruption, report
-from lowlevel_mnist.console.flags import EXIT_USER_ERROR
 from lowlevel_mnist.errors import DivergedError, Interrupted, UserError
 from lowlevel_mnist.runs import files
 
-EXIT_UNREAD, EXIT_DIVERGED = 1, 3
+EXIT_UNREAD = 1
 
 
 def run_command(command: Callable[[], None]) -> None:
@@ -29,7 +28,7 @@ def run_command(command: Callable[[], None]) -> None:
     except Interrupted as error:
         _print_error(error)
         # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
-        os._exit(interruption.EXIT_BASE + error.signal)
+        os._exit(error.exit_code)
     if code:
         raise SystemExit(code)
 
@@ -40,12 +39,9 @@ def _exit_code(command):
         with files.disk_full_as_user_error():
             command()
             sys.stdout.flush()
-    except UserError as error:
+    except (UserError, DivergedError) as error:
         _print_error(error)
-        return EXIT_USER_ERROR
-    except DivergedError as error:
-        _print_error(error)
-        return EXIT_DIVERGED
+        return error.exit_code
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         _flush(sys.stdout)
         return EXIT_UNREAD
