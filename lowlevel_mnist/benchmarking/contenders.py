@@ -46,9 +46,7 @@ def main() -> None:
         result = measure_fit(contender, recipe, data.load(dataset_name), int(epochs))
     elif contender in LIBRARIES:
         if recipe.optimizer not in peers.OPTIMIZERS:
-            sys.exit(
-                f"{LIBRARIES[contender]} is not prepared for the optimizer {recipe.optimizer}."
-            )
+            sys.exit(f"{LIBRARIES[contender]} has no optimizer {recipe.optimizer} here.")
         measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[contender]
         dataset = data.load(dataset_name)
         test = dataset.test_images, dataset.test_labels
