@@ -78,7 +78,7 @@ def main():
         if name in LIBRARIES and not is_installed(name):
             raise UserError(
                 f"--executions {name} needs {LIBRARIES[name]}, which is not installed. It comes "
-                "with the extra peers: pip install -e '.[peers]'"
+                f"with {peers_source()}"
             )
     datasets = find_datasets(arguments.recipes)
     # The products are always measured, and last: they are every recipe's floor.
@@ -100,6 +100,12 @@ def main():
 
 def is_installed(module):
     return importlib.util.find_spec(module) is not None
+
+
+def peers_source():
+    """Returns what brings the peers, to somebody with a clone of the repository or without."""
+    has_clone = pathlib.Path(__file__).parents[1].joinpath("pyproject.toml").exists()
+    return "the extra peers: pip install -e '.[peers]'" if has_clone else "pip install torch jax"
 
 
 def find_datasets(recipes):

@@ -6,6 +6,8 @@ import math
 class UserError(ValueError):
     """Something the user can mend; its text says what is wrong, where, and what to do."""
 
+    exit_code = 2
+
 
 class UnreachableError(UserError):
     """A data set is neither on disk nor to be downloaded."""
@@ -17,6 +19,8 @@ class LostWorkerError(UserError):
 
 class DivergedError(Exception):
     """The cost is no longer a finite number, so going on with the training is pointless."""
+
+    exit_code = 3
 
 
 def check_finite(loss: float, where: str) -> None:
@@ -36,3 +40,4 @@ class Interrupted(BaseException):
     def __init__(self, signal: int, message: str = "Interrupted."):
         super().__init__(message)
         self.signal = signal
+        self.exit_code = 128 + signal  # as shells have it for a process that a signal has ended

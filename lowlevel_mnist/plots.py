@@ -228,7 +228,7 @@ def _shorten(name, length=MAX_NAME):
 
 
 def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors):
-    """Draws images in rows, each row as one array: an `imshow` for each image would be slow.
+    """Draws images in rows, as one array: an `imshow` for each image would be slow.
 
     images: `uint8` [n, height, width], or float with `colors` for `imshow`; gap: what is between.
     side: inches that the longer side of an image takes; it is the unit of the axes.
@@ -254,8 +254,8 @@ def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors
     axis.set_axis_off()
     axis.set_title(title, fontsize=13)
     colors = colors or {"cmap": "gray", "vmin": 0, "vmax": 255}
-    for top, strip in zip(row_height * np.arange(rows), np.split(panels, rows), strict=True):
-        axis.imshow(np.hstack(strip), extent=(0, x_end, top + row_height, top), **colors)
+    montage = np.vstack([np.hstack(row) for row in np.split(panels, rows)])
+    axis.imshow(montage, extent=(0, x_end, y_end, 0), **colors)
     axis.set(xlim=(0, x_end), ylim=(y_end, 0))
     row, column = np.divmod(np.arange(len(images)), columns)
     x, y = (column + 0.5) * column_width, row * row_height + above / unit

@@ -1,7 +1,9 @@
 """The benchmark measures what it says it measures, and refuses at once what it can't do."""
 
+import dataclasses
 import importlib.util
 import json
+import shutil
 import signal
 import time
 
@@ -14,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lowlevel_mnist import benchmark
-from lowlevel_mnist.benchmarking import chart, peers, results
+from lowlevel_mnist.benchmarking import chart, contenders, peers, results
 from lowlevel_mnist.benchmarking.contenders import FLOOR
 from lowlevel_mnist.optimizers import OPTIMIZERS
 from lowlevel_mnist.recipes import RECIPES
@@ -153,6 +155,23 @@ def test_a_peer_that_is_not_installed(tmp_path, module, library):
     assert not list(tmp_path.iterdir())
 
 
+def test_those_without_a_clone_are_told_what_they_can_install(tmp_path):
+    if importlib.util.find_spec("torch"):
+        pytest.skip("PyTorch is installed")
+    shutil.copytree(PROJECT / "lowlevel_mnist", tmp_path / "lowlevel_mnist")
+    done = run_anew("benchmark", "--executions", "torch", cwd=tmp_path, PYTHONPATH=tmp_path)
+    assert_refused(done, "It comes with pip install torch jax")
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_a_peer_that_does_not_know_the_optimizer(monkeypatch, library):
+    other = dataclasses.replace(RECIPES["softmax"], optimizer="lion")
+    monkeypatch.setitem(RECIPES, "softmax", other)
+    monkeypatch.setattr("sys.argv", ["contenders", "softmax", library, "digits", "2", "."])
+    with pytest.raises(SystemExit, match="has no optimizer lion here"):
+        contenders.main()
+
+
 def test_a_peer_that_crashes_costs_its_own_bar(tmp_path):
     """A library whose import fails."""
     flags = ["--recipes", "softmax", "--executions", "torch", "--epochs", 2, "--repeats", 2]
@@ -219,13 +238,13 @@ def test_jax_updates_by_the_rules_of_the_recipes(name):
     start = generator.normal(size=(5, 3)).astype(np.float32)
     variable = tf.Variable(start)
     rule = OPTIMIZERS[name]([variable], 0.01)
-    update, slots = peers.jax_rules(0.01)[name]
-    state = start, *[np.zeros_like(start)] * slots
-    for step in range(1, 6):
+    begin, update, parameters_of = peers.jax_optimizer(name, 0.01)
+    state = begin(start)
+    for step in range(5):
         gradient = generator.normal(size=(5, 3)).astype(np.float32)
         rule.apply([tf.constant(gradient)])
-        state = update(state[0], gradient, *state[1:], step)
-    np.testing.assert_allclose(state[0], variable.numpy(), rtol=1e-5, atol=1e-6)
+        state = update(step, gradient, state)
+    np.testing.assert_allclose(parameters_of(state), variable.numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_medians_leave_the_first_epoch_out():

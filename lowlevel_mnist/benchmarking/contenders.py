@@ -45,6 +45,8 @@ def main() -> None:
     elif contender in FIT:
         result = measure_fit(contender, recipe, data.load(dataset_name), int(epochs))
     elif contender in LIBRARIES:
+        if recipe.optimizer not in peers.OPTIMIZERS:
+            sys.exit(f"{LIBRARIES[contender]} has no optimizer {recipe.optimizer} here.")
         measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[contender]
         dataset = data.load(dataset_name)
         test = dataset.test_images, dataset.test_labels
@@ -79,16 +81,17 @@ def measure_fit(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: i
         if recipe.dropout:
             layers.append(keras.layers.Dropout(recipe.dropout))
     model = keras.Sequential([*layers, keras.layers.Dense(dataset.classes, activation="softmax")])
-    rules = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam"}
+    optimizer = keras.optimizers.get(recipe.optimizer)
+    optimizer.learning_rate = recipe.learning_rate
     model.compile(
-        optimizer=getattr(keras.optimizers, rules[recipe.optimizer])(recipe.learning_rate),
+        optimizer=optimizer,
         loss="categorical_crossentropy",
         metrics=["accuracy"],
         **FIT[contender],
     )
 
     def prepare(images, labels):
-        flat = images.reshape(len(images), -1).astype("float32") / 255
+        flat, labels = peers.prepare(images, labels)
         return flat, keras.utils.to_categorical(labels, dataset.classes)
 
     times: list[float] = []  # of the beginning and the end of each epoch

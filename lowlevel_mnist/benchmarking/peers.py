@@ -14,6 +14,7 @@ import numpy as np
 from lowlevel_mnist.data import Images
 from lowlevel_mnist.recipes import Recipe
 
+OPTIMIZERS = ("sgd", "rmsprop", "adam")  # that these two peers know
 EPSILON = 1e-7  # Keras's; the other constants of the rules are equal in all libraries, or given
 
 
@@ -58,7 +59,7 @@ def measure_torch(
             optimizer.step()
             loss_sum += loss.detach() * len(rows)
             correct += (logits.detach().argmax(1) == truth).sum()
-        print_epoch(float(loss_sum) / len(images), int(correct) / len(images))
+        print(f"loss {loss_sum / len(images):.4f}  accuracy {correct / len(images):.4f}")
         seconds.append(time.perf_counter() - start)
     images, labels = map(torch.from_numpy, prepare(*test))
     model.eval()
@@ -72,22 +73,12 @@ def measure_jax(recipe: Recipe, training: Images, test: Images, classes: int, ep
     import jax
     from jax import numpy as jnp
 
-    update, slots = jax_rules(recipe.learning_rate)[recipe.optimizer]
     size = recipe.batch_size
-
-    def forward(parameters, outputs, key=None):
-        for layer in range(0, len(parameters), 2):
-            if layer > 0:
-                outputs = jax.nn.relu(outputs)
-                if key is not None and recipe.dropout:
-                    key, this = jax.random.split(key)
-                    keep = jax.random.bernoulli(this, 1 - recipe.dropout, outputs.shape)
-                    outputs = jnp.where(keep, outputs / (1 - recipe.dropout), 0)
-            outputs = outputs @ parameters[layer] + parameters[layer + 1]
-        return outputs
+    initialize, forward = jax_network(recipe, classes, "train")
+    begin, update, parameters_of = jax_optimizer(recipe.optimizer, recipe.learning_rate)
 
     def cost(parameters, batch, truth, key):
-        logits = forward(parameters, batch, key)
+        logits = forward(parameters, batch, rng=key)
         costs = -jnp.take_along_axis(jax.nn.log_softmax(logits), truth[:, None], axis=1)
         return costs.mean(), (costs.sum(), (logits.argmax(axis=1) == truth).sum())
 
@@ -99,15 +90,11 @@ def measure_jax(recipe: Recipe, training: Images, test: Images, classes: int, ep
         keys = jax.random.split(dropout_key, steps + 1)
 
         def step(state, inputs):
-            rows, key = inputs
-            parameters, memory, t = state
+            (rows, key), (slots, t) = inputs, state
             gradients, sums = jax.grad(cost, has_aux=True)(
-                parameters, images[rows], labels[rows], key
+                parameters_of(slots), images[rows], labels[rows], key
             )
-            kinds = parameters, gradients, *memory
-            changed = [update(*of_one, t + 1) for of_one in zip(*kinds, strict=True)]
-            parameters, *memory = map(list, zip(*changed, strict=True))
-            return (parameters, memory, t + 1), sums
+            return (update(t, gradients, slots), t + 1), sums
 
         whole = order[: steps * size].reshape(steps, size)
         state, sums = jax.lax.scan(step, state, (whole, keys[:steps]))
@@ -118,50 +105,44 @@ def measure_jax(recipe: Recipe, training: Images, test: Images, classes: int, ep
         return state, loss / len(images), correct / len(images)
 
     images, labels = map(jnp.asarray, prepare(*training))
-    shapes = itertools.pairwise([images.shape[1], *recipe.hidden_units, classes])
-    glorot = jax.nn.initializers.glorot_uniform()
-    parameters = []  # weights and biases, in turn
-    for layer, shape in enumerate(shapes):
-        parameters += [glorot(jax.random.key(layer), shape), jnp.zeros(shape[1])]
-    state = parameters, [jax.tree.map(jnp.zeros_like, parameters)] * slots, 0
+    _, parameters = initialize(jax.random.key(0), images.shape)
+    state = begin(parameters), 0
     seconds = []
     for epoch in range(epochs):
         start = time.perf_counter()
         state, loss, accuracy = train_epoch(state, images, labels, jax.random.key(epoch))
-        print_epoch(float(loss), float(accuracy))
+        print(f"loss {loss:.4f}  accuracy {accuracy:.4f}")
         seconds.append(time.perf_counter() - start)
     images, labels = map(jnp.asarray, prepare(*test))
-    correct = (forward(state[0], images).argmax(axis=1) == labels).sum()
+    _, predict = jax_network(recipe, classes, "test")
+    logits = predict(parameters_of(state[0]), images, rng=jax.random.key(0))
+    correct = (logits.argmax(axis=1) == labels).sum()
     return {"seconds": seconds, "test_accuracy": int(correct) / len(images)}
 
 
-def jax_rules(rate: float) -> dict:
-    """Returns for each rule of `optimizers` the update of one parameter, and its number of slots.
+def jax_network(recipe: Recipe, classes: int, mode: str) -> tuple:
+    """Returns the functions that begin and apply a network; mode: "train", or "test"."""
+    from jax.example_libraries import stax
+    from jax.nn import initializers
 
-    An update maps (w, gradient, slots ..., number of the step) to a tuple (w, slots ...).
-    """
-    from jax import numpy as jnp
+    start = initializers.glorot_uniform(), initializers.zeros
+    layers = []
+    for units in recipe.hidden_units:
+        layers += [stax.Dense(units, *start), stax.Relu]
+        if recipe.dropout:
+            layers.append(stax.Dropout(1 - recipe.dropout, mode))
+    return stax.serial(*layers, stax.Dense(classes, *start))
 
-    def sgd(w, g, t):
-        return (w - rate * g,)
 
-    def rmsprop(w, g, v, t):
-        v = 0.9 * v + 0.1 * g**2
-        return w - rate * g / jnp.sqrt(v + EPSILON), v
+def jax_optimizer(name: str, rate: float) -> tuple:
+    """Returns the functions that begin a state, update it, and give its parameters."""
+    from jax.example_libraries import optimizers
 
-    def adam(w, g, m, v, t):
-        m = 0.9 * m + 0.1 * g
-        v = 0.999 * v + 0.001 * g**2
-        alpha = rate * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-        return w - alpha * m / (jnp.sqrt(v) + EPSILON), m, v
-
-    return {"sgd": (sgd, 0), "rmsprop": (rmsprop, 1), "adam": (adam, 2)}
+    if name == "sgd":
+        return optimizers.sgd(rate)
+    return {"rmsprop": optimizers.rmsprop, "adam": optimizers.adam}[name](rate, eps=EPSILON)
 
 
 def prepare(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns images as `float32` [n, pixels], 0..1, and labels as `int64` [n]."""
     return images.reshape(len(images), -1).astype(np.float32) / 255, labels.astype(np.int64)
-
-
-def print_epoch(loss: float, accuracy: float) -> None:
-    print(f"loss {loss:.4f}  accuracy {accuracy:.4f}")

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable
 
 from lowlevel_mnist.console import interruption, report
-from lowlevel_mnist.console.flags import EXIT_USER_ERROR
 from lowlevel_mnist.errors import DivergedError, Interrupted, UserError
 from lowlevel_mnist.runs import files
 
-EXIT_UNREAD, EXIT_DIVERGED = 1, 3
+EXIT_UNREAD = 1
 
 
 def run_command(command: Callable[[], None]) -> None:
@@ -22,36 +21,39 @@ def run_command(command: Callable[[], None]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name may have characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
-    interruption.raise_on_signals()
+    try:
+        interruption.raise_on_signals()
+        code = _exit_code(command)
+        interruption.ignore_signals()
+    except Interrupted as error:
+        _print_error(error)
+        # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
+        os._exit(error.exit_code)
+    if code:
+        raise SystemExit(code)
+
+
+def _exit_code(command):
+    """Calls a command's main function, prints why it ended early, and returns its exit code."""
     try:
         with files.disk_full_as_user_error():
             command()
             sys.stdout.flush()
-            interruption.ignore_signals()
-    except UserError as error:
-        _end(error, EXIT_USER_ERROR)
-    except DivergedError as error:
-        _end(error, EXIT_DIVERGED)
+    except (UserError, DivergedError) as error:
+        _print_error(error)
+        return error.exit_code
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        _end(None, EXIT_UNREAD)
-    except Interrupted as error:
         _flush(sys.stdout)
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            report.end_progress()
-            print(error, file=sys.stderr, flush=True)
-        # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
-        os._exit(interruption.EXIT_BASE + error.signal)
+        return EXIT_UNREAD
+    return 0
 
 
-def _end(message, code):
-    """Ends the process, with a message on stderr unless it is None."""
+def _print_error(error):
     _flush(sys.stdout)
-    if message is not None:
-        with contextlib.suppress(OSError):  # it may go to a file on the full disk, too
-            report.end_progress()
-            print(_printable(str(message)), file=sys.stderr)
+    with contextlib.suppress(OSError):  # the terminal may be gone, or stderr be on the full disk
+        report.end_progress()
+        print(_printable(str(error)), file=sys.stderr)
     _flush(sys.stderr)
-    raise SystemExit(code)
 
 
 def _printable(text):

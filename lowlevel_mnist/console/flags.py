@@ -8,7 +8,6 @@ from typing import Any
 
 from lowlevel_mnist.errors import UserError
 
-EXIT_USER_ERROR = 2
 PICTURE_SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 
 
@@ -19,7 +18,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=f"python -m lowlevel_mnist.{command}", description=description)
 
     def error(self, message):
-        self.exit(EXIT_USER_ERROR, f"{message[:1].upper()}{message[1:]}. See {self.prog} --help.\n")
+        message = f"{message[:1].upper()}{message[1:]}. See {self.prog} --help.\n"
+        self.exit(UserError.exit_code, message)
 
 
 def add_run_flag(parser: Parser) -> None:

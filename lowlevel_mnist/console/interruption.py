@@ -9,83 +9,85 @@ from collections.abc import Iterator
 
 from lowlevel_mnist.errors import Interrupted
 
-EXIT_BASE = 128  # a process that a signal ends has this exit code plus the signal's number
 GRACE = 1.0  # seconds without effect for another signal: `timeout`, for one, sends two at once
-_raised: int | None = None  # the number of the last signal that has raised `Interrupted`
-
-
-def raise_on_signals() -> None:
-    """Makes a signal raise `Interrupted` from now on, wherever the program is."""
-    # This gives signals a stack. Without one, a signal lands where the stack pointer is, and
-    # oneDNN's matrix product has it point into the heap (uxlfoundation/oneDNN#4845): 18 of 354
-    # trainings that Ctrl-C was to interrupt crashed instead.
-    faulthandler.enable()
-    _handle(_raise)
-
-
-def ignore_signals() -> None:
-    """Ignores signals from now on: the work is done, and the process about to end.
-
-    Raises `Interrupted` where an earlier signal has done so in vain: Python ignores what is raised
-    within a destructor, and so does some code of others.
-    """
-    _handle(signal.SIG_IGN)
-    if _raised is not None:
-        raise Interrupted(_raised)
 
 
 class Request:
-    """The request to end the process, if a signal has made one since signals are deferred.
+    """The request to end the process, if a signal has made one.
 
     signal: the number of the first signal; None as long as there was none.
+    is_deferred: whether that one is only recorded. Otherwise it raises `Interrupted`.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.is_deferred = False
         self._since = 0.0
 
     def record(self, number, _frame):
         now = time.monotonic()
         if self.signal is None:
             self.signal, self._since = number, now
+            if not self.is_deferred:
+                raise Interrupted(number)
         elif now - self._since > GRACE:  # somebody who asks again does not want to wait
             os.write(2, b"Interrupted at once; what had been saved before is kept.\n")
-            os._exit(EXIT_BASE + number)
+            _exit(number, _frame)
+
+    def raise_recorded(self):
+        """Raises `Interrupted` where a signal was only recorded, or has raised it in vain.
+
+        Python ignores what is raised within a destructor, and so does some code of others.
+        """
+        if self.signal is not None:
+            raise Interrupted(self.signal)
+
+
+_request = Request()
+
+
+def exit_on_signals() -> None:
+    """Makes a signal end the process at once, for as long as nothing is at work."""
+    _handle(_exit)
+
+
+def raise_on_signals() -> None:
+    """Makes a signal raise `Interrupted` from now on, wherever the program is.
+
+    Another one, after a second, ends the process on the spot.
+    """
+    # This gives signals a stack. Without one, a signal lands where the stack pointer is, and
+    # oneDNN's matrix product has it point into the heap (uxlfoundation/oneDNN#4845): 18 of 354
+    # trainings that Ctrl-C was to interrupt crashed instead.
+    faulthandler.enable()
+    _handle(_request.record)
 
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[Request]:
-    """Yields a `Request`. Signals are recorded here and acted on at the end, by `Interrupted`.
-
-    A second one, after a second, ends the process on the spot: also after the end of the context,
-    which a signal makes the end of the command.
-    """
-    request = Request()
-    before = _handle(request.record)
+    """Yields the `Request`: a signal is recorded in it, and raises `Interrupted` at the end."""
+    _request.is_deferred = True
     try:
-        yield request
+        _request.raise_recorded()
+        yield _request
     finally:
-        if request.signal is None:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-    if request.signal is not None:
-        raise Interrupted(request.signal)
+        _request.is_deferred = False
+    _request.raise_recorded()
 
 
-def _raise(number, _frame):
-    global _raised
-    _raised = number
-    raise Interrupted(number)
+def ignore_signals() -> None:
+    """Ignores signals from now on, but for those of before: the process is about to end."""
+    _handle(signal.SIG_IGN)
+    _request.raise_recorded()
+
+
+def _exit(number, _frame):
+    os._exit(Interrupted(number).exit_code)
 
 
 def _handle(handler):
-    """Sets the handler of each signal but those that the process was started to ignore.
-
-    Returns the handlers from before, a dictionary by the signals' numbers.
-    """
-    before = {}
+    """Sets the handler of each signal but those that the process was started to ignore."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last one not on Windows
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, handler)
-    return before
+            signal.signal(number, handler)
