@@ -133,15 +133,15 @@ class Trainer:
         *_, progress = self.train_blocks(pixels, one_hot, epoch, since)
         return progress
 
-    @checks.check_at_once
     def train_blocks(
         self, pixels: tf.Tensor, one_hot: tf.Tensor, epoch: int, since: Progress | None = None
     ) -> Iterator[Progress]:
         """Trains one epoch as `train_epoch` does, in calls of about half a second at most.
 
-        Returns an iterator of the `Progress` after each call. Nothing is trained before it is asked
-        for one.
+        Returns an iterator of the `Progress` after each call. Nothing is checked or trained before
+        it is asked for one.
         """
+        checks.check_epoch(self, pixels, one_hot, since)
         steps = math.ceil(len(pixels) / self.batch_size)
         progress = dataclasses.replace(since or Progress(), steps=steps)
         start = time.perf_counter() - progress.seconds

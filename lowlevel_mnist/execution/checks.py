@@ -1,8 +1,7 @@
 """Checks of what a `training.Trainer` is given: each raises `ValueError` where it is wrong."""
 
-import functools
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -33,20 +32,6 @@ def check_trainer(
             f"dropout is {dropout!r}, but the model has no layer to drop out: it needs an "
             "attribute dropout_units, a tuple with the units of each layer that does."
         )
-
-
-def check_at_once(train_blocks: Callable) -> Callable:
-    """Returns a generator function of a `training.Trainer` that checks its arguments when called.
-
-    By itself it would do so when it is asked for the first block, and say nothing if nobody asks.
-    """
-
-    @functools.wraps(train_blocks)
-    def checked(trainer, pixels, one_hot, epoch, since=None):
-        check_epoch(trainer, pixels, one_hot, since)
-        return train_blocks(trainer, pixels, one_hot, epoch, since)
-
-    return checked
 
 
 def check_epoch(trainer: Any, pixels: tf.Tensor, one_hot: tf.Tensor, since: Any) -> None:

@@ -118,14 +118,10 @@ def check_path(folder: pathlib.Path) -> None:
 
 def _make_default(recipe_name):
     """Makes and returns runs/<UTC time>-<recipe>, with -2, -3 ... where that is taken."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    name = f"{now:%Y%m%dT%H%M%SZ}-{recipe_name}"
-    RUNS.mkdir(exist_ok=True)
-    folder, number = RUNS / name, 1
-    while folder.exists():
-        number += 1
-        folder = RUNS / f"{name}-{number}"
-    folder.mkdir()  # fails, and loses nothing, where another run has just made it
+    name = f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}-{recipe_name}"
+    folders = (RUNS / f"{name}{suffix}" for suffix in ("", *range(-2, -100, -1)))
+    folder = next(folder for folder in folders if not folder.exists())
+    folder.mkdir(parents=True)  # fails, and loses nothing, where another run has just made it
     return folder
 
 
