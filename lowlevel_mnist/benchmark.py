@@ -18,8 +18,6 @@ from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
 from lowlevel_mnist.runs import files
 
-ROOM = 500_000  # characters; the JSON and the chart of all recipes take about 100,000
-
 
 def parse():
     parser = flags.Parser(
@@ -71,11 +69,11 @@ def parse():
 def main():
     arguments = parse()
     flags.check_file_name(arguments.chart)
-    files.check_room(arguments.chart, ROOM)
+    files.check_writable(arguments.chart)
     if arguments.json:
         if arguments.json.absolute() == arguments.chart.absolute():
             raise UserError(f"{arguments.json} can't be the JSON and the chart; choose two files.")
-        files.check_room(arguments.json, ROOM)
+        files.check_writable(arguments.json)
     for name in arguments.executions:
         if name in LIBRARIES and not is_installed(name):
             raise UserError(
@@ -91,7 +89,8 @@ def main():
         results.print_table(RECIPES[recipe], dataset, measured)
         all_results += measured
         if arguments.json:  # after each recipe, so that an early end loses little
-            files.write_json_to(arguments.json, results.describe(arguments, datasets, all_results))
+            content = results.describe(arguments, datasets, all_results)
+            files.write_json(arguments.json.resolve(), content)
     from lowlevel_mnist.benchmarking import chart  # Matplotlib, only where it is drawn
     from lowlevel_mnist.console import figures
 

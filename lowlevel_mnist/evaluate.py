@@ -28,7 +28,7 @@ def parse():
 def main():
     arguments = parse()
     run = folders.find(arguments.run)
-    dataset = folders.load_data(run.metrics, arguments.data_dir)
+    dataset = run.load_data(arguments.data_dir)
     if arguments.data_dir:
         report.print_remarks(dataset)
     model = run.load_model()
@@ -40,7 +40,7 @@ def main():
     if arguments.json:
         write_json(arguments.json, run, dataset, test)
     print(
-        f"Run {run.folder}: {run.metrics['recipe']}\n"
+        f"Run {run.folder}: {run.settings.recipe}\n"
         f"Data: {dataset.title}, {report.provenance(dataset)}\n"
         f"Test loss {test.loss:.4f}, test accuracy {test.accuracy:.4f} "
         f"on the {report.test_images(dataset)} of {dataset.title}\n"
@@ -65,7 +65,7 @@ def write_json(path, run, dataset, test):
         "test_accuracy": test.accuracy,
         "confusion_matrix": test.confusion_matrix.tolist(),
     }
-    files.write_json_to(path, results)
+    files.write_json(path.resolve(), results)
 
 
 if __name__ == "__main__":

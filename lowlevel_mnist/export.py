@@ -1,13 +1,11 @@
 """`python -m lowlevel_mnist.export`: saves a run's network for TensorFlow Serving and the like."""
 
-import math
 import pathlib
 import shlex
 
 from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
-from lowlevel_mnist.runs.settings import fits
 
 
 def parse():
@@ -28,22 +26,25 @@ def parse():
 def main():
     arguments = parse()
     run = folders.find(arguments.run)
-    height, width = image_size(run)
     folder = arguments.to.resolve()
-    files.check_folder(folder)
+    check_folder(folder)
     model = run.load_model()
     import tensorflow as tf
 
-    module = serving_module(tf, model, height, width, run.metrics["invert"])
+    height, width = run.settings.image_size
+    module = serving_module(tf, model, height, width, run.settings.invert)
+    # With the folders above it that have to be made, so that none of them stays in case of error.
+    top = next((path for path in reversed(folder.parents) if not path.exists()), folder)
     try:
-        with files.atomic_folder(folder) as unfinished:
-            tf.saved_model.save(module, str(unfinished), signatures=module.predict)
-    except (tf.errors.OpError, OSError) as error:
+        with files.atomic_write(top) as unfinished:
+            target = unfinished / folder.relative_to(top)
+            tf.saved_model.save(module, str(target), signatures=module.predict)
+    except tf.errors.OpError as error:
         raise UserError(
             f"{folder} can't be written: the disk is full, or the place is not yours to write in."
         ) from error
     print(
-        f"Run {run.folder}: {run.metrics['recipe']}\n"
+        f"Run {run.folder}: {run.settings.recipe}\n"
         f"Saved in {folder}; in Python it is used so:\n"
         "  import tensorflow as tf\n"
         f"  model = tf.saved_model.load({str(folder)!r})\n"
@@ -55,15 +56,16 @@ def main():
     )
 
 
-def image_size(run):
-    """Returns height and width of the images that the run's network reads."""
-    size = run.metrics.get("image_size", [28, 28])  # older runs do not say it
-    if not fits("image_size", size) or math.prod(size) != run.metrics["layer_sizes"][0]:
-        raise UserError(
-            f"The run {run.folder} does not say what size its images have: its image_size is "
-            "missing or wrong."
-        )
-    return size
+def check_folder(folder: pathlib.Path) -> None:
+    """Raises `UserError` where nothing can be saved in a folder of this name."""
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir():
+            raise UserError(f"{there} is a file; choose another --to.")
+        if there == folder and any(folder.iterdir()):
+            raise UserError(f"The folder {folder} is not empty; choose another --to.")
+    except OSError as error:
+        raise UserError(f"The folder {folder} can't be read: {error.strerror}.") from error
 
 
 def serving_module(tf, model, height, width, invert):

@@ -10,7 +10,7 @@ from lowlevel_mnist import data, randomness
 from lowlevel_mnist.browser.assembly import assemble
 from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.runs import files, folders, settings
+from lowlevel_mnist.runs import files, folders
 from lowlevel_mnist.sources.image_style import ImageStyle
 
 PAGE = "page.html"
@@ -44,17 +44,17 @@ def main():
         if arguments.to.exists() or arguments.to.is_symlink():
             raise UserError(f"{arguments.to} exists already; remove it, or choose another --to.")
     check_size(run)
-    dataset, style = folders.load_data(run.metrics), folders.load_style(run)
+    dataset = run.load_data()
     model = run.load_model()
     from lowlevel_mnist import metrics
 
     test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
-    page = assemble(describe(run, style, dataset, model, test))
+    page = assemble(describe(run, dataset, model, test))
     path = arguments.to or run.folder / PAGE
     with files.atomic_write(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
     print(
-        f"Run {run.folder}: {run.metrics['recipe']}, learnt on {dataset.title}\n"
+        f"Run {run.folder}: {run.settings.recipe}, learnt on {dataset.title}\n"
         f"Saved in {path} ({len(page) / 1e6:.1f} MB)\n"
         "Open it in a browser, here or on a phone, and draw; it needs nothing else."
     )
@@ -62,7 +62,7 @@ def main():
 
 def check_size(run: folders.SavedRun) -> None:
     """Raises `UserError` where a run's network is too large for a page."""
-    size = 4 * settings.count_parameters(run.metrics["layer_sizes"])
+    size = 4 * run.settings.parameters
     if size > MAX_BYTES:
         raise UserError(
             f"The network of the run {run.folder} takes {size / 1e6:,.1f} MB, and a page holds at "
@@ -70,7 +70,7 @@ def check_size(run: folders.SavedRun) -> None:
         )
 
 
-def describe(run: folders.SavedRun, style: ImageStyle, dataset: data.Dataset, model, test) -> dict:
+def describe(run: folders.SavedRun, dataset: data.Dataset, model, test) -> dict:
     """Returns all that the page shows, for JSON.
 
     model: the run's `model.Network`; test: the `metrics.Evaluation` of the test images.
@@ -83,18 +83,18 @@ def describe(run: folders.SavedRun, style: ImageStyle, dataset: data.Dataset, mo
     count = min(EXAMPLES, room // model.layer_sizes[0])
     labels, predictions = dataset.test_labels, test.predictions
     return {
-        "recipe": run.metrics["recipe"],
+        "recipe": run.settings.recipe,
         "dataset": dataset.name,
         "title": dataset.title,
-        "kind": kind_of(style, dataset.name),
-        "classes": folders.class_names(run),
+        "kind": kind_of(run.settings.image_style, dataset.name),
+        "classes": run.settings.class_names,
         "layerSizes": model.layer_sizes,
         "layers": [
             {"weights": in_base64(weights), "biases": in_base64(biases)}
             for weights, biases in layers
         ],
-        "imageStyle": dataclasses.asdict(style),
-        "invert": run.metrics["invert"],
+        "imageStyle": dataclasses.asdict(run.settings.image_style),
+        "invert": run.settings.invert,
         "accuracy": test.accuracy,
         "tested": len(labels),
         "images": [
@@ -103,7 +103,7 @@ def describe(run: folders.SavedRun, style: ImageStyle, dataset: data.Dataset, mo
                 "label": int(labels[index]),
                 "predicted": int(predictions[index]),
             }
-            for index in choose_examples(labels, predictions, count, run.metrics["seed"])
+            for index in choose_examples(labels, predictions, count, run.settings.seed)
         ],
     }
 

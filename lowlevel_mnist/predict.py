@@ -47,7 +47,7 @@ def main():
             f"{len(paths)} pictures are more than the {MAX_PICTURES} at a time that fit on one "
             "sheet."
         )
-    readings, errors = read(paths, folders.load_style(run), run.metrics["invert"])
+    readings, errors = read(paths, run.settings.image_style, run.settings.invert)
     if not readings:
         raise UserError("\n".join(errors))
     images = np.stack([reading.image for _, reading in readings])
@@ -56,15 +56,15 @@ def main():
     from lowlevel_mnist.console import figures
 
     probabilities = metrics.predict(model, images)
-    learnt_on = data.TITLES[run.metrics["dataset"]]
-    names = folders.class_names(run)
+    learnt_on = data.TITLES[run.settings.dataset]
+    names = run.settings.class_names
     with_images = [label for label, name in enumerate(names) if name is not None]
     shown = plots.classes_to_show(with_images, probabilities.argmax(axis=1))
     names = [names[label] or str(label) for label in shown]
     probabilities = probabilities[:, shown]
     # A file's name may have bytes that are no text.
     files = [str(path).encode(errors="replace").decode() for path, _ in readings]
-    print(f"Run {run.folder}: {run.metrics['recipe']}, learnt on {learnt_on}\n")
+    print(f"Run {run.folder}: {run.settings.recipe}, learnt on {learnt_on}\n")
     for file, (_, reading), row in zip(files, readings, probabilities, strict=True):
         print_prediction(file, reading, row, names)
     picture = arguments.save or run.folder / "predictions.png"

@@ -40,7 +40,7 @@ def main():
     if arguments.save:
         flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
-    dataset = folders.load_data(run.metrics)
+    dataset = run.load_data()
     model = run.load_model()
     from lowlevel_mnist import metrics, plots
     from lowlevel_mnist.console import figures

@@ -43,6 +43,12 @@ def read_metrics(folder):
     return json.loads((folder / "metrics.json").read_text())
 
 
+def change_settings(folder, **changes):
+    """Gives keys in the `settings.json` of a run other values, as damage or a stranger would."""
+    path = folder / "settings.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def read_state(folder):
     """What must be equal to the bit when a run is repeated or goes on after an end.
 

@@ -393,54 +393,26 @@ def test_show_random_without_any_run(tmp_path):
         (b"{", ["not JSON"]),
         (b"\xff\xfe", ["not JSON"]),
         (b"[1]", ["is not that of a run"]),
-        (b'{"dataset": "mnist"}', ["is not that of a run", "recipe"]),
+        (b'{"format_version": 1}', ["is not that of a run", "recipe"]),
     ],
 )
 def test_show_random_with_a_folder_that_is_no_run(tmp_path, content, words):
     (tmp_path / "run").mkdir()
     if content is not None:
-        (tmp_path / "run" / "metrics.json").write_bytes(content)
+        (tmp_path / "run" / "settings.json").write_bytes(content)
     assert_refused(run("show_random", "--run", "run", cwd=tmp_path), "run", *words)
 
 
 @pytest.mark.parametrize("command", ["show_random", "evaluate", "predict"])
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("dataset", 5),
-        ("dataset", ["mnist"]),
-        ("dataset", "../.."),
-        ("dataset", None),
-        ("dataset", "custom"),
-        ("data_dir", 5),
-        ("data_dir", ["/"]),
-        ("dtype", "foo"),
-        ("layer_sizes", [784]),
-        ("layer_sizes", [784, -1]),
-        ("layer_sizes", [784, True]),
-        ("seed", -1),
-        ("invert", 1),
-        ("class_names", "ABC"),
-        ("class_names", ["A", 2]),
-        ("class_names", ["A", "\x1b[2J"]),
-        ("class_names", [""]),
-    ],
-)
-def test_a_run_whose_metrics_are_odd(tmp_path, command, key, value):
-    metrics = {
-        "recipe": "softmax",
-        "dataset": "mnist",
-        "data_dir": None,
-        "dtype": "float32",
-        "layer_sizes": [784, 10],
-        "seed": 0,
-    }
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "metrics.json").write_text(json.dumps({**metrics, key: value}))
-    arguments = ["any.png"] if command == "predict" else []
-    done = run(command, "--run", "run", *arguments, cwd=tmp_path)
-    wrong = "data_dir" if value == "custom" else key
-    assert_refused(done, "run/metrics.json is not that of a run", wrong)
+def test_a_run_of_another_version(tmp_path, command):
+    """The first ones did not say which."""
+    for version, said in ((None, "None"), (99, "99"), ("1", "'1'")):
+        (tmp_path / "run").mkdir(exist_ok=True)
+        record = {"recipe": "softmax"} | ({"format_version": version} if version else {})
+        (tmp_path / "run" / "settings.json").write_text(json.dumps(record))
+        arguments = ["any.png"] if command == "predict" else []
+        done = run(command, "--run", "run", *arguments, cwd=tmp_path)
+        assert_refused(done, "run/settings.json is of another version", f"is {said}, not 1")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import random
 import tracemalloc
 
@@ -16,23 +17,37 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import SGD, Adam
 from lowlevel_mnist.runs import checkpoints, folders, settings
+from lowlevel_mnist.sources import image_style
 from lowlevel_mnist.training import Progress
 
 tf.get_logger().setLevel("ERROR")  # as commands do: it has a line for each value not restored
 pytestmark = pytest.mark.fuzz
 SIZES = (48, 33, 4)
-METRICS = {
+IMAGES = np.zeros((20, 6, 8), np.uint8)
+IMAGES[:, 2:4, 3:6] = 255
+RECORD = {
     "recipe": "softmax",
     "dataset": "mnist",
+    "dataset_source": "keras",
+    "dataset_verified": True,
     "data_dir": None,
+    "data_sha256": "0" * 64,
+    "image_size": [6, 8],
+    "execution": "eager",
     "dtype": "float32",
-    "layer_sizes": list(SIZES),
     "seed": 0,
+    "batch_size": 32,
+    "epochs": 5,
+    "validation_split": 0.0,
+    "optimizer": "sgd",
+    "learning_rate": 0.5,
+    "layer_sizes": list(SIZES),
+    "dropout": 0.0,
     "invert": False,
-    "class_names": None,
-    "history": [
-        {"epoch": n, "loss": 1 / n, "accuracy": 0.5, "seconds": 0.1} for n in range(1, 100)
-    ],
+    "test_split": 0.0,
+    "class_names": ["0", "1", None, "3"],
+    "image_style": json.loads(json.dumps(dataclasses.asdict(image_style.learn(IMAGES)))),
+    "format_version": 1,
 }
 ROW = {
     **{field.name: 0.5 for field in dataclasses.fields(checkpoints.Epoch)},
@@ -112,12 +127,12 @@ def test_a_damaged_checkpoint_is_never_taken_for_a_good_one(saved, file, how):
     suffix = {"checkpoint": "checkpoint", "index": "-10.index", "data": "-10.data-00000-of-00001"}
     (path,) = (path for path in files if path.name.endswith(suffix[file]))
     put({**files, path: damage(files[path], *how)})
-    run = folders.SavedRun(folder, METRICS)
+    run = folders.SavedRun(folder, settings.from_json(RECORD, "here"))
     model, error = attempt(checkpoints.load_model, run)
     if error:
         assert str(error) == (
             f"The checkpoint {folder}/checkpoints/checkpoint-10 is damaged or does not fit the "
-            "run's metrics.json. train --resume goes on from the one before it."
+            "run's settings.json. train --resume goes on from the one before it."
         )
         assert file != "checkpoint"
     else:
@@ -168,11 +183,29 @@ def test_a_state_that_is_none(tmp_path, state):
         checkpoints.CheckpointManager(tmp_path, model, optimizer, resume=True)
 
 
-def test_metrics_that_are_no_file(tmp_path):
+def test_settings_that_are_no_file(tmp_path):
     """Or a device without an end, which nobody should read from its beginning."""
-    (tmp_path / "metrics.json").symlink_to("/dev/zero")
-    with pytest.raises(UserError, match="metrics.json is no file"):
+    (tmp_path / "settings.json").symlink_to("/dev/zero")
+    with pytest.raises(UserError, match="settings.json is no file"):
         folders.find(tmp_path)
+    (tmp_path / "settings.json").unlink()
+    os.mkfifo(tmp_path / "settings.json")
+    with pytest.raises(UserError, match="settings.json is no file"):
+        folders.find(tmp_path)
+
+
+def test_a_checkpoint_that_is_a_pipe(saved):
+    """Who opened it would wait for ever."""
+    folder, files, *_ = saved
+    (path,) = (path for path in files if path.name.startswith("checkpoint-10.data"))
+    put(files)
+    path.unlink()
+    os.mkfifo(path)
+    run = folders.SavedRun(folder, settings.from_json(RECORD, "here"))
+    _, error = attempt(checkpoints.load_model, run)
+    assert "checkpoint-10 is damaged" in str(error)
+    path.unlink()
+    put(files)
 
 
 def test_weights_that_are_no_numbers(tmp_path):
@@ -195,9 +228,10 @@ def test_a_checkpoint_that_lacks_the_optimizer_s_slots(tmp_path):
 @pytest.mark.parametrize(
     ("key", "fit", "unfit"),
     [
-        ("recipe", ["softmax", "my own"], ["\x1b[2J", 5, None]),
-        ("dataset", ["mnist", "custom"], ["emnist", ["mnist"], None]),
-        ("image_size", [[1, 1], [28, 20]], [[0, 1], [1, 0], [28], [1, 1, 1], [28.0, 28], 28]),
+        ("recipe", ["softmax", "my own"], ["\x1b[2J", "", 5, None]),
+        ("dataset", ["mnist", "digits"], ["emnist", "../..", ["mnist"], None]),
+        ("data_dir", [None, "/data"], [5, ["/"]]),
+        ("image_size", [[6, 8]], [[4, 13], [0, 48], [48], [6, 8, 1], [6.0, 8], 48, {}]),
         ("execution", ["eager", "xla"], ["jit", "", None]),
         ("dtype", ["float32", "float64"], ["float16", 32]),
         ("seed", [0, 10**30], [-1, 0.5, True, "0"]),
@@ -205,25 +239,50 @@ def test_a_checkpoint_that_lacks_the_optimizer_s_slots(tmp_path):
         ("epochs", [1, 10**9], [0, -1, 1.0, None]),
         ("validation_split", [0, 0.0, 0.99], [-0.01, 1, 1.0, math.nan, "0.1"]),
         ("optimizer", ["sgd", "adam"], ["adamw", ""]),
-        ("learning_rate", [1e-300, 1, 1e300], [0, -0.1, math.inf, math.nan, "0.1"]),
+        ("learning_rate", [1e-300, 1, 1e300], [0, -0.1, math.inf, math.nan, 10**400, "0.1"]),
         (
             "layer_sizes",
-            [[1, 1], [10**6, settings.MAX_UNITS, 10**6]],
-            [[], [784], [0, 10], [784, 0, 10], [784, settings.MAX_UNITS + 1, 10], [784, True]],
+            [[48, 4], [48, settings.MAX_UNITS, 4]],
+            [[48], [48, 0, 4], [48, settings.MAX_UNITS + 1, 4], [48, True]]
+            + [[48, 10**5, 10**5, 4], "many", None],
         ),
-        ("dropout", [0, 0.99], [-0.01, 1, 1.0, math.nan]),
+        ("dropout", [0, 0.0], [-0.01, 1, 1.0, math.nan]),
+        ("invert", [True], [1, None]),
+        ("test_split", [0.5], [1, -1]),
+        ("class_names", [[None, "A", "B", "C"]], [["A", "B"], ["A", "B", "C", 2], "ABCD", None]),
+        ("class_names", [], [["A", "B", "C", "\x1b[2J"], ["A", "B", "C", ""]]),
+        ("image_style", [], [None, {}, {**RECORD["image_style"], "box_side": 0}]),
     ],
 )
 def test_which_values_a_file_may_give(key, fit, unfit):
-    assert [value for value in fit if not settings.fits(key, value)] == []
-    assert [value for value in unfit if settings.fits(key, value)] == []
+    for value in fit:
+        found = getattr(settings.from_json(RECORD | {key: value}, "here"), key)
+        assert json.loads(json.dumps(found)) == value
+    for value in unfit:
+        with pytest.raises(UserError, match=f"^here is not that of a run.*({key}|parameters)"):
+            settings.from_json(RECORD | {key: value}, "here")
+
+
+def test_a_network_without_a_hidden_layer_that_drops_out():
+    """Each value is fit for itself; a new run is refused in the same sentence."""
+    with pytest.raises(UserError, match="^here is not that of a run. --dropout 0.2 has nothing"):
+        settings.from_json(RECORD | {"layer_sizes": [48, 4], "dropout": 0.2}, "here")
+
+
+def test_keys_that_are_missing_or_unknown():
+    for key in RECORD.keys() - {"format_version"}:
+        less = {name: value for name, value in RECORD.items() if name != key}
+        with pytest.raises(UserError, match=f"its {key} is missing"):
+            settings.from_json(less, "here")
+    with pytest.raises(UserError, match="its momentum is unknown"):
+        settings.from_json(RECORD | {"momentum": 0.9}, "here")
 
 
 @given(how=DAMAGES)
 @example(how=("swap", 0.0, 0))
-def test_damaged_metrics(tmp_path, how):
-    content = json.dumps(METRICS, indent=2).encode()
-    path = tmp_path / "metrics.json"
+def test_damaged_settings(tmp_path, how):
+    content = json.dumps(RECORD, indent=2).encode()
+    path = tmp_path / "settings.json"
     path.write_bytes(damage(content, *how))
     tracemalloc.start()
     run, error = attempt(folders.find, tmp_path)
@@ -233,13 +292,15 @@ def test_damaged_metrics(tmp_path, how):
         assert str(path) in str(error)
         assert len(str(error).splitlines()) == 1
     else:
-        types = {key: type(run.metrics[key]) for key in folders.KEYS}
-        assert types == {key: type(METRICS[key]) for key in folders.KEYS}
+        record = json.loads(json.dumps(dataclasses.asdict(run.settings)))
+        assert {key: type(value) for key, value in record.items()} == {
+            key: type(value) for key, value in RECORD.items()
+        }
     assert peak < 4 * len(content) + 200_000  # what reading any file takes
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, "9" * 10_000, '{"a": ' * 50_000, '"\\ud800"'])
-def test_hostile_metrics(tmp_path, content):
-    (tmp_path / "metrics.json").write_text(content)
-    with pytest.raises(UserError, match="metrics.json is"):
+def test_hostile_settings(tmp_path, content):
+    (tmp_path / "settings.json").write_text(content)
+    with pytest.raises(UserError, match="settings.json is"):
         folders.find(tmp_path)

@@ -1,6 +1,5 @@
 """`export`: a SavedModel that, without this package, says what the run's network says."""
 
-import json
 import os
 import pathlib
 import shlex
@@ -11,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 from commands import environment, run, run_python, train
-from conftest import assert_refused, digit_arrays, pattern_arrays, write_idx_folder
+from conftest import assert_refused, change_settings, digit_arrays, pattern_arrays, write_idx_folder
 
 from lowlevel_mnist import data, metrics
 from lowlevel_mnist.runs import checkpoints, folders
@@ -124,33 +123,14 @@ def base(trained, tmp_path):
     return tmp_path
 
 
-def change_metrics(base, **changes):
-    """Changes values in the run's `metrics.json`; None takes one out."""
-    path = base / "run" / "metrics.json"
-    record = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({key: value for key, value in record.items() if value is not None}))
-
-
 def snapshot(base):
     return {path: path.is_file() and path.read_bytes() for path in base.rglob("*")}
 
 
-@pytest.mark.full
-def test_an_older_run_goes_into_the_folder_that_the_shell_is_in(base):
-    """A folder that is there stays the same one; runs of 28x28 pixels once did not say so."""
-    change_metrics(base, image_size=None)
-    folder = base / "exported"
-    folder.mkdir(mode=0o750)
-    (folder / "unfinished-exported").mkdir()  # by an export that was killed
-    before = folder.stat()
-    done = run("export", "--run", "../run", "--to", ".", cwd=folder)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (folder.stat().st_ino, folder.stat().st_mode) == (before.st_ino, before.st_mode)
-    assert {path.name for path in folder.iterdir()} >= {"saved_model.pb", "variables"}
-    assert not list(base.rglob("unfinished-*"))
-    images = digit_arrays()[2]
-    found = ask_serving_program(base, done.stdout.splitlines(), images)
-    assert_equal(found, base, images, 1e-6)
+def test_an_empty_folder_is_filled(base):
+    (base / "exported").mkdir()
+    export(base)
+    assert {path.name for path in (base / "exported").iterdir()} >= {"saved_model.pb", "variables"}
 
 
 @pytest.mark.full
@@ -209,13 +189,8 @@ def test_a_folder_that_is_no_run(base, name):
     "size", [[27, 28], [28], [784], [28, 28, 1], [28.0, 28], [-28, -28], [0, 28], "28x28", 784, {}]
 )
 def test_an_image_size_that_is_wrong(base, size):
-    change_metrics(base, image_size=size)
-    refuse(base, "image_size is missing or wrong", "The run run")
-
-
-def test_an_older_run_of_other_pixels(base):
-    change_metrics(base, image_size=None, layer_sizes=[48, 10])
-    refuse(base, "image_size is missing or wrong", "The run run")
+    change_settings(base / "run", image_size=size)
+    refuse(base, "run/settings.json is not that of a run: its image_size is missing or wrong")
 
 
 def test_a_damaged_checkpoint_or_none(base):

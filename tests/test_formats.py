@@ -6,7 +6,6 @@ in `metrics.json`, which is calculated here from the arrays that were written.
 
 import gzip
 import hashlib
-import json
 
 import numpy as np
 import pytest
@@ -601,23 +600,4 @@ def test_images_of_as_many_pixels_but_another_shape(tmp_path):
     flat = [array.reshape(-1, 4, 9) if array.ndim == 3 else array for array in ARRAYS]
     write_idx_folder(tmp_path / "flat", flat)
     done = run("evaluate", "--run", "run", "--data-dir", "flat", cwd=tmp_path)
-    assert_refused(done, "[6, 6]", "[4, 9]")
-
-
-def test_a_run_of_an_older_version(tmp_path):
-    """It does not say what newer ones do; that is read as it was meant."""
-    write_idx_folder(tmp_path / "data", ARRAYS)
-    train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
-    for name in ("settings.json", "metrics.json"):
-        path = tmp_path / "run" / name
-        record = json.loads(path.read_text())
-        for key in ("invert", "test_split", "class_names"):
-            del record[key]
-        path.write_text(json.dumps(record))
-    Image.fromarray(ARRAYS[2][0]).save(tmp_path / "first.png")
-    for command in (["evaluate"], ["show_random", "--save", "s.png"], ["predict", "first.png"]):
-        done = run(*command, "--run", "run", cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, "")
-    done = run("train", "--resume", "--output-dir", "run", "--epochs", 2, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert read_metrics(tmp_path / "run")["class_names"] is None
+    assert_refused(done, "6x6 pixels", "4x9 pixels")

@@ -12,6 +12,7 @@ to be killed, which take turns:
 
 import contextlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -66,11 +67,14 @@ def wait_until_saving(process, folder, times):
     """Returns when so many checkpoints have been begun, or the process has ended."""
     seen = set()
     while len(seen) < times and process.poll() is None:
-        seen.update(path.name for path in (folder / "checkpoints").glob("*_temp*"))
+        begun = (folder / "checkpoints").glob("unfinished-*/*")
+        seen.update(re.match(r"checkpoint-\d+", path.name)[0] for path in begun)
 
 
 def is_half_written(folder):
     """Whether the kill has left a part of a checkpoint."""
+    if list((folder / "checkpoints").glob("unfinished-*")):
+        return True
     files = list((folder / "checkpoints").glob("checkpoint-*"))
     whole = {path.name for path in folders.find_checkpoints(folder)}
     return any(path.name.partition(".")[0] not in whole for path in files)

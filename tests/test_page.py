@@ -1,9 +1,9 @@
 """`page`: one HTML file that shows, in a real browser, what the run's network says."""
 
 import base64
+import contextlib
 import dataclasses
 import http.server
-import json
 import re
 import shutil
 import threading
@@ -13,16 +13,23 @@ import pytest
 import tensorflow as tf
 from browser import Page, chromium
 from commands import limit_files, run, train
-from conftest import assert_refused, digit_arrays, pattern_arrays, read_metrics, write_idx_folder
+from conftest import (
+    assert_refused,
+    change_settings,
+    digit_arrays,
+    pattern_arrays,
+    read_metrics,
+    write_idx_folder,
+)
 from handwriting import written
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from selenium.webdriver.common.keys import Keys
 
 from lowlevel_mnist import data, metrics
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.page import choose_examples, kind_of
 from lowlevel_mnist.runs import checkpoints, folders
-from lowlevel_mnist.sources import pictures
+from lowlevel_mnist.sources import foreground, image_style, pictures
 from lowlevel_mnist.sources.image_style import ImageStyle
 
 
@@ -153,15 +160,47 @@ def drawn_digits(page, count, folder):
     return np.uint8(seen).reshape(count, 28, 28), predicted
 
 
+def read_as_told(grey_levels, style):
+    """Returns what the package makes of a drawing that is known to be on the style's background.
+
+    A `pictures.Reading`, or None where nothing is to be seen.
+    """
+    image = pictures.to_size(grey_levels, style.size)
+    if style.background is None or style.matches(image):
+        return pictures.Reading(image)
+    found = image_style.measure(grey_levels, style.background)
+    if found is None:
+        return None
+    chosen, others = found.intensity, 0
+    if style.stroke_widths:
+        chosen, others = foreground.choose_digit(chosen)
+    return pictures.Reading(foreground.place(foreground.fit(chosen, style), style), others)
+
+
+def is_alike(image, other):
+    """Returns whether two images differ by no more than rounding."""
+    return np.abs(np.subtract(image, other, dtype=int)).max() <= 2
+
+
 @pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.full)])
-def test_drawn_digits_are_read_as_predict_reads_them(page, trained, tmp_path, count):
+def test_drawn_digits_are_read_as_the_package_reads_them(page, trained, tmp_path, count):
+    """All of them as where the background is known to it; `predict` has to estimate it.
+
+    With the widest pens that estimate is wrong. Where it is not, `predict` gives the same class.
+    """
     seen, predicted = drawn_digits(page, count, tmp_path / "drawn")
-    style = folders.load_style(folders.find(trained / "run"))
-    paths = sorted((tmp_path / "drawn").iterdir())
-    images = np.stack([pictures.read(path, style).image for path in paths])
-    assert np.abs(images.astype(int) - seen).max() <= 2
+    style = folders.find(trained / "run").settings.image_style
+    alike = []
+    for image, path in zip(seen, sorted((tmp_path / "drawn").iterdir()), strict=True):
+        told = read_as_told(pictures.decode(path, pictures.MAX_SIDE), style)
+        assert is_alike(image, told.image), path.name
+        alike.append(is_alike(image, pictures.read(path, style).image))
+    assert np.mean(alike) >= 0.75
     done = run("predict", "--run", trained / "run", "drawn", cwd=tmp_path)
-    assert re.findall(r"^\S+\.png: (\d) \(", done.stdout, re.M) == predicted
+    estimated = re.findall(r"^\S+\.png: (\d) \(", done.stdout, re.M)
+    assert (np.array(estimated) == predicted)[alike].all()
+    drawn = [str(number % 10) for number in range(count)]
+    assert (np.array(drawn) == predicted).sum() >= (np.array(drawn) == estimated).sum()
     assert len(set(predicted)) > 2  # it is not the same answer to all
 
 
@@ -177,14 +216,14 @@ def test_a_drawing_for_other_images(browser, tmp_path, kind):
         arrays, flags = pattern_arrays((28, 28), 10), []
     trained_on(tmp_path, arrays, *flags, "--epochs", 1)
     page = Page(browser, write_page(tmp_path))
-    blank = page.do("return Array.from(drawing.greyLevels().values)")
-    assert set(blank) == {255 if kind == "dark on light" else 0}
+    blank = page.do("return Array.from(drawing.context.getImageData(0, 0, 280, 280).data)")
+    assert set(blank[::4]) == {255 if kind == "dark on light" else 0}
     page.draw(*written(4, 1, seed=0))
     (tmp_path / "drawn.png").write_bytes(base64.b64decode(page.canvas_png().partition(",")[2]))
-    style = folders.load_style(folders.find(tmp_path / "run"))
+    style = folders.find(tmp_path / "run").settings.image_style
     read = pictures.read(tmp_path / "drawn.png", style, invert=kind == "dark on light")
     seen = np.uint8(page.do("return Array.from(seen.image)")).reshape(28, 28)
-    assert np.abs(read.image.astype(int) - seen).max() <= 2
+    assert is_alike(read.image, seen)
     # A test image that is loaded is seen to the bit as the network's data has it.
     page.click("#images button")
     exact = page.do("return Array.from(seen.image)")
@@ -212,19 +251,20 @@ STYLES = {
     ),
 }
 READ = """
-const [base64, height, width, style, invert] = arguments;
-const greyLevels = {height, width, values: new Float32Array(bytes(base64))};
-const found = read(greyLevels, style, invert);
+const [base64, style, invert] = arguments;
+const drawing = new Drawing(make("canvas"), style, invert, () => {});
+drawing.context.putImageData(enlarged(bytes(base64), drawing.canvas.width, 1), 0, 0);
+const found = read(drawing.greyLevels(), style);
 return found && [Array.from(found.image), found.otherDigits];
 """
 
 
-def any_drawing(generator, style):
+def any_drawing(generator, style, invert):
     """Lines of all widths and grey levels, frames, specks, two of the same, and what was erased."""
     factor = 280 // max(style.size)
     height, width = (factor * side for side in style.size)
-    background = generator.choice([0, 255, style.background or 0])
-    picture = Image.new("L", (width, height), int(background))
+    background = 255 - (style.background or 0) if invert else style.background or 0
+    picture = Image.new("L", (width, height), background)
     draw = ImageDraw.Draw(picture)
 
     def somewhere(count):
@@ -234,7 +274,7 @@ def any_drawing(generator, style):
     for kind in generator.integers(0, 6, generator.integers(1, 6)):
         level, pen = int(generator.integers(0, 256)), int(generator.integers(1, width // 6))
         if kind == 0:
-            draw.line(somewhere(4), 255 - int(background), pen, joint="curve")
+            draw.line(somewhere(4), 255 - background, pen, joint="curve")
         elif kind == 1:
             draw.line(somewhere(3), level, pen)
         elif kind == 2:
@@ -244,36 +284,40 @@ def any_drawing(generator, style):
         elif kind == 4:  # of equal mass
             for left in (0.2, 0.7):
                 box = (left * width, 0.3 * height, (left + 0.05) * width, 0.7 * height)
-                draw.rectangle([int(x) for x in box], fill=255 - int(background))
+                draw.rectangle([int(x) for x in box], fill=255 - background)
         else:  # the blurred edges of an eraser stay
             line = somewhere(2)
-            draw.line(line, abs(int(background) - 60), pen + 1)
-            draw.line(line, int(background), pen)
+            draw.line(line, abs(background - 60), pen + 1)
+            draw.line(line, background, pen)
     if generator.integers(0, 3) == 0:
         picture = picture.filter(ImageFilter.GaussianBlur(generator.uniform(0.5, 3)))
     return picture
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(1200, marks=pytest.mark.full)])
-def test_any_drawing_in_any_style_is_read_as_predict_reads_it(page, tmp_path, count):
-    nothing = 0
+def test_any_drawing_in_any_style_is_read_as_the_package_reads_it(page, tmp_path, count):
+    nothing = alike = 0
     for number in range(count):
         generator = np.random.default_rng(number)
         style = list(STYLES.values())[number % len(STYLES)]
         invert = bool(generator.integers(0, 2))
-        picture = any_drawing(generator, style)
-        picture.save(tmp_path / "drawing.png")
+        picture = any_drawing(generator, style, invert)
         pixels = base64.b64encode(picture.tobytes()).decode()
-        found = page.do(READ, pixels, *picture.size[::-1], dataclasses.asdict(style), invert)
-        try:
-            expected = pictures.read(tmp_path / "drawing.png", style, invert)
-        except UserError:
+        found = page.do(READ, pixels, dataclasses.asdict(style), invert)
+        grey_levels = np.asarray(picture, float)
+        told = read_as_told(255 - grey_levels if invert else grey_levels, style)
+        if told is None:
             assert found is None, number
             nothing += 1
             continue
-        difference = np.abs(np.subtract(found[0], expected.image.ravel(), dtype=int)).max()
-        assert (difference <= 2, found[1]) == (True, expected.other_digits), number
+        assert is_alike(found[0], told.image.ravel()), number
+        assert found[1] == told.other_digits, number
+        picture.save(tmp_path / "drawing.png")
+        with contextlib.suppress(UserError):  # where `predict` takes all for the background
+            read = pictures.read(tmp_path / "drawing.png", style, invert)
+            alike += is_alike(found[0], read.image.ravel())
     assert nothing < count / 4
+    assert alike >= 0.75 * count
 
 
 def test_two_digits(page):
@@ -285,11 +329,36 @@ def test_two_digits(page):
     assert page.text("#remark") == "3 pieces of ink; only the largest is read."
 
 
-def test_more_foreground_than_background(page):
-    """It is read as `predict` reads it, dark on light, and the page says so."""
-    page.do("drawing.penWidth = 60")
-    page.draw([[x / 10, y] for x in range(9) for y in ((0.99, 0.01), (0.01, 0.99))[x % 2]])
-    assert page.text("#remark") == "So much ink that it is taken for the paper."
+MUCH_INK = {  # the pen's width in pixels of 280, and its strokes
+    **{f"a fat {digit}": (100, written(digit, 1, seed=7, size=0.7)) for digit in (0, 4, 8, 9)},
+    "all but a stripe": (60, [[[x / 10, 0.02], [x / 10, 0.98]] for x in range(1, 9)]),
+    "all": (60, [[[x / 10, 0.02], [x / 10, 0.98]] for x in range(1, 10)]),
+}
+
+
+def white_part(image):
+    """Cuts out what is white and puts it into the middle of a square, `bool` [20, 20]."""
+    rows, columns = (np.flatnonzero((image > 127).any(axis)) for axis in (1, 0))
+    box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    square = ImageOps.pad(Image.fromarray(image).crop(box), (20, 20), Image.Resampling.BOX)
+    return np.asarray(square) > 127
+
+
+@pytest.mark.parametrize("name", MUCH_INK)
+def test_much_ink_is_no_background(page, name):
+    """What the network sees is what was drawn, however much of the canvas it covers.
+
+    By intersection over union. When the page estimated the background as `predict` must, these gave
+    0.11 to 0.25, and the last was not seen at all.
+    """
+    pen, strokes = MUCH_INK[name]
+    page.do("drawing.penWidth = arguments[0]", pen)
+    page.draw(*strokes)
+    canvas = np.uint8(page.do("return Array.from(drawing.greyLevels().values)"))
+    drawn = white_part(canvas.reshape(280, 280))
+    seen = white_part(np.uint8(page.do("return Array.from(seen.image)")).reshape(28, 28))
+    assert page.text("#remark") == "Cut out, scaled and centred as in training."
+    assert np.sum(drawn & seen) / np.sum(drawn | seen) > 0.9
 
 
 # ---- The reasons
@@ -464,8 +533,7 @@ def test_pen_width_and_eraser(page):
 
 def test_test_images(page, trained):
     """24 of the run's, six of them mistakes; one is seen as it is until it is drawn on."""
-    run_folder = folders.find(trained / "run")
-    dataset = folders.load_data(run_folder.metrics)
+    dataset = folders.find(trained / "run").load_data()
     probabilities = predict(trained, dataset.test_images)
     rows = page.do(
         "return images.map(({pixels, label, predicted}) => [Array.from(pixels), label, predicted])"
@@ -757,11 +825,10 @@ def test_an_untrusted_run_smuggles_nothing_in(browser, trained, tmp_path):
     """Texts that look like markup are texts like any other."""
     folder = tmp_path / "<b>folder & co"
     shutil.copytree(trained, folder)
-    path = folder / "run" / "metrics.json"
-    record = json.loads(path.read_text())
-    names = [text[:40] for text in MARKUP] + record["class_names"][len(MARKUP) :]
-    record |= {"recipe": MARKUP[0], "class_names": names, "data_dir": str(folder / "data")}
-    path.write_text(json.dumps(record))
+    names = [text[:40] for text in MARKUP]
+    names += read_metrics(folder / "run")["class_names"][len(MARKUP) :]
+    data_dir = str(folder / "data")
+    change_settings(folder / "run", recipe=MARKUP[0], class_names=names, data_dir=data_dir)
     page = Page(browser, write_page(folder))
     found = page.browser.find_elements("css selector", "#classes .name")
     assert [name.get_attribute("textContent") for name in found] == names
@@ -842,11 +909,9 @@ def test_a_full_disk(base):
 
 
 def test_a_network_that_is_too_large(base):
-    path = base / "run" / "metrics.json"
-    record = json.loads(path.read_text()) | {"layer_sizes": [784, 16_000, 10]}
-    path.write_text(json.dumps(record))
+    change_settings(base / "run", layer_sizes=[784, 16_000, 10])
     refuse(base, words=["takes 50.9 MB", "at most 50 MB", "--hidden-units"])
-    path.write_text(json.dumps(record | {"layer_sizes": [784, 10**400]}))
+    change_settings(base / "run", layer_sizes=[784, 10**400])
     refuse(base, words=["its layer_sizes is missing or wrong"])
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 import os
 import re
 import shutil
@@ -11,7 +10,14 @@ import zlib
 import numpy as np
 import pytest
 from commands import run, train
-from conftest import assert_refused, digit_arrays, read_metrics, real_folder, write_idx_folder
+from conftest import (
+    assert_refused,
+    change_settings,
+    digit_arrays,
+    read_metrics,
+    real_folder,
+    write_idx_folder,
+)
 from PIL import Image, ImageDraw
 
 from lowlevel_mnist import data, metrics
@@ -446,16 +452,6 @@ def real_runs(tmp_path_factory):
     return runs
 
 
-def test_a_run_of_an_older_version(trained_on_things, tmp_path):
-    """It has not kept the style of its images, or as "form"; it is learnt from the data then."""
-    folder = shutil.copytree(trained_on_things[0], tmp_path / "run")
-    kept = read_metrics(folder)
-    style = kept["form"] = kept.pop("image_style")
-    (folder / "metrics.json").write_text(json.dumps(kept))
-    learnt = folders.load_style(folders.find(folder))
-    assert json.loads(json.dumps(dataclasses.asdict(learnt))) == style
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -469,11 +465,11 @@ def test_a_run_of_an_older_version(trained_on_things, tmp_path):
 )
 def test_a_damaged_style(trained, tmp_path, changes):
     folder = shutil.copytree(trained / "runs" / "one", tmp_path / "run")
-    kept = read_metrics(folder)
-    kept["image_style"] = kept["image_style"] | changes if changes else []
-    (folder / "metrics.json").write_text(json.dumps(kept))
+    style = read_metrics(folder)["image_style"] | changes if changes else []
+    change_settings(folder, image_style=style)
     done = run("predict", "--run", "run", "any.png", cwd=tmp_path)
-    assert_refused(done, "run/metrics.json is not that of a run: its image_style is wrong.")
+    wrong = "its image_style is missing or wrong"
+    assert_refused(done, f"run/settings.json is not that of a run: {wrong}.")
 
 
 def test_the_style_of_built_in_digits_is_mnist_s(style):

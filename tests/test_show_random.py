@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from commands import run, run_anew, start_anew, train
-from conftest import assert_refused, digit_arrays, pattern_arrays, write_idx_folder
+from conftest import assert_refused, change_settings, digit_arrays, pattern_arrays, write_idx_folder
 
 from lowlevel_mnist.runs import checkpoints, folders
 
@@ -145,13 +145,12 @@ def damage(folder, kind):
         for path in (folder / "checkpoints").glob("*.index"):
             path.write_bytes(path.read_bytes()[:40])
     else:
-        metrics = json.loads((folder / "metrics.json").read_text())
-        metrics["layer_sizes"] = {
+        sizes = {
             "other network": [784, 9, 10],
             "huge network": [784, 10**12, 10],
             "no network": "many",
-        }[kind]
-        (folder / "metrics.json").write_text(json.dumps(metrics))
+        }
+        change_settings(folder, layer_sizes=sizes[kind])
 
 
 @pytest.mark.parametrize(
@@ -172,9 +171,7 @@ def test_data_that_changed_since_the_run(trained, tmp_path):
     base, _ = trained
     folder = tmp_path / "run"
     shutil.copytree(newest(base), folder)
-    metrics = json.loads((folder / "metrics.json").read_text())
     other = write_idx_folder(tmp_path / "other", pattern_arrays(size=(5, 5)))
-    metrics["data_dir"] = str(other)
-    (folder / "metrics.json").write_text(json.dumps(metrics))
+    change_settings(folder, data_dir=str(other))
     done = run("show_random", "--run", folder, cwd=tmp_path)
     assert_refused(done, "5x5")

@@ -7,19 +7,24 @@ const ERASER = 1.5; // its width in the pen's, so that it takes a line's blurred
 /**
  * A picture that is drawn: strokes on a blank background, or on an image.
  *
- * canvas: the element. size: [height, width] of the network's images, of which it is a multiple.
- * background, foreground: grey levels, 0 black to 255 white. onChange: called after whatever
- * changes the picture, with whether the pen is still down.
+ * Its grey levels, 0 black to 255 white, are those of the network's images; only on the canvas are
+ * light and dark as they were before --invert.
+ *
+ * canvas: the element, of a multiple of the images' size. style: theirs, as in metrics.json.
+ * invert: whether light and dark were exchanged in them. onChange: called after whatever changes
+ * the picture, with whether the pen is still down.
  */
 class Drawing {
-  constructor(canvas, [height, width], background, foreground, onChange) {
+  constructor(canvas, { size: [height, width], background }, invert, onChange) {
     this.canvas = canvas;
+    this.background = background ?? 0;
+    this.foreground = this.background < 128 ? 255 : 0;
+    [this.invert, this.onChange] = [invert, onChange];
     this.factor = Math.max(Math.floor(CANVAS_SIDE / Math.max(height, width)), 1);
     canvas.height = height * this.factor;
     canvas.width = width * this.factor;
     this.context = canvas.getContext("2d", { willReadFrequently: true });
     this.context.lineCap = "round";
-    [this.background, this.foreground, this.onChange] = [background, foreground, onChange];
     this.actions = []; // what can be undone: strokes, and {image} for what was loaded
     this.stroke = null; // the one that is under way
     this.showCursor = () => {};
@@ -53,9 +58,14 @@ class Drawing {
     const { data } = this.context.getImageData(0, 0, width, height);
     const values = new Float32Array(width * height);
     for (let i = 0; i < values.length; i++) {
-      values[i] = data[4 * i]; // red, which green and blue are equal to
+      values[i] = this.onCanvas(data[4 * i]); // of red, which green and blue are equal to
     }
     return { height, width, values };
+  }
+
+  /** Turns a grey level of the images into the one on the canvas, or back. */
+  onCanvas(level) {
+    return this.invert ? 255 - level : level;
   }
 
   /** Shows an image in place of all else: a Uint8Array of the size of the network's, or null. */
@@ -104,10 +114,11 @@ class Drawing {
 
   paint() {
     const { context, canvas } = this;
-    context.fillStyle = grey(this.background);
+    context.fillStyle = grey(this.onCanvas(this.background));
     context.fillRect(0, 0, canvas.width, canvas.height);
     if (this.image) {
-      context.putImageData(enlarged(this.image, canvas.width / this.factor, this.factor), 0, 0);
+      const image = this.image.map((level) => this.onCanvas(level));
+      context.putImageData(enlarged(image, canvas.width / this.factor, this.factor), 0, 0);
     }
     for (const stroke of this.strokes) {
       stroke.points.forEach((_, i) => this.paintSegment(stroke, i));
@@ -118,13 +129,14 @@ class Drawing {
   paintSegment({ points, width, level }, i) {
     const { context } = this;
     const [x, y] = points[i];
+    const colour = grey(this.onCanvas(level));
     context.beginPath();
     if (i === 0) {
-      context.fillStyle = grey(level);
+      context.fillStyle = colour;
       context.arc(x, y, width / 2, 0, 2 * Math.PI);
       context.fill();
     } else {
-      context.strokeStyle = grey(level);
+      context.strokeStyle = colour;
       context.lineWidth = width;
       context.moveTo(...points[i - 1]);
       context.lineTo(x, y);

@@ -17,7 +17,6 @@ const layers = content.layers.map(({ weights, biases }) => ({
 const images = content.images.map((image) => ({ ...image, pixels: bytes(image.pixels) }));
 const names = content.classes.map((name, label) => name ?? String(label));
 const [height, width] = content.imageStyle.size;
-const blank = new Uint8Array(height * width).fill(content.imageStyle.background ?? 0);
 const facts = {
   ...content,
   layers,
@@ -35,12 +34,7 @@ let waiting = null; // the timer of showReasons
 
 // ---- What is drawn
 
-// The canvas is light on dark or the other way round, as the images were before --invert.
-const isForegroundDarker = blank[0] >= 128;
-const [background, foreground] = [blank[0], isForegroundDarker ? 0 : 255].map((level) =>
-  content.invert ? 255 - level : level,
-);
-const drawing = new Drawing(byId("drawing"), [height, width], background, foreground, (isDown) => {
+const drawing = newDrawing(byId("drawing"), (isDown) => {
   byId("hint").hidden = !drawing.isBlank;
   seen = look(drawing);
   showAnswer();
@@ -56,9 +50,14 @@ const drawing = new Drawing(byId("drawing"), [height, width], background, foregr
     speak();
   }
 });
+const blank = new Uint8Array(height * width).fill(drawing.background);
 byId("board").style.setProperty("--aspect", width / height);
 drawing.handlePointer();
 drawing.handleKeys(byId("cursor"));
+
+function newDrawing(canvas, onChange) {
+  return new Drawing(canvas, content.imageStyle, content.invert, onChange);
+}
 
 /** Returns what the network sees of a drawing and calculates from it, or null for nothing. */
 function look(drawing) {
@@ -76,11 +75,8 @@ function whatIsSeen(drawing) {
   if (drawing.isBlank) {
     return null;
   }
-  const loaded = drawing.untouchedImage;
-  if (loaded) {
-    return { image: content.invert ? loaded.map((level) => 255 - level) : loaded, fitted: false };
-  }
-  return read(drawing.greyLevels(), content.imageStyle, content.invert);
+  const image = drawing.untouchedImage;
+  return image ? { image, fitted: false } : read(drawing.greyLevels(), content.imageStyle);
 }
 
 /**
@@ -89,7 +85,7 @@ function whatIsSeen(drawing) {
  * Without this, the bars were 80 ms behind the first movement of the pen, and not 15.
  */
 function warmUp(times) {
-  const trial = new Drawing(make("canvas"), [height, width], background, foreground, () => {});
+  const trial = newDrawing(make("canvas"), () => {});
   const [right, bottom] = [trial.canvas.width, trial.canvas.height];
   for (const x of [right / 4, right / 2]) {
     trial.begin([x, bottom / 4]);
@@ -127,16 +123,12 @@ function showAnswer() {
 /** Returns what is to be said of the picture that is seen. */
 function remark(answer) {
   const text = TEXTS[language];
-  const example = images.find((image) => image.shown === drawing.untouchedImage);
+  const example = images.find(({ pixels }) => pixels === drawing.untouchedImage);
   if (example) {
     return text.truth(names[example.label], example.label === answer);
   }
   if (seen.otherDigits > 0) {
     return text.otherDigits(seen.otherDigits);
-  }
-  // The images are light on dark after --invert, too.
-  if (seen.fitted && seen.darker !== isForegroundDarker) {
-    return text.exchanged;
   }
   return seen.fitted ? text.fitted : "";
 }
@@ -315,8 +307,6 @@ const hiddenLayers = layers.slice(0, -1).map((_, layer) => {
 });
 
 images.forEach((image) => {
-  // On the canvas, as a person's picture would be.
-  image.shown = content.invert ? image.pixels.map((level) => 255 - level) : image.pixels;
   const button = make("button", "", byId("images").appendChild(make("li")));
   button.type = "button";
   paintExample(make("canvas", "", button), image);
@@ -326,7 +316,7 @@ images.forEach((image) => {
   make("span", "", button).textContent = names[image.label];
   make("span", "", button).textContent = `${isRight ? "✓" : "✗"}\u00a0${names[image.predicted]}`;
   button.addEventListener("click", () => {
-    drawing.load(image.shown);
+    drawing.load(image.pixels);
     byId("board").scrollIntoView({ block: "nearest" });
   });
 });

@@ -2,10 +2,11 @@
 // A drawing, brought to the style of the images that the network has learnt from.
 //
 // These are the steps of ../sources/pictures.py, foreground.py and image_style.py, which say what
-// each is for. Functions and constants have the names that they have there, and a test holds both
-// equal: it draws 200 digits. A grid is {height, width, values}, values a typed array, row by row.
-// What goes through all pixels of the canvas is a plain loop: it is done anew for each movement of
-// the pen, and took 64 ms on a canvas of 392 pixels with a function called for each, not 13.
+// each is for; only the background is known here, and not estimated. Functions and constants have
+// the names that they have there, and a test holds both equal: it draws 200 digits. A grid is
+// {height, width, values}, values a typed array, row by row. What goes through all pixels of the
+// canvas is a plain loop: it is done anew for each movement of the pen, and took 64 ms on a canvas
+// of 392 pixels with a function called for each, not 13.
 
 const MIN_CONTRAST = 16;
 const FAINT = 0.2;
@@ -14,10 +15,6 @@ const NEAR = 40;
 const MIN_BACKGROUND = 0.75;
 const FINE_SIDE = 80;
 const SHARP = 1e6; // 10 to the power of DECIMALS
-const ROUNDS = 6;
-const SPREAD = 2.5;
-const GRAIN = 2;
-const FITTED = 20000;
 const JOINED = 0.15;
 const TOUCHING = 0.05;
 const TALL = 0.5;
@@ -32,78 +29,41 @@ const FINE_BOX = 200;
 /**
  * Brings a drawing to a style.
  *
- * greyLevels: a grid, 0 black to 255 white, a whole multiple of the images' size.
+ * greyLevels: a grid, 0 black to 255 white, a whole multiple of the images' size. The drawing is on
+ * the style's background: all that differs from it is foreground, however much there is of it.
  * style: as in metrics.json.
- * invert: whether light and dark were exchanged in the images that have this style.
- * Returns {image, otherDigits, fitted, darker}: a Uint8Array in the style of the images; how many
- * more pieces of the foreground could be a digit of their own; whether it was cut out, scaled and
- * placed; and whether it was darker than the background. Or null where nothing is to be seen.
+ * Returns {image, otherDigits, fitted}: a Uint8Array in the style of the images; how many more
+ * pieces of the foreground could be a digit of their own; and whether it was cut out, scaled and
+ * placed. Or null where nothing is to be seen.
  */
-function read(greyLevels, style, invert) {
-  if (invert) {
-    greyLevels = inverted(greyLevels);
+function read(greyLevels, style) {
+  const image = toSize(greyLevels, style.size);
+  if (style.background === null || matches(image, style)) {
+    return { image, otherDigits: 0, fitted: false };
   }
-  const small = resize(greyLevels, ...style.size, BOX);
-  const image = asItIs(small, style);
-  if (image || style.background === null) {
-    return { image: image ?? toBytes(small), otherDigits: 0, fitted: false };
-  }
-  const found = findForeground(greyLevels, style.stroke_widths !== null);
+  const found = measure(greyLevels, style.background);
   if (found === null) {
     return null;
   }
-  const { foreground, darker } = found;
+  const { foreground } = found;
   const otherDigits = style.stroke_widths ? chooseDigit(foreground) : 0;
-  return { image: place(fit(foreground, style), style), otherDigits, fitted: true, darker };
+  return { image: place(fit(foreground, style), style), otherDigits, fitted: true };
 }
 
-/** small: the drawing, averaged down to the size of the images. */
-function asItIs(small, style) {
-  const images = [toBytes(small), toBytes(inverted(small))];
-  return images.find((image) => matches(image, style));
-}
-
-function toBytes({ values }) {
+function toSize(greyLevels, size) {
+  const { values } = resize(greyLevels, ...size, BOX);
   return Uint8Array.from(values, (value) => Math.min(Math.max(value, 0), 255) + 0.5);
-}
-
-/** Returns {foreground, darker}: a grid, and whether it is darker than the background; or null. */
-function findForeground(greyLevels, isDrawing) {
-  const { height, width, values } = greyLevels;
-  const [a, b, c] = isDrawing ? estimateBackground(greyLevels) : [median(border(greyLevels)), 0, 0];
-  const [xs, ys] = [places(width), places(height)];
-  const differences = new Float64Array(values.length);
-  let [lighterMass, darkerMass] = [0, 0];
-  for (let i = 0; i < differences.length; i++) {
-    const difference = values[i] - round(a + b * xs[i % width] + c * ys[Math.floor(i / width)]);
-    differences[i] = difference;
-    if (difference > 0) {
-      lighterMass += difference * difference * difference;
-    } else {
-      darkerMass -= difference * difference * difference;
-    }
-  }
-  const darker = lighterMass <= darkerMass;
-  for (let i = 0; i < differences.length; i++) {
-    differences[i] = Math.max(darker ? -differences[i] : differences[i], 0);
-  }
-  if (largest(differences) < MIN_CONTRAST) {
-    return null;
-  }
-  return { foreground: dropFaint({ height, width, values: differences }), darker };
 }
 
 // ---- image_style.py
 
+/** style: one that has a background. */
 function matches(image, style) {
   const [height, width] = style.size;
   const grid = { height, width, values: image };
   const mean = sum(image) / image.length;
   if (!(style.mean_grey_levels[0] <= mean && mean <= style.mean_grey_levels[1])) {
     return false;
-  }
-  if (style.background === null) {
-    return true;
   }
   const found = measure(grid, style.background);
   if (found === null || !isBackground(border(grid), style.background)) {
@@ -124,7 +84,10 @@ function matches(image, style) {
 }
 
 function measure(image, background) {
-  const values = Float64Array.from(image.values, (value) => Math.abs(value - background));
+  const values = new Float64Array(image.values);
+  for (let i = 0; i < values.length; i++) {
+    values[i] = Math.abs(values[i] - background);
+  }
   if (largest(values) < MIN_CONTRAST) {
     return null;
   }
@@ -197,70 +160,6 @@ function isBackground(greyLevels, background) {
 }
 
 // ---- foreground.py
-
-/** Returns [a, b, c]: the background's grey level is a + b x + c y, x and y from -1 to 1. */
-function estimateBackground({ height, width, values }) {
-  const every = Math.max(1, Math.floor(values.length / FITTED));
-  const [xs, ys] = [places(width), places(height)];
-  const distance = new Float64Array(Math.ceil(values.length / every));
-  const isNear = new Uint8Array(distance.length).fill(1);
-  let [a, b, c] = [0, 0, 0];
-  let changed = true;
-  for (let round = 0; round < ROUNDS && changed; round++) {
-    let [n, nx, ny, xx, xy, yy, v, xv, yv] = [0, 0, 0, 0, 0, 0, 0, 0, 0];
-    for (let i = 0, sample = 0; i < values.length; i += every, sample++) {
-      if (isNear[sample]) {
-        const x = xs[i % width];
-        const y = ys[Math.floor(i / width)];
-        const value = values[i];
-        n += 1;
-        nx += x;
-        ny += y;
-        xx += x * x;
-        xy += x * y;
-        yy += y * y;
-        v += value;
-        xv += x * value;
-        yv += y * value;
-      }
-    }
-    [a, b, c] = solve([
-      [n, nx, ny, v],
-      [nx, xx, xy, xv],
-      [ny, xy, yy, yv],
-    ]);
-    for (let i = 0, sample = 0; i < values.length; i += every, sample++) {
-      const background = a + b * xs[i % width] + c * ys[Math.floor(i / width)];
-      distance[sample] = Math.abs(values[i] - background);
-    }
-    const limit = SPREAD * Math.max(1.4826 * median(distance), GRAIN);
-    changed = false; // where it stays so, further rounds would change nothing either
-    for (let sample = 0; sample < distance.length; sample++) {
-      const near = distance[sample] <= limit ? 1 : 0;
-      changed ||= near !== isNear[sample];
-      isNear[sample] = near;
-    }
-  }
-  return [a, b, c];
-}
-
-/** Returns numbers from -1 to 1, as many as this, evenly spaced. */
-function places(length) {
-  return Float64Array.from({ length }, (_, i) => (2 * i) / Math.max(length - 1, 1) - 1);
-}
-
-/** Solves three linear equations, of rows [a, b, c, right side]; an unknown of none is 0. */
-function solve(rows) {
-  for (let i = 0; i < 3; i++) {
-    for (let other = 0; other < 3; other++) {
-      if (other !== i && rows[i][i] > 0) {
-        const factor = rows[other][i] / rows[i][i];
-        rows[other] = rows[other].map((value, k) => value - factor * rows[i][k]);
-      }
-    }
-  }
-  return rows.map((row, i) => (row[i] > 0 ? row[3] / row[i] : 0));
-}
 
 /** Changes the foreground to one digit; returns how many other pieces could be one. */
 function chooseDigit(foreground) {
@@ -513,14 +412,6 @@ function transpose({ height, width, values }) {
   return { height: width, width: height, values: turned };
 }
 
-function inverted(grid) {
-  const values = new Float32Array(grid.values.length);
-  for (let i = 0; i < values.length; i++) {
-    values[i] = 255 - grid.values[i];
-  }
-  return { ...grid, values };
-}
-
 function cutOut(grid, top, bottom, left, right) {
   const [height, width] = [bottom - top, right - left];
   const values = new Float64Array(height * width);
@@ -557,46 +448,6 @@ function largest(values) {
     most = Math.max(most, values[i]);
   }
   return most;
-}
-
-function median(values) {
-  const copy = new Float64Array(values);
-  const middle = copy.length >> 1;
-  const upper = select(copy, middle);
-  return copy.length % 2 ? upper : (largest(copy.subarray(0, middle)) + upper) / 2;
-}
-
-/**
- * Returns what would be at a place if the values were sorted; smaller ones are before it then.
- *
- * This is C. A. R. Hoare's Find (1961). To sort 26,000 values takes five times as long.
- */
-function select(values, place) {
-  let [first, last] = [0, values.length - 1];
-  while (first < last) {
-    const pivot = values[place];
-    let [i, j] = [first, last];
-    while (i <= j) {
-      while (values[i] < pivot) {
-        i++;
-      }
-      while (values[j] > pivot) {
-        j--;
-      }
-      if (i <= j) {
-        const swapped = values[i];
-        values[i++] = values[j];
-        values[j--] = swapped;
-      }
-    }
-    if (j < place) {
-      first = i;
-    }
-    if (i > place) {
-      last = j;
-    }
-  }
-  return values[place];
 }
 
 function round(value) {

@@ -42,7 +42,6 @@ const TEXTS = {
     seenTitle: "What the network sees",
     seen: (width, height) => `What the network sees, ${width} by ${height} pixels`,
     otherDigits: (count) => `${count + 1} pieces of ink; only the largest is read.`,
-    exchanged: "So much ink that it is taken for the paper.",
     fitted: "Cut out, scaled and centred as in training.",
     probabilitiesTitle: "Probability of each class",
     probabilitiesNote:
@@ -123,7 +122,6 @@ const TEXTS = {
     seenTitle: "신경망이 보는 이미지",
     seen: (width, height) => `신경망이 보는 이미지, 가로 ${width}픽셀, 세로 ${height}픽셀`,
     otherDigits: (count) => `나뉜 부분 ${count + 1}개 중 가장 큰 것만 읽었습니다.`,
-    exchanged: "획이 너무 많아 종이와 획이 서로 바뀌었습니다.",
     fitted: "학습 이미지처럼 오려 내고 크기와 위치를 맞췄습니다.",
     probabilitiesTitle: "클래스별 확률",
     probabilitiesNote:

@@ -2,13 +2,10 @@
 
 import contextlib
 import dataclasses
-import itertools
 import json
 import math
 import pathlib
 import re
-import shutil
-import typing
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,26 +15,16 @@ from lowlevel_mnist import metrics
 from lowlevel_mnist.errors import UserError, check_finite
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import Optimizer
-from lowlevel_mnist.runs import folders, settings
+from lowlevel_mnist.runs import files, folders, records
 from lowlevel_mnist.runs.folders import CHECKPOINT, CHECKPOINTS
 from lowlevel_mnist.training import Progress
 
 MAX_TO_KEEP = 2
-# The names of TensorFlow's files, and of its list of them, which has no number.
-CHECKPOINT_FILE = re.compile(rf"({CHECKPOINT}-\d+)(?:_temp|\.index|\.data-).*|{CHECKPOINT}")
+CHECKPOINT_FILE = re.compile(rf"{CHECKPOINT}-\d+\.(?:index|data-\d{{5}}-of-\d{{5}})")
 
 # Raised by TensorFlow for a checkpoint that is damaged or of another network (an IndexError for a
-# data file that is too short), and by Python for a training state that is not one.
-RESTORE_ERRORS = (
-    tf.errors.OpError,
-    IndexError,
-    AssertionError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    RecursionError,
-)
+# data file that is too short), and by `records` for a training state that is not one.
+RESTORE_ERRORS = (tf.errors.OpError, IndexError, AssertionError, ValueError, RecursionError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +37,14 @@ class Epoch:
     val_loss: float | None
     val_accuracy: float | None
     seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """What is kept of a `TrainingState`."""
+
+    history: tuple[Epoch, ...]
+    progress: Progress | None
 
 
 class TrainingState(tf.train.experimental.PythonState):
@@ -90,21 +85,11 @@ class TrainingState(tf.train.experimental.PythonState):
 
     def deserialize(self, string_value: str | bytes) -> None:
         """Reads what `serialize` wrote. Raises one of RESTORE_ERRORS for anything else."""
-        record = json.loads(string_value)
-        progress = record["progress"] and _read_numbers(Progress, record["progress"])
-        rows = [_read_numbers(Epoch, row) for row in record["history"]]
-        if [row.epoch for row in rows] != list(range(1, len(rows) + 1)):
+        position = records.from_json(Position, json.loads(string_value))
+        if [row.epoch for row in position.history] != [*range(1, len(position.history) + 1)]:
             raise ValueError("the history is not numbered from 1")
-        self.history, self.progress = record["history"], progress
-
-
-def _read_numbers(kind, record):
-    """Returns the dataclass of which this dictionary was made, or raises one of RESTORE_ERRORS."""
-    for name, type_hint in typing.get_type_hints(kind).items():
-        value = record[name]
-        if not settings.has_type(value, type_hint) or (value is not None and value < 0):
-            raise ValueError(f"its {name} is wrong")
-    return kind(**record)
+        self.history = [dataclasses.asdict(row) for row in position.history]
+        self.progress = position.progress
 
 
 class CheckpointManager:
@@ -124,10 +109,8 @@ class CheckpointManager:
         self.state = TrainingState()
         # "position": what the files have called it from the first version on.
         self.checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, position=self.state)
-        self.damaged = self._restore(folders.find_checkpoints(folder)) if resume else []
-        self.manager = tf.train.CheckpointManager(
-            self.checkpoint, self.folder, MAX_TO_KEEP, checkpoint_name=CHECKPOINT
-        )
+        self.paths = folders.find_checkpoints(folder)  # the first to be removed first
+        self.damaged = self._restore() if resume else []
 
     def check(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Raises `DivergedError` where the network has diverged in the very last step.
@@ -147,31 +130,37 @@ class CheckpointManager:
         step: steps since the beginning of the run, by which it is numbered.
         Raises `UserError` where it can't be written; nothing of it is left then.
         """
+        path = self.folder / f"{CHECKPOINT}-{step}"
+        unfinished = self.folder / f"{files.UNFINISHED}{CHECKPOINT}"
+        self.checkpoint.save_counter.assign_add(1)  # TensorFlow's `restore` looks for it
         with self._writing():
             try:
-                self.manager.save(checkpoint_number=step)
-            except (tf.errors.OpError, OSError):
-                for path in self.folder.glob(f"{CHECKPOINT}-{step}[._]*"):
-                    _remove(path)
-                raise
+                self.checkpoint.write(str(unfinished / path.name))
+                for file in sorted(unfinished.iterdir()):  # at last the index, which makes it whole
+                    file.replace(self.folder / file.name)
+            finally:
+                files.remove(unfinished)
+            self.paths = [*(known for known in self.paths if known != path), path][-MAX_TO_KEEP:]
+            self._remove_others()
 
-    def _restore(self, paths):
+    def _restore(self):
         """Brings back the newest usable checkpoint; returns those passed over, newest first."""
         damaged = []
-        while paths:
+        for path in reversed(self.paths):
             try:
-                _load(self.checkpoint, paths[-1])
+                _load(self.checkpoint, path)
                 break
             except RESTORE_ERRORS:
-                damaged.append(paths.pop())
-        # TensorFlow writes the index at last and in one go: it is empty where a kill came between.
-        if not paths and any(path.with_suffix(".index").stat().st_size for path in damaged):
+                damaged.append(path)
+        if damaged and len(damaged) == len(self.paths):
             raise UserError(
                 f"None of the checkpoints in {self.folder} is usable: they are damaged or of "
                 "another run. Start the run again in another folder."
             )
+        # Damaged ones go when newer ones have come.
+        self.paths = damaged + [path for path in self.paths if path not in damaged]
         with self._writing():
-            self._tidy(damaged + paths)
+            self._remove_others()
         return damaged
 
     @contextlib.contextmanager
@@ -184,26 +173,19 @@ class CheckpointManager:
                 "is not yours to write in."
             ) from error
 
-    def _tidy(self, paths):
-        """Removes what a kill has left half-written, and tells the manager what to keep.
-
-        paths: those of the checkpoints, the first to be removed first. Damaged ones are among
-            them, so that they go when newer ones have come.
-        """
-        known = {path.name for path in paths}
+    def _remove_others(self):
+        """Removes old checkpoints, and what a kill has left half-written, and lists the others."""
         for path in self.folder.iterdir() if self.folder.exists() else ():
-            match = CHECKPOINT_FILE.fullmatch(path.name)
-            if match and match[1] not in known:
-                _remove(path)
-        if paths:
-            # In place of the list that is there, which could name files anywhere.
-            tf.compat.v1.train.update_checkpoint_state(
-                self.folder,
-                str(paths[-1]),
-                all_model_checkpoint_paths=list(map(str, paths)),
-                all_model_checkpoint_timestamps=list(range(1, len(paths) + 1)),
-                last_preserved_timestamp=0,
-            )
+            is_ours = CHECKPOINT_FILE.fullmatch(path.name)
+            is_other = is_ours and path.with_suffix("") not in self.paths
+            if is_other or path.name.startswith(files.UNFINISHED):
+                files.remove(path)
+        if self.paths:  # what `tf.train.latest_checkpoint` reads
+            keys = ["all_model_checkpoint_paths"] * len(self.paths) + ["model_checkpoint_path"]
+            names = [path.name for path in (*self.paths, self.paths[-1])]
+            lines = [f'{key}: "{name}"\n' for key, name in zip(keys, names, strict=True)]
+            with files.atomic_write(self.folder / CHECKPOINT) as unfinished:
+                unfinished.write_text("".join(lines))
 
 
 def load_model(run: folders.SavedRun) -> Network:
@@ -215,13 +197,12 @@ def load_model(run: folders.SavedRun) -> Network:
     if not paths:
         raise UserError(f"The run {run.folder} has no checkpoint in its folder {CHECKPOINTS}.")
     try:
-        _check_shapes(paths[-1], run.metrics["layer_sizes"])
-        model = Network(run.metrics["layer_sizes"], dtype=run.metrics["dtype"])
+        model = Network(run.settings.layer_sizes, dtype=run.settings.dtype)
         _load(tf.train.Checkpoint(model=model), paths[-1])
     except RESTORE_ERRORS as error:
         hint = " train --resume goes on from the one before it." if paths[1:] else ""
         raise UserError(
-            f"The checkpoint {paths[-1]} is damaged or does not fit the run's metrics.json.{hint}"
+            f"The checkpoint {paths[-1]} is damaged or does not fit the run's settings.json.{hint}"
         ) from error
     return model
 
@@ -231,27 +212,14 @@ def _load(checkpoint, path):
 
     Raises one of RESTORE_ERRORS where these are damaged or of another network.
     """
+    if not all(file.is_file() for file in path.parent.glob(f"{path.name}.*")):
+        raise ValueError("it would be read for ever: it is a pipe or a device")
     # There may be more in the file: the slots, which only a training needs, TensorFlow's counter.
     checkpoint.restore(str(path)).assert_existing_objects_matched().expect_partial()
     if not is_finite(checkpoint.model):
         raise ValueError("a weight is not a finite number")
 
 
-def _remove(path):
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
 def is_finite(model: tf.Module) -> bool:
     """Returns whether all weights and biases are finite numbers."""
     return all(np.isfinite(variable.numpy()).all() for variable in model.trainable_variables)
-
-
-def _check_shapes(path, layer_sizes):
-    """Raises `ValueError` where the checkpoint's weights are not those of `layer_sizes`.
-
-    Before a network is built: sizes that are only claimed might not fit into memory.
-    """
-    shapes = dict(tf.train.list_variables(str(path)))
-    for layer, shape in enumerate(itertools.pairwise(layer_sizes)):
-        if shapes.get(f"model/weights/{layer}/.ATTRIBUTES/VARIABLE_VALUE") != list(shape):
-            raise ValueError(f"layer {layer} is not {shape}")

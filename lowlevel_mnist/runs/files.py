@@ -1,17 +1,17 @@
-"""Files and folders that commands write atomically, whole or not at all, and locks."""
+"""Files and folders that commands write atomically, whole or not at all, and a folder's lock."""
 
 import contextlib
 import errno
 import json
-import os
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 
 from lowlevel_mnist.errors import UserError
 
 LOCK = ".lock"
-UNFINISHED = "unfinished-"  # how the name begins of a file that is being written
+UNFINISHED = "unfinished-"  # how the name begins of what is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -29,110 +29,55 @@ def disk_full_as_user_error() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def atomic_write(path: pathlib.Path, keep: bool = True) -> Iterator[pathlib.Path]:
-    """Yields the path to write a file to that appears as `path` only when all of it is written.
+def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields where to write a file, or a folder, that appears as `path` only when it is whole.
 
-    keep: False to find out whether it can be written; what is at `path` stays then.
-    Raises `UserError` where it can't be written.
+    It replaces a file, a link (which is not followed) or an empty folder of this name.
+    Raises `UserError` where it can't be written; what is at `path` stays then.
     """
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     try:
-        unfinished.unlink(missing_ok=True)  # it might be a link to something precious
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path} can't be written: it is a device or a pipe.")
+        remove(unfinished)  # from a command that was killed; or a link to something precious
         yield unfinished
-        if keep:
-            unfinished.replace(path)
+        if path.is_dir() and unfinished.is_dir():  # on Windows, nothing replaces a folder
+            path.rmdir()
+        unfinished.replace(path)
     except OSError as error:
         reason = error.strerror or error  # a library may give no number with its own
         raise UserError(f"{path} can't be written: {reason}.") from error
     finally:
         with contextlib.suppress(OSError):  # mostly it is gone, and its folder may be no folder
-            unfinished.unlink()
+            remove(unfinished)
+
+
+def remove(path: pathlib.Path) -> None:
+    """Removes a file, a link or a whole folder, if there is one of this name."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: pathlib.Path, content: object) -> None:
-    """Writes JSON, the whole file or nothing. A link of this name is replaced, not followed.
+    """Writes JSON, the whole file or nothing.
 
     Raises `UserError` where it can't be written.
     """
     with atomic_write(path) as unfinished:
-        unfinished.write_text(_as_json(content), encoding="utf-8")
+        text = json.dumps(content, indent=2, allow_nan=False)
+        unfinished.write_text(f"{text}\n", encoding="utf-8")
 
 
-def write_json_to(path: pathlib.Path, content: object) -> None:
-    """Writes JSON where the user wants it: behind a link, or to a device or pipe, as well.
-
-    Raises `UserError` where it can't be written.
-    """
+def check_writable(path: pathlib.Path) -> None:
+    """Raises `UserError` where no file can be written at `path`; for work that takes minutes."""
     try:
-        if path.is_dir():
-            raise UserError(f"{path} is a folder; choose a file.")
         if path.exists() and not path.is_file():
-            path.write_text(_as_json(content), encoding="utf-8")
-            return
+            raise UserError(f"{path} can't be written: it is a folder or a device.")
+        tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror}.") from error
-    write_json(path.resolve(), content)
-
-
-def _as_json(content):
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
-
-
-def check_room(path: pathlib.Path, characters: int) -> None:
-    """Raises `UserError` where a file of so many characters can't be written at `path`.
-
-    For work that takes minutes before it has something to write. What is at `path` stays.
-    """
-    try:
-        if path.is_dir():
-            raise UserError(f"{path} is a folder; choose a file.")
-        if path.is_char_device():
-            path.write_text(" ", encoding="utf-8")  # which JSON may begin with
-        elif path.is_file():
-            path.open("a").close()  # nothing is added: it says whether that is allowed
-        if path.is_file() or not path.exists():
-            with atomic_write(path.absolute(), keep=False) as unfinished:
-                unfinished.write_text(" " * characters, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path} can't be written: {error.strerror}.") from error
-
-
-def check_folder(folder: pathlib.Path) -> None:
-    """Raises `UserError` where nothing can be saved in a folder of this name."""
-    try:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        if not there.is_dir():
-            raise UserError(f"{there} is a file; choose another --to.")
-        if folder.is_dir() and not is_empty(folder):
-            raise UserError(f"The folder {folder} is not empty; choose another --to.")
-    except OSError as error:
-        raise UserError(f"The folder {folder} can't be read: {error.strerror}.") from error
-
-
-@contextlib.contextmanager
-def atomic_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields the folder to write that appears as `folder` only when all of it is written.
-
-    Raises `OSError` where that is impossible; nothing of it stays then.
-    """
-    # Inside a folder that is there: that one stays, for it may be a mount, or where the user's
-    # shell is.
-    unfinished = (folder if folder.is_dir() else folder.parent) / f"{UNFINISHED}{folder.name}"
-    made = [parent for parent in folder.parents if not parent.exists()]
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)  # from a command that was killed
-        yield unfinished
-        if folder.is_dir():
-            # The variables first: without saved_model.pb, it is no SavedModel for anybody.
-            for path in sorted(unfinished.iterdir(), reverse=True):
-                path.rename(folder / path.name)
-        else:
-            unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        for parent in made:
-            with contextlib.suppress(OSError):  # it is not empty, if all went well
-                parent.rmdir()
 
 
 def is_empty(folder: pathlib.Path) -> bool:
@@ -147,13 +92,12 @@ def locked(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
     Raises `UserError` where another process holds it, or it can't be made.
     """
-    path = folder / LOCK
+    import filelock  # only for who trains: it takes 40 ms
+
+    lock = filelock.FileLock(str(folder / LOCK), timeout=0)
     try:
-        # No link; not on Windows.
-        number = os.open(path, os.O_CREAT | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
-        file = os.fdopen(number, "w")
-        _lock(file)
-    except BlockingIOError as error:
+        lock.acquire()
+    except filelock.Timeout as error:
         raise UserError(
             f"Another process is training in {folder}; wait for it or choose another --output-dir."
         ) from error
@@ -162,26 +106,9 @@ def locked(folder: pathlib.Path) -> Iterator[pathlib.Path]:
             f"The output folder {folder} can't be written to: {error.strerror}. Choose another "
             "one with --output-dir."
         ) from error
-    with file:
+    with lock:
         try:
             yield folder
         finally:
             with contextlib.suppress(OSError):  # Windows keeps files that are open
-                path.unlink()
-
-
-def _lock(file):
-    """Locks an open file. Raises `BlockingIOError` where another process has done so."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError as error:
-            raise BlockingIOError from error
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    if os.fstat(file.fileno()).st_nlink == 0:  # its holder took it away in this moment
-        raise BlockingIOError
+                (folder / LOCK).unlink()

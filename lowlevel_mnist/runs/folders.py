@@ -1,37 +1,47 @@
-"""A run's folder: where it is, who works in it, its `metrics.json` and its `history.csv`."""
+"""A run's folder: where it is, who works in it, and how its network is found again."""
 
 import contextlib
 import csv
 import dataclasses
 import datetime
-import math
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, settings
-from lowlevel_mnist.sources import image_style, published
 
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
 PATTERN = "*?[\\".replace(os.sep, "")  # a backslash is nothing special on Windows
 METRICS, HISTORY = "metrics.json", "history.csv"
-# What other commands need to know of a run.
-KEYS = ("recipe", "dataset", "data_dir", "dtype", "layer_sizes", "seed", "invert", "class_names")
 
 
 @dataclasses.dataclass(frozen=True)
 class SavedRun:
-    """A run to look at: its folder, and the content of its `metrics.json`.
-
-    An unfinished run has no `metrics.json`; its `settings.json` stands in for it.
-    """
+    """A run to look at, finished or not: its folder, and its `Settings`."""
 
     folder: pathlib.Path
-    metrics: dict
+    settings: settings.Settings
+
+    def load_data(self, data_dir: pathlib.Path | None = None) -> data.Dataset:
+        """Returns the data that the run was trained on, or that in `data_dir`.
+
+        Raises `UserError` where it can't be had or is of another kind than the network reads.
+        """
+        dataset = data.load(**self.settings.data_source(data_dir))
+        found = (*dataset.test_images.shape[1:], dataset.classes)
+        expected = (*self.settings.image_size, self.settings.layer_sizes[-1])
+        if found != expected:
+            raise UserError(
+                "The run's network is for images of {}x{} pixels and {} classes, but the data "
+                "({}, {}) has {}x{} pixels and {} classes.".format(
+                    *expected, dataset.title, dataset.source, *found
+                )
+            )
+        names = {label: name for label, name in enumerate(self.settings.class_names) if name}
+        return dataclasses.replace(dataset, names=names)
 
     def load_model(self):
         """Imports TensorFlow and returns the run's network, as `checkpoints.load_model` does.
@@ -76,11 +86,13 @@ def check_run(folder: pathlib.Path) -> None:
             f"There is no run to resume in {folder}: it has no {settings.FILE}. Check "
             "--output-dir, or start a run without --resume."
         )
-    if (folder / CHECKPOINTS).is_symlink():
-        raise UserError(
-            f"{folder / CHECKPOINTS} is a link, so old checkpoints would be removed where it "
-            "points. Put the folder itself in its place."
-        )
+    # Also one of a checkpoint to come: TensorFlow would write where it points.
+    for path in (folder / CHECKPOINTS, *(folder / CHECKPOINTS).glob("*")):
+        if path.is_symlink():
+            raise UserError(
+                f"{path} is a link, so a checkpoint could be written or removed where it points. "
+                "Put what it points to in its place."
+            )
 
 
 def is_run(folder: pathlib.Path) -> bool:
@@ -146,7 +158,7 @@ def write_metrics(folder: pathlib.Path, metrics: Mapping) -> None:
 def find(folder: pathlib.Path | None = None) -> SavedRun:
     """Returns the run in `folder`, or the newest finished one in RUNS.
 
-    Raises `UserError` where there is none.
+    Raises `UserError` where there is none, or it is damaged or of another version.
     """
     if folder is None:
         candidates = sorted(RUNS.glob(f"*/{METRICS}"), key=lambda path: path.stat().st_mtime)
@@ -157,75 +169,7 @@ def find(folder: pathlib.Path | None = None) -> SavedRun:
             )
         folder = candidates[-1].parent
     check_path(folder)
-    names = (METRICS, settings.FILE)
-    path = next((folder / name for name in names if (folder / name).exists()), None)
-    if path is None:
-        raise UserError(f"{folder} is not the folder of a run: it has no {' and no '.join(names)}.")
-    return SavedRun(folder, settings.read_json(path, KEYS))
-
-
-def data_source(metrics: Mapping, data_dir: pathlib.Path | None = None) -> dict[str, Any]:
-    """Returns the arguments of `data.load` for the data of a run, by their names.
-
-    metrics: the content of the run's `metrics.json` or `settings.json`.
-    data_dir: where the data lies now, if not where it did.
-    """
-    custom = data_dir is not None or metrics["dataset"] == "custom"
-    return {
-        "name": "auto" if custom else metrics["dataset"],
-        "data_dir": data_dir or metrics["data_dir"],
-        "invert": metrics["invert"],
-        "seed": metrics["seed"],
-    }
-
-
-def class_names(run: SavedRun) -> list[str | None]:
-    """Returns the names of the classes of a run, None for one that no image has.
-
-    Raises `UserError` where they are not as many as the network's outputs.
-    """
-    classes, names = run.metrics["layer_sizes"][-1], run.metrics["class_names"]
-    if names is None:  # in older versions a data set did not name its classes
-        return [*published.class_names(run.metrics["dataset"], classes)]
-    if len(names) != classes:
-        raise UserError(f"{run.folder / METRICS} is not that of a run: its class_names are wrong.")
-    return names
-
-
-def load_style(run: SavedRun) -> image_style.ImageStyle:
-    """Returns the style of the images that a run was trained on.
-
-    Where its `metrics.json` has none, as that of an older version, it is learnt from the images.
-    Raises `UserError` where it is damaged, or where the images are not there.
-    """
-    if "image_style" not in run.metrics:
-        return image_style.learn(load_data(run.metrics).train_images)
-    style = settings.style_from_json(run.metrics["image_style"])
-    size = style and run.metrics.get("image_size", [*style.size])  # older runs do not say it
-    if style is None or [*style.size] != size or math.prod(size) != run.metrics["layer_sizes"][0]:
-        raise UserError(f"{run.folder / METRICS} is not that of a run: its image_style is wrong.")
-    return style
-
-
-def load_data(metrics: Mapping, data_dir: pathlib.Path | None = None) -> data.Dataset:
-    """Returns the data that a run was trained on, or that in `data_dir`.
-
-    Raises `UserError` where it can't be had or is of another kind than the network reads.
-    """
-    dataset = data.load(**data_source(metrics, data_dir))
-    height, width = dataset.test_images.shape[1:]
-    pixels, *_, classes = metrics["layer_sizes"]
-    if (pixels, classes) != (height * width, dataset.classes):
-        raise UserError(
-            f"The run's network is for {pixels} pixels and {classes} classes, but the data "
-            f"({dataset.title}, {dataset.source}) has {height}x{width} pixels and "
-            f"{dataset.classes} classes."
-        )
-    size = metrics.get("image_size", [height, width])  # older runs do not say it
-    if size != [height, width]:
-        raise UserError(
-            f"The run's network is for images of {size!r:.40}, but the data ({dataset.title}, "
-            f"{dataset.source}) has [{height}, {width}]."
-        )
-    names = {label: name for label, name in enumerate(metrics["class_names"] or ()) if name}
-    return dataclasses.replace(dataset, names=names or dataset.names)
+    path = folder / settings.FILE
+    if not path.exists():
+        raise UserError(f"{folder} is not the folder of a run: it has no {settings.FILE}.")
+    return SavedRun(folder, settings.read(path))

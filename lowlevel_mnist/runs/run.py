@@ -19,12 +19,10 @@ from lowlevel_mnist.runs.settings import (
     Settings,
     check_flags,
     flag_or_default,
-    from_json,
-    read_json,
+    read,
     resolve_recipe,
     resolve_settings,
 )
-from lowlevel_mnist.sources import image_style
 
 SAMPLE = 1000  # training images by whose cost a network is found healthy before it is saved
 # Multiply-accumulates of a step's forward pass; with fewer, one thread is faster: mlp-128-dropout
@@ -52,12 +50,11 @@ class Run:
     def __init__(self, flags: argparse.Namespace):
         self.flags = flags
         self.title = f"the run in {flags.output_dir}"
-        self.before = None  # the settings of a run that goes on
+        self.before = None  # the settings of a run that goes on, perhaps for more epochs
         if flags.resume:
             folders.check_run(flags.output_dir)
-            path = flags.output_dir / FILE
-            self.before = from_json(read_json(path, ()), path)
-            check_flags(self.before, flags, self.title, growing=True)
+            before = read(flags.output_dir / FILE)
+            self.before = check_flags(before, flags, self.title, growing=True)
         else:
             self.recipe = resolve_recipe(flags)
 
@@ -71,7 +68,7 @@ class Run:
                 "invert": flag_or_default(self.flags, "invert"),
                 "seed": flag_or_default(self.flags, "seed"),
             }
-        return folders.data_source(dataclasses.asdict(self.before), self.flags.data_dir)
+        return self.before.data_source(self.flags.data_dir)
 
     def resolve_settings(self, dataset: data.Dataset) -> Settings:
         """Sets and returns the settings of the run: its own, if it goes on with the same data.
@@ -87,11 +84,11 @@ class Run:
                 "trained on. Get the same data back, or name its folder with --data-dir."
             )
         else:
-            settings = check_flags(self.before, self.flags, self.title, growing=True)
+            settings = self.before
             if self.flags.data_dir:  # where it lies now
                 where, source = str(self.flags.data_dir.absolute()), dataset.source
                 settings = dataclasses.replace(settings, data_dir=where, dataset_source=source)
-        self.settings, self.dataset = settings, dataset
+        self.settings = settings
         return settings
 
     @contextlib.contextmanager
@@ -107,8 +104,7 @@ class Run:
         else:
             locked = files.locked(self.flags.output_dir)
         with locked as self.folder, _add_resume_hint(self):
-            if self.settings != self.before:
-                files.write_json(self.folder / FILE, dataclasses.asdict(self.settings))
+            files.write_json(self.folder / FILE, dataclasses.asdict(self.settings))
             self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
             yield
 
@@ -166,6 +162,11 @@ class Run:
         Raises `DivergedError` where the network has diverged, and `UserError` where the checkpoint
         can't be written.
         """
+        if not folders.is_run(self.folder):
+            raise UserError(
+                f"The run's folder {self.folder} is gone: it was removed or renamed during the "
+                "training. What it kept, wherever it is now, can be resumed."
+            )
         self.checkpoints.check(*self.sample)
         self.checkpoints.save((epoch - 1) * progress.steps + progress.step)
 
@@ -182,7 +183,6 @@ class Run:
             "replicas": self.replica_count,
             "parameters": self.settings.parameters,
             "tensorflow": tensorflow_version,
-            "image_style": dataclasses.asdict(image_style.learn(self.dataset.train_images)),
             "history": self.checkpoints.state.history,
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,

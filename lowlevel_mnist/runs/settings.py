@@ -7,21 +7,19 @@ has ended it. `metrics.json` repeats it beside the results.
 import argparse
 import dataclasses
 import itertools
-import json
 import math
 import pathlib
-import sys
-import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
 
 from lowlevel_mnist import data
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES, Recipe
-from lowlevel_mnist.sources.image_style import ImageStyle
+from lowlevel_mnist.runs import records
+from lowlevel_mnist.sources import image_style
 from lowlevel_mnist.sources.published import is_class_name
 
 FILE = "settings.json"
+FORMAT_VERSION = 1  # of a run's files; it changes when these can't be read any more
 # What a new run has where no flag says otherwise. A resumed one has what it had.
 DEFAULTS: dict[str, typing.Any] = {
     "recipe": "softmax",
@@ -33,12 +31,11 @@ DEFAULTS: dict[str, typing.Any] = {
 DTYPES = ("float32", "float64")
 MAX_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
 MAX_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
-MAX_BYTES = 100_000_000  # of a file; it has the history of as many as 500,000 epochs
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The keys are those of `metrics.json`.
+    """The keys are those of `settings.json` and `metrics.json`.
 
     recipe: its name.
     dataset, dataset_source, dataset_verified, data_sha256: as in `data.Dataset`.
@@ -48,8 +45,10 @@ class Settings:
     invert, test_split: whether light and dark of the images are exchanged, and the fraction that
         is set aside as test images, as in `data.Dataset`.
     class_names: the name of each class, None for one that no image has.
+    image_style: that of the training images, to which people's own pictures are brought.
     The others are those of `recipes.Recipe` and `training.Trainer`.
-    What has a default is missing in runs of older versions.
+    Raises `UserError` for a network that can't be trained, and `ValueError` for any other value
+    that can't be.
     """
 
     recipe: str
@@ -69,19 +68,65 @@ class Settings:
     learning_rate: float
     layer_sizes: tuple[int, ...]
     dropout: float
-    invert: bool = False
-    test_split: float = 0.0
-    class_names: tuple[str | None, ...] | None = None
+    invert: bool
+    test_split: float
+    class_names: tuple[str | None, ...]
+    image_style: image_style.ImageStyle
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self):
+        sizes, names = self.layer_sizes, self.class_names
+        is_valid = {
+            "recipe": is_class_name(self.recipe),
+            "dataset": self.dataset in data.TITLES,
+            "data_dir": self.data_dir or self.dataset != "custom",
+            "image_size": min(self.image_size) > 0 and sizes[:1] == (math.prod(self.image_size),),
+            "execution": self.execution in EXECUTIONS,
+            "dtype": self.dtype in DTYPES,
+            "batch_size": self.batch_size > 0,
+            "epochs": self.epochs > 0,
+            "validation_split": self.validation_split < 1,
+            "optimizer": self.optimizer in DEFAULT_LEARNING_RATES,
+            "learning_rate": self.learning_rate > 0,
+            "layer_sizes": len(sizes) > 1 and all(0 < units <= MAX_UNITS for units in sizes[1:]),
+            "dropout": self.dropout < 1,
+            "test_split": self.test_split < 1,
+            "class_names": sizes[-1:] == (len(names),)
+            and all(name is None or is_class_name(name) for name in names),
+            "image_style": self.image_style.size == self.image_size,
+        }
+        for key, valid in is_valid.items():
+            if not valid:
+                raise ValueError(f"its {key} is missing or wrong")
+        if self.dropout and len(sizes) == 2:
+            raise UserError(
+                f"--dropout {self.dropout:g} has nothing to drop: {self.recipe} has no hidden "
+                "layer. Give it one with --hidden-units."
+            )
+        if self.parameters > MAX_PARAMETERS:
+            raise UserError(
+                f"The network would have {self.parameters:,} parameters; at most "
+                f"{MAX_PARAMETERS:,} are accepted. Choose fewer --hidden-units."
+            )
 
     @property
     def parameters(self) -> int:
         """The number of weights and biases of the network."""
-        return count_parameters(self.layer_sizes)
+        layers = itertools.pairwise(self.layer_sizes)
+        return sum((inputs + 1) * outputs for inputs, outputs in layers)
 
+    def data_source(self, data_dir: pathlib.Path | None = None) -> dict[str, typing.Any]:
+        """Returns the arguments of `data.load` for the data of the run, by their names.
 
-def count_parameters(layer_sizes: Iterable[int]) -> int:
-    """Returns the number of weights and biases of a network with these layers."""
-    return sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(layer_sizes))
+        data_dir: where the data lies now, if not where it did.
+        """
+        custom = data_dir is not None or self.dataset == "custom"
+        return {
+            "name": "auto" if custom else self.dataset,
+            "data_dir": data_dir or self.data_dir,
+            "invert": self.invert,
+            "seed": self.seed,
+        }
 
 
 def flag_or_default(flags: argparse.Namespace, name: str) -> typing.Any:
@@ -94,7 +139,6 @@ def resolve_recipe(flags: argparse.Namespace) -> Recipe:
     """Returns the recipe of a new run, with the values of the flags that were given.
 
     flags: those of `train`, None where they are not given.
-    Raises `UserError` where they contradict each other.
     """
     recipe = RECIPES[flag_or_default(flags, "recipe")]
     values = {field.name: getattr(flags, field.name, None) for field in dataclasses.fields(Recipe)}
@@ -103,20 +147,14 @@ def resolve_recipe(flags: argparse.Namespace) -> Recipe:
     given.setdefault("dataset", "auto" if flags.data_dir else recipe.dataset)
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer:
         given.setdefault("learning_rate", DEFAULT_LEARNING_RATES[given["optimizer"]])
-    recipe = dataclasses.replace(recipe, **given)
-    if recipe.dropout and not recipe.hidden_units:
-        raise UserError(
-            f"--dropout {recipe.dropout:g} has nothing to drop: {recipe.name} has no hidden "
-            "layer. Give it one with --hidden-units."
-        )
-    return recipe
+    return dataclasses.replace(recipe, **given)
 
 
 def resolve_settings(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> Settings:
     """Returns the `Settings` of a new run.
 
     recipe: the one of `resolve_recipe`; flags: those of `train`.
-    Raises `UserError` where the network is too large.
+    Raises `UserError` where data and flags contradict each other, or the network is too large.
     """
     image_size = dataset.train_images.shape[1:]
     if dataset.validation and flags.validation_split:
@@ -125,7 +163,7 @@ def resolve_settings(recipe: Recipe, dataset: data.Dataset, flags: argparse.Name
             "images for validation. Leave the flag out."
         )
     with_images = set(dataset.classes_with_images.tolist())
-    settings = Settings(
+    return Settings(
         recipe=recipe.name,
         dataset=dataset.name,
         dataset_source=dataset.source,
@@ -146,13 +184,8 @@ def resolve_settings(recipe: Recipe, dataset: data.Dataset, flags: argparse.Name
         class_names=tuple(
             name if label in with_images else None for label, name in enumerate(dataset.class_names)
         ),
+        image_style=image_style.learn(dataset.train_images),
     )
-    if settings.parameters > MAX_PARAMETERS:
-        raise UserError(
-            f"The network would have {settings.parameters:,} parameters; at most "
-            f"{MAX_PARAMETERS:,} are accepted. Choose fewer --hidden-units."
-        )
-    return settings
 
 
 def check_flags(
@@ -192,119 +225,29 @@ def format_value(value: object) -> str:
     return (" ".join(map(str, value)) or "none") if isinstance(value, (tuple, list)) else str(value)
 
 
-# Which values a file may give, beyond their types: a run may come from an untrusted source.
-RANGES: dict[str, Callable[[typing.Any], bool]] = {
-    "recipe": is_class_name,
-    "dataset": data.TITLES.__contains__,
-    "image_size": lambda sizes: min(sizes) > 0,
-    "execution": EXECUTIONS.__contains__,
-    "dtype": DTYPES.__contains__,
-    "seed": lambda value: value >= 0,
-    "batch_size": lambda value: value > 0,
-    "epochs": lambda value: value > 0,
-    "validation_split": lambda value: 0 <= value < 1,
-    "optimizer": DEFAULT_LEARNING_RATES.__contains__,
-    "learning_rate": lambda value: value > 0,
-    "layer_sizes": lambda sizes: (
-        len(sizes) > 1
-        and min(sizes) > 0
-        and max(sizes[1:-1], default=0) <= MAX_UNITS
-        and max(sizes) <= MAX_PARAMETERS
-    ),
-    "dropout": lambda value: 0 <= value < 1,
-    "test_split": lambda value: 0 <= value < 1,
-    "class_names": lambda names: all(name is None or is_class_name(name) for name in names or ()),
-}
-TYPES = typing.get_type_hints(Settings)
-OPTIONAL = {key: getattr(Settings, key) for key in TYPES if hasattr(Settings, key)}
+def read(path: pathlib.Path) -> Settings:
+    """Returns the `Settings` in a `settings.json`.
+
+    Raises `UserError` where it can't be read, is damaged or of another version.
+    """
+    return from_json(records.read_json(path), path)
 
 
-def fits(key: str, value: object) -> bool:
-    """Returns whether a value that a file gives for a key of `Settings` is a valid one."""
-    return has_type(value, TYPES[key]) and (key not in RANGES or RANGES[key](value))
-
-
-def has_type(value: typing.Any, kind: typing.Any) -> bool:
-    """Returns whether a value, read from JSON, was of a type: a tuple is a list in JSON."""
-    items = typing.get_args(kind)
-    if isinstance(kind, types.UnionType):
-        return any(has_type(value, item) for item in items)
-    if items:  # tuple[int, int], or tuple[int, ...] for any length
-        right = isinstance(value, list) and (items[-1] is ... or len(value) == len(items))
-        return right and all(has_type(item, items[0]) for item in value)
-    if kind is float:  # no infinity, and no whole number beyond all floats
-        return type(value) in (int, float) and abs(value) <= sys.float_info.max
-    return type(value) is kind
-
-
-def from_json(record: Mapping, where: str | pathlib.Path) -> Settings:
-    """Returns the `Settings` of which `dataclasses.asdict` had made a dictionary, for JSON.
+def from_json(record: typing.Any, where: str | pathlib.Path) -> Settings:
+    """Returns the `Settings` of which `dataclasses.asdict` and JSON have made a record.
 
     where: the source of the record, for the message.
-    Raises `UserError` where a value is missing or wrong.
+    Raises `UserError` where it is none, or of another version.
     """
-    record = _check(record, TYPES, where)
-    return Settings(**{key: _as_tuple(record[key]) for key in TYPES})
-
-
-def _as_tuple(value) -> typing.Any:
-    """Returns a value as it was before JSON made a list of a tuple."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def style_from_json(record: typing.Any) -> ImageStyle | None:
-    """Returns the `ImageStyle` of which `dataclasses.asdict` had made this, for JSON, or None."""
-    kinds = typing.get_type_hints(ImageStyle)
-    is_complete = isinstance(record, dict) and record.keys() == kinds.keys()
-    if not (is_complete and all(has_type(record[key], kind) for key, kind in kinds.items())):
-        return None
-    style = ImageStyle(**{key: _as_tuple(value) for key, value in record.items()})
-    side = max(style.size)
-    thin, usual = style.stroke_widths or (1, 1)
-    ascending = (
-        (0, *style.mean_grey_levels, 255),
-        (0, style.background or 0, 255),
-        (1, style.box_side, side),
-        (0, *style.box_sides, side),
-        (0, thin, usual, side),
-        (0, style.max_offset, side),
-        *((0, place, length) for place, length in zip(style.centre, style.size, strict=True)),
-    )
-    # Any that is not a number is in no order.
-    ordered = all(a <= b for numbers in ascending for a, b in itertools.pairwise(numbers))
-    return style if ordered and min(style.size) > 0 and usual > 0 else None
-
-
-def read_json(path: pathlib.Path, keys: Iterable[str]) -> dict:
-    """Returns the content of a `settings.json` or `metrics.json`, a dictionary.
-
-    keys: those of `Settings` that it must have, with a value that fits.
-    Raises `UserError` for a file that can't be read or is damaged.
-    """
+    version = record.get("format_version") if isinstance(record, dict) else FORMAT_VERSION
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{where} is of another version of lowlevel_mnist: its format_version is "
+            f"{version!r:.20}, not {FORMAT_VERSION}. Train the network again with this one."
+        )
     try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path} is no file of at most {MAX_BYTES:,} bytes.")
-        text = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}.") from error
-    try:
-        record = json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: it is not JSON ({error}).") from error
-    return _check(record, keys, path)
-
-
-def _check(record, keys, where):
-    """Returns the record of a file, completed by the defaults of what older versions did not write.
-
-    Raises `UserError` where one of the keys has no value that fits.
-    """
-    wrong = "content"
-    if isinstance(record, dict):
-        record = {**OPTIONAL, **record}
-        wrong = next((key for key in keys if key not in record or not fits(key, record[key])), None)
-        if record.get("dataset") == "custom" and not record.get("data_dir"):
-            wrong = "data_dir"
-    if wrong:
-        raise UserError(f"{where} is not that of a run: its {wrong} is missing or wrong.")
-    return record
+        return records.from_json(Settings, record)
+    except UserError as error:
+        raise UserError(f"{where} is not that of a run. {error}") from error
+    except ValueError as error:
+        raise UserError(f"{where} is not that of a run: {error}.") from error

@@ -3,10 +3,10 @@
 An image is 28 x 28 pixels of uint8, white ink (255) on black paper (0), and comes into being in
 five steps:
 
-1. *Style.* `STYLES` holds, for every digit, the ways people write it: a crossed or a plain seven,
-   an open or a closed four. A style is a pen path through control points; a Catmull-Rom spline
-   (Catmull & Rom 1974) makes a smooth curve of them. The curve is linear in its control points,
-   so one matrix a style turns control points into points of the curve.
+1. *Style.* `strokes.txt` holds, for every digit, the ways people write it: a crossed or a plain
+   seven, an open or a closed four. A style is a pen path through control points; a Catmull-Rom
+   spline (Catmull & Rom 1974) makes a smooth curve of them. The curve is linear in its control
+   points, so one matrix a style turns control points into points of the curve.
 2. *Hand.* No two digits are alike: the control points tremble, a smooth random field bends the
    plane (the elastic distortion of Simard, Steinkraus & Platt 2003, here a sum of sine waves), and
    the whole is tapered, narrowed or widened, slanted and turned.
@@ -24,6 +24,7 @@ Everything is drawn in blocks of images of one style. A block has its own stream
 so the result depends on the seed alone and not on the number of threads that draw the blocks.
 """
 
+import importlib.resources
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -33,8 +34,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lowlevel_mnist.sources.strokes import PROPORTIONS, STYLES
-
+STROKES = importlib.resources.files("lowlevel_mnist.sources") / "strokes.txt"
 # The first number of every random stream: no stream is shared by the two parts.
 PARTS = {"train": 1, "test": 2}
 
@@ -81,6 +81,7 @@ class Style(NamedTuple):
     step: float32 [P, K], step @ points are the stretches of path that the dabs stand for.
     cap: float32 [P], the additional ink of a dab.
     pen: the pen's width beside the mean pen.
+    weight: how often it is written beside the other styles of its digit.
     """
 
     points: np.ndarray
@@ -90,6 +91,7 @@ class Style(NamedTuple):
     step: np.ndarray
     cap: np.ndarray
     pen: float
+    weight: float
 
 
 def generate(count: int, seed: int = 0, part: str = "train") -> tuple[np.ndarray, np.ndarray]:
@@ -138,7 +140,7 @@ def _blocks(labels, rng):
     blocks = []
     for digit, styles in _bank().items():
         positions = np.flatnonzero(labels == digit)
-        weights = np.array([weight for weight, _ in STYLES[digit]])
+        weights = np.array([style.weight for style in styles])
         choice = rng.choice(len(styles), len(positions), p=weights / weights.sum())
         for index, style in enumerate(styles):
             chosen = positions[choice == index]
@@ -148,15 +150,20 @@ def _blocks(labels, rng):
 
 @cache
 def _bank():
-    """Returns {digit: list of Style}, read from STYLES."""
-    return {
-        digit: [_read_style(path, *PROPORTIONS[digit]) for _, path in styles]
-        for digit, styles in STYLES.items()
-    }
+    """Returns {digit: list of Style}, read from STROKES."""
+    bank = {}
+    for line in STROKES.read_text(encoding="utf-8").splitlines():
+        if line.startswith("digit"):
+            digit, width, pen = map(float, line.split()[1:])
+            styles = bank[int(digit)] = []
+        elif line and not line.startswith("#"):
+            weight, path = line.split(maxsplit=1)
+            styles.append(_read_style(path, width, pen, float(weight)))
+    return bank
 
 
-def _read_style(path, width, pen):
-    """Returns the Style of a path of STYLES, its width multiplied by `width`."""
+def _read_style(path, width, pen, weight):
+    """Returns the Style of a path of STROKES, its width multiplied by `width`."""
     points, strokes = [], []
     for text in path.split(" / "):
         pieces = [[]]  # a corner ends one smooth piece and begins the next
@@ -182,7 +189,7 @@ def _read_style(path, width, pen):
         ends += [first[:2], last[:-3:-1]]
     twins = np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
     floats = (np.float32(np.concatenate(rows)) for rows in (place, step))
-    return Style(np.float32(points), twins, np.array(ends), *floats, np.float32(cap), pen)
+    return Style(np.float32(points), twins, np.array(ends), *floats, np.float32(cap), pen, weight)
 
 
 def _curve(points, piece):

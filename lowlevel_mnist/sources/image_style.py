@@ -50,6 +50,25 @@ class ImageStyle:
     max_offset: float
     mean_grey_levels: tuple[float, float]
 
+    def __post_init__(self):
+        """Raises `ValueError` where the properties contradict each other."""
+        side = max(self.size)
+        thin, usual = self.stroke_widths or (1, 1)
+        ascending = (
+            (0, *self.mean_grey_levels, 255),
+            (0, self.background or 0, 255),
+            (1, self.box_side, side),
+            (0, *self.box_sides, side),
+            (0, thin, usual, side),
+            (0, self.max_offset, side),
+            *((0, place, length) for place, length in zip(self.centre, self.size, strict=True)),
+        )
+        for numbers in ascending:
+            if list(numbers) != sorted(numbers):
+                raise ValueError(f"{numbers} is not in ascending order")
+        if min(self.size) == 0 or usual == 0:
+            raise ValueError("there is nothing to be seen")
+
     def matches(self, image: np.ndarray) -> bool:
         """Returns whether an image, `uint8` of this size, looks as the data set's own do."""
         if not self.mean_grey_levels[0] <= image.mean() <= self.mean_grey_levels[1]:
