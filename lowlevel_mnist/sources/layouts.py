@@ -28,6 +28,8 @@ KINDS = {"images": "x", "labels": "y"}
 # What the arrays of an .npz archive are called.
 KERAS = {f"{SPLITS[word]} {kind}": f"{KINDS[kind]}_{word}" for word in SPLITS for kind in KINDS}
 MEDMNIST = {f"{SPLITS[word]} {kind}": f"{word}_{kind}" for word in SPLITS for kind in KINDS}
+# Parts of which there is a file: the images for training are the most, and so read first.
+FILE_PARTS = (*KERAS, *SPLITS.values(), "mapping")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +58,11 @@ class Layout:
                 name, *words = match.groups("")
                 part = " ".join(WORDS.get(word, word) for word in words if word) or "training"
                 by_name.setdefault(name, {}).setdefault(part, file)
-        sets = [FileSet(self, name, files) for name, files in sorted(by_name.items())]
-        return [found for found in sets if found.files.keys() & self.needed]
+        return [
+            FileSet(self, name, {part: parts[part] for part in FILE_PARTS if part in parts})
+            for name, parts in sorted(by_name.items())
+            if parts.keys() & self.needed
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +81,7 @@ class FileSet:
 
     @property
     def first_file(self) -> pathlib.Path:
-        return next(self.files[part] for part in self.layout.needed if part in self.files)
+        return next(iter(self.files.values()))
 
 
 def _read_idx(files):
