@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -157,6 +158,19 @@ def test_a_link_that_leads_nowhere(tmp_path, small_folder, name):
     path.symlink_to("objects/4e1a")
     folder = path.parent if name else path
     refuse_data(tmp_path, folder, path, "link that leads nowhere", "objects/4e1a")
+
+
+@pytest.mark.parametrize("name", [TRAIN_IMAGES, "d.npz", "train.csv", "notes"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_never_ends_in_place_of_a_file(tmp_path, name, kind):
+    write_idx_folder(tmp_path / "data", pattern_arrays())
+    path = tmp_path / "data" / name
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    refuse_data(tmp_path, path, f"{path} is a pipe, a socket or a device; save what it gives")
 
 
 @pytest.mark.parametrize(

@@ -228,8 +228,12 @@ def address(array):
     return np.asarray(array).ctypes.data
 
 
-def test_a_tensor_has_the_memory_of_images_that_were_read_or_split(small_folder):
-    dataset = data.load("auto", small_folder)
+@pytest.mark.parametrize("layout", ["idx", "npz"])
+def test_a_tensor_has_the_memory_of_images_that_were_read_or_split(small_folder, layout):
+    if layout == "npz":
+        keys = ("x_train", "y_train", "x_test", "y_test")
+        np.savez(small_folder / "d.npz", **dict(zip(keys, pattern_arrays(), strict=True)))
+    dataset = data.load("auto", small_folder / ("d.npz" if layout == "npz" else ""))
     for images, _ in data.split(dataset.train_images, dataset.train_labels, 0.2, seed=0):
         assert address(preprocessing.flatten(images)) == address(images)
     images = dataset.train_images

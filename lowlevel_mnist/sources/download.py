@@ -9,7 +9,7 @@ import urllib.request
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.errors import UnreachableError
-from lowlevel_mnist.sources import layouts, npz
+from lowlevel_mnist.sources import layouts
 
 DOWNLOAD_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 # Where Keras keeps a data set in its cache, and its files with their published checksums
@@ -62,9 +62,7 @@ def download(name, url=DOWNLOAD_URL):
         ) from error
     finally:
         socket.setdefaulttimeout(timeout_before)
-    if name == "mnist":
-        return npz.read(pathlib.Path(path), layouts.KERAS)
-    return layouts.read(pathlib.Path(path).parent)[0]
+    return layouts.read(path)[0]
 
 
 def _check_reachable(url):

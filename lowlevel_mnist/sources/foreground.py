@@ -115,9 +115,8 @@ def find_pieces(foreground, numbers):
     largest = np.argsort(-masses, kind="stable")[:MAX_PIECES]
     pieces = []
     for number in largest[masses[largest] > SPECK * masses.max()].tolist():
-        rows, columns = (np.flatnonzero((numbers == number).any(axis)) for axis in (1, 0))
-        box = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-        pieces.append(Piece(number, float(masses[number]), *box))
+        left, top, right, bottom = Image.fromarray(numbers == number).getbbox()
+        pieces.append(Piece(number, float(masses[number]), top, bottom, left, right))
     return pieces
 
 

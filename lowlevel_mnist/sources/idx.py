@@ -4,7 +4,7 @@ A file may be damaged, and is not trusted. So a size in a header is compared wit
 that are really there before anything of that size is made.
 """
 
-import collections
+import gzip
 import math
 import pathlib
 import struct
@@ -13,7 +13,7 @@ import numpy as np
 
 from lowlevel_mnist import memory
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.opening import CHUNK_SIZE, open_bytes
+from lowlevel_mnist.sources.opening import check_expansion, open_bytes
 
 KINDS = {1: "labels", 3: "images"}
 
@@ -42,9 +42,12 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
                 "another file under this name?"
             )
         size = math.prod(shape)
-        body = _read_at_most(file, size + 1)
-    if body.size != size:
-        amount = "more" if body.size > size else f"only {body.size:,}"
+        if isinstance(file, gzip.GzipFile):
+            check_expansion(path, size)
+        body = memory.read(file, size, path.stat().st_size)
+        has_more = bool(file.read(1))
+    if body.size != size or has_more:
+        amount = "more" if has_more else f"only {body.size:,}"
         raise UserError(
             f"{path} declares {size:,} bytes of {KINDS[dimensions]} but holds {amount}; "
             "get the file again."
@@ -56,23 +59,3 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
         raise UserError(
             f"{path} declares {lengths} bytes, which no array can have; get the file again."
         ) from error
-
-
-def _read_at_most(file, limit):
-    """Reads up to `limit` bytes, in chunks: one `read(limit)` would reserve the memory that a
-    lying header asks for.
-
-    Returns a read-only array `uint8` [n] that becomes a tensor without a copy.
-    """
-    chunks = collections.deque()
-    while limit > 0 and (chunk := file.read(min(limit, CHUNK_SIZE))):
-        chunks.append(chunk)
-        limit -= len(chunk)
-    body = memory.empty(sum(map(len, chunks)))
-    end = 0
-    while chunks:  # each is given back before the next is copied
-        chunk = chunks.popleft()
-        body[end : end + len(chunk)] = np.frombuffer(chunk, np.uint8)
-        end += len(chunk)
-    body.flags.writeable = False
-    return body

@@ -1,6 +1,6 @@
-"""The layouts in which data sets lie on disk, as tables, and how one is found in a folder.
+"""The layouts in which data sets lie on disk, as regular expressions, and how one is found.
 
-Another layout takes one more entry in LAYOUTS or ARCHIVES.
+Another layout takes one more entry in LAYOUTS.
 """
 
 import dataclasses
@@ -13,67 +13,71 @@ import numpy as np
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import idx, npz, tables
 from lowlevel_mnist.sources.opening import open_bytes, unreadable
-from lowlevel_mnist.sources.published import is_class_name
+from lowlevel_mnist.sources.published import PARTS, is_class_name
 
 Files = Mapping[str, pathlib.Path]  # the file of each part of a data set
 Arrays = dict[str, np.ndarray]  # the array of each part, as in MEDMNIST
 
-CLASS_NAMES = "class names"
 MAX_MAPPING_SIZE = 100_000  # bytes
 MAX_SHOWN = 6  # data sets that an error names
 
+# Words in the names of files and arrays, and what they are called here.
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
+WORDS = {**SPLITS, "t10k": "test", "imgs": "images"}
+KINDS = {"images": "x", "labels": "y"}
 # What the arrays of an .npz archive are called.
-KERAS = {
-    "training images": "x_train",
-    "training labels": "y_train",
-    "validation images": "x_val",
-    "validation labels": "y_val",
-    "test images": "x_test",
-    "test labels": "y_test",
-}
-MEDMNIST = {
-    "training images": "train_images",
-    "training labels": "train_labels",
-    "validation images": "val_images",
-    "validation labels": "val_labels",
-    "test images": "test_images",
-    "test labels": "test_labels",
-}
-ARCHIVES = (KERAS, MEDMNIST)
+KERAS = {f"{SPLITS[word]} {kind}": f"{KINDS[kind]}_{word}" for word in SPLITS for kind in KINDS}
+MEDMNIST = {f"{SPLITS[word]} {kind}": f"{word}_{kind}" for word in SPLITS for kind in KINDS}
+# Parts of which there is a file: the images for training are the most, and so read first.
+FILE_PARTS = (*KERAS, *SPLITS.values(), "mapping")
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """A way in which a data set lies on disk.
 
-    names: what the file of each part may be called, the most usual name first. A `*` is a wildcard
-        for any text, the same for all files of a data set. Letter case does not matter, nor whether
-        .gz follows, nor .idx for -idx.
+    pattern: what its files are called, in small letters and without .gz, which may follow. The
+        first group is the data set's name; the others are the words of the part's, see WORDS. A
+        file without such words is all of a data set, and called "training".
+    needed: the parts that must be there, and what the file of each is usually called, with {} for
+        the data set's name.
     read: reads the files; it is given the path of each part.
-    optional: the parts that may be missing.
     transposed: whether rows and columns of the images are exchanged.
     """
 
-    names: Mapping[str, tuple[str, ...]]
+    pattern: str
+    needed: Mapping[str, str]
     read: Callable[[Files], Arrays]
-    optional: tuple[str, ...] = ()
     transposed: bool = False
+
+    def find_sets(self, files: list[pathlib.Path]) -> "list[FileSet]":
+        """Returns the sets of which there is a needed file; of two for a part, the first counts."""
+        by_name: dict[str, dict[str, pathlib.Path]] = {}
+        for file in files:
+            if match := re.fullmatch(self.pattern, file.name.lower().removesuffix(".gz")):
+                name, *words = match.groups("")
+                part = " ".join(WORDS.get(word, word) for word in words if word) or "training"
+                by_name.setdefault(name, {}).setdefault(part, file)
+        return [
+            FileSet(self, name, {part: parts[part] for part in FILE_PARTS if part in parts})
+            for name, parts in sorted(by_name.items())
+            if parts.keys() & self.needed
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
 class FileSet:
-    """The files of a data set, perhaps not all of them; wildcard: the text that `*` stands for."""
+    """The files of a data set, perhaps not all of them."""
 
     layout: Layout
-    wildcard: str
+    name: str
     files: Files
 
     @property
     def missing(self) -> list[str]:
         """The usual names of the files that are missing."""
-        found = {*self.files, *self.layout.optional}
-        names = (names[0] for part, names in self.layout.names.items() if part not in found)
-        return [name.replace("*", self.wildcard) for name in names]
+        needed = self.layout.needed.items()
+        return [usual.format(self.name) for part, usual in needed if part not in self.files]
 
     @property
     def first_file(self) -> pathlib.Path:
@@ -98,50 +102,36 @@ def _read_tables(files):
     return arrays
 
 
-IDX = {
-    "training images": ("train-images-idx3-ubyte",),
-    "training labels": ("train-labels-idx1-ubyte",),
-    "test images": ("t10k-images-idx3-ubyte", "test-images-idx3-ubyte"),
-    "test labels": ("t10k-labels-idx1-ubyte", "test-labels-idx1-ubyte"),
-}
-EMNIST_NAMES = {CLASS_NAMES: ("emnist*mapping.txt",)}
+IDX_NAMES = (
+    "{}train-images-idx3-ubyte",
+    "{}train-labels-idx1-ubyte",
+    "{}t10k-images-idx3-ubyte",
+    "{}t10k-labels-idx1-ubyte",
+)
+IDX_FILES = dict(zip(PARTS, IDX_NAMES, strict=True))
+IDX = r"(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte"
+KNOWN = f"{', '.join(IDX_NAMES).replace('{}', '')} (raw or .gz)"
+KMNIST = ("{}-train-imgs.npz", "{}-train-labels.npz", "{}-test-imgs.npz", "{}-test-labels.npz")
+ARCHIVE, TABLE = {"training": "{}.npz"}, {"training": "{}.csv"}
 # The first of which a folder holds a file is taken.
 LAYOUTS = (
-    Layout(IDX, _read_idx),
+    Layout(rf"(){IDX}", IDX_FILES, _read_idx),
+    Layout(rf"(emnist.+)(?:{IDX}|(mapping)\.txt)", IDX_FILES, _read_idx, transposed=True),
     Layout(
-        {part: tuple(f"emnist*{name}" for name in names) for part, names in IDX.items()}
-        | EMNIST_NAMES,
-        _read_idx,
-        optional=(CLASS_NAMES,),
-        transposed=True,
-    ),
-    Layout(  # KMNIST
-        {
-            "training images": ("*-train-imgs.npz",),
-            "training labels": ("*-train-labels.npz",),
-            "test images": ("*-test-imgs.npz",),
-            "test labels": ("*-test-labels.npz",),
-        },
+        r"(.+)-(train|test)-(imgs|labels)\.npz",
+        dict(zip(PARTS, KMNIST, strict=True)),
         lambda files: {part: npz.read(path, {part: "arr_0"})[part] for part, path in files.items()},
     ),
-    Layout({"archive": ("*.npz",)}, lambda files: npz.read(files["archive"], *ARCHIVES)),
+    Layout(r"(.+)\.npz", ARCHIVE, lambda files: npz.read(files["training"], KERAS, MEDMNIST)),
     Layout(
-        {"training": ("emnist*train.csv",), "test": ("emnist*test.csv",), **EMNIST_NAMES},
+        r"(emnist.+)(?:(train|test)\.csv|(mapping)\.txt)",
+        {"training": "{}train.csv"},
         _read_tables,
-        optional=("test", CLASS_NAMES),
         transposed=True,
     ),
-    Layout({"training": ("emnist*.csv",)}, _read_tables, transposed=True),
-    Layout(
-        {
-            "training": ("train.csv", "*_train.csv", "*-train.csv"),
-            "validation": ("val.csv", "*_val.csv", "*-val.csv"),
-            "test": ("test.csv", "*_test.csv", "*-test.csv"),
-        },
-        _read_tables,
-        optional=("validation", "test"),
-    ),
-    Layout({"training": ("*.csv",)}, _read_tables),
+    Layout(r"(emnist.+)\.csv", TABLE, _read_tables, transposed=True),
+    Layout(r"(?:(.+)[-_])?(train|val|test)\.csv", {"training": "train.csv"}, _read_tables),
+    Layout(r"(.+)\.csv", TABLE, _read_tables),
 )
 
 
@@ -161,7 +151,7 @@ def read(
     except OSError as error:  # of a name that is too long, for one
         raise unreadable(path, error) from error
     files = dict(found.files)
-    mapping = files.pop(CLASS_NAMES, None)
+    mapping = files.pop("mapping", None)
     arrays = found.layout.read(files)
     if found.layout.transposed:
         arrays = {
@@ -197,26 +187,22 @@ def read_mapping(path: pathlib.Path) -> dict[int, str]:
 
 def _find(path):
     """Returns the complete `FileSet` at a path, and the last of what `read` returns."""
-    if path.is_file():
-        return _find_by_file(path), None
-    if path.is_symlink() and not path.exists():
-        raise unreadable(path, FileNotFoundError())
-    if not path.is_dir():
+    if not path.exists() and not path.is_symlink():
         raise UserError(f"There is no data folder {path}; check the path.")
-    candidates = _search(path)
-    if not candidates:  # torchvision has them in MNIST/raw
-        raws = [raw for raw in (path / "raw", *sorted(path.glob("*/raw"))) if raw.is_dir()]
-        candidates = [found for raw in raws for found in _search(raw)]
-    if not candidates:
-        raise UserError(
-            f"In {path} there is no file that is known by its name, such as "
-            f"{', '.join(name for name, *_ in IDX.values())} (raw or .gz), one .npz, or train.csv "
-            "and test.csv."
-        )
-    # The first layout is meant, even if one of its files is missing: no other takes its place.
-    layout = min((found.layout for found in candidates), key=LAYOUTS.index)
-    matching = [found for found in candidates if found.layout is layout]
-    complete = _choose_complete(path, matching)
+    is_folder = path.is_dir()
+    candidates = _search_folder(path) if is_folder else _search_around(path)
+    matching = candidates
+    if is_folder:  # the first layout is meant, even if a file is missing: no other takes its place
+        layout = min((found.layout for found in candidates), key=LAYOUTS.index)
+        matching = [found for found in candidates if found.layout is layout]
+    missing = min((found.missing for found in matching), key=len)
+    if missing:
+        folder = path if is_folder else path.parent
+        raise UserError(f"The data folder {folder} lacks {', '.join(missing)} (or the same .gz).")
+    complete = [found for found in matching if not found.missing]
+    if not is_folder:
+        best = min(complete, key=lambda found: (LAYOUTS.index(found.layout), -len(found.files)))
+        return best, None
     if len(complete) > 1:
         shown = ", ".join(str(found.first_file) for found in complete[:MAX_SHOWN])
         shown += ", ..." * (len(complete) > MAX_SHOWN)
@@ -230,34 +216,36 @@ def _find(path):
     return chosen, (chosen.first_file, others[0].first_file) if others else None
 
 
-def _find_by_file(path):
-    """Returns the complete `FileSet` to which a file belongs.
+def _search_folder(path):
+    """Returns every `FileSet` in a data folder. Raises `UserError` where there is none."""
+    found = _search(path)
+    if not found:  # torchvision has them in MNIST/raw
+        raws = (raw for raw in (path / "raw", *sorted(path.glob("*/raw"))) if raw.is_dir())
+        found = [some for raw in raws for some in _search(raw)]
+    if not found:
+        raise UserError(
+            f"In {path} there is no file that is known by its name, such as {KNOWN}, one .npz, or "
+            "train.csv and test.csv."
+        )
+    return found
+
+
+def _search_around(path):
+    """Returns every `FileSet` to which a file belongs. Raises `UserError` where there is none.
 
     The other files may lie beside it, or, if its folder has its name, beside that.
     """
     nearby = _search(path.parent, path)
     if path.parent.name and path.name.startswith(path.parent.name):
         nearby += _search(path.parent.parent, path)
-    candidates = [found for found in nearby if path in found.files.values()]
-    if not candidates:
+    found = [some for some in nearby if path in some.files.values()]
+    if not found:
         with open_bytes(path):  # says what it is instead, where that is known
-            pass
-        raise UserError(
-            f"{path} is not known by its name as a file of a data set. Names that are known: "
-            f"{', '.join(name for name, *_ in IDX.values())} (raw or .gz), any .npz, any .csv."
-        )
-    complete = _choose_complete(path.parent, candidates)
-    return min(complete, key=lambda found: (LAYOUTS.index(found.layout), -len(found.files)))
-
-
-def _choose_complete(folder, candidates):
-    """Returns those of which nothing is missing. Raises `UserError` where there are none."""
-    nearest = min(candidates, key=lambda found: len(found.missing))
-    if nearest.missing:
-        raise UserError(
-            f"The data folder {folder} lacks {', '.join(nearest.missing)} (or the same .gz)."
-        )
-    return [found for found in candidates if not found.missing]
+            raise UserError(
+                f"{path} is not known by its name as a file of a data set. Names that are known: "
+                f"{KNOWN}, any .npz, any .csv."
+            )
+    return found
 
 
 def _search(folder, preferred=None):
@@ -271,14 +259,7 @@ def _search(folder, preferred=None):
     )
     found = []
     for layout in LAYOUTS:
-        by_wildcard = {}
-        for part, names in layout.names.items():
-            for file in files:
-                wildcard = _match(names, file.name)
-                if wildcard is not None:
-                    by_wildcard.setdefault(wildcard, {}).setdefault(part, file)
-        sets = [FileSet(layout, wildcard, parts) for wildcard, parts in sorted(by_wildcard.items())]
-        sets = [some for some in sets if some.files.keys() - {*layout.optional}]
+        sets = layout.find_sets(files)
         taken = {file for some in sets for file in some.files.values() if not some.missing}
         files = [file for file in files if file not in taken]
         found += sets
@@ -286,24 +267,12 @@ def _search(folder, preferred=None):
 
 
 def _list_files(folder) -> Iterator[pathlib.Path]:
-    """Yields the files and dead links in a folder, and the files that lie in one of their name."""
+    """Yields what is no folder in a folder, and the files that lie in one of their name."""
     for path in folder.iterdir():
         if path.name.startswith("."):  # as ._train.csv, which macOS packs into archives
             continue
         if path.is_dir():  # what Kaggle's archives unpack to
             inner = (path / f"{path.name}{suffix}" for suffix in ("", ".gz", ".csv", ".npz"))
             yield from (file for file in inner if file.is_file())
-        elif path.is_file() or path.is_symlink():
+        else:
             yield path
-
-
-def _match(names, file_name):
-    """Returns the text that `*` of one of the names stands for in a file's name ("" without a `*`).
-
-    None where it is none of them.
-    """
-    for name in names:
-        pattern = re.escape(name).replace(r"\*", "(?P<wildcard>.+)").replace(r"\-idx", "[-.]idx")
-        if match := re.fullmatch(rf"{pattern}(\.gz)?", file_name, re.IGNORECASE):
-            return match.groupdict().get("wildcard", "").lower()
-    return None

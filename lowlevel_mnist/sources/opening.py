@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 from lowlevel_mnist.errors import UserError
 
-CHUNK_SIZE = 1 << 18  # bytes, the most that a reader takes of a file at a time
 GZIP = b"\x1f\x8b"  # the first two bytes of every gzip stream (RFC 1952, section 2.3.1)
+# Bytes to which a compressed file may expand, enough for 2.7 million images of 28x28. Of 10 MB
+# deflate can make 10 GB, which is more than many machines have.
+MAX_EXPANDED = 1 << 31
 # Other files that people have under a data file's name without knowing it: how one begins, what it
 # is, what to do. A new line here is all that one more of them takes.
 FOREIGN_SIGNATURES = (
@@ -31,22 +33,56 @@ FOREIGN_SIGNATURES = (
 
 
 @contextlib.contextmanager
+def open_file(path: pathlib.Path) -> Iterator[io.BufferedReader]:
+    """Opens a file to read its bytes as they are.
+
+    Raises `UserError`, also from within the `with` block, where it can't be read, is no file, or
+    does not fit into memory.
+    """
+    try:
+        reject_special(path)
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except MemoryError as error:
+        raise UserError(f"{path} does not fit into the memory of this machine.") from error
+
+
+@contextlib.contextmanager
 def open_bytes(path: pathlib.Path) -> Iterator[gzip.GzipFile | io.BufferedReader]:
     """Opens a file to read its bytes, decompressed where they are a gzip stream.
 
-    Raises `UserError`, also from within the `with` block, where the file can't be read, is damaged,
-    or begins as something else does.
+    Raises `UserError` as `open_file` does, and where the file is damaged, or begins as something
+    else does.
     """
-    try:
-        with path.open("rb") as raw:
-            is_gzip = raw.peek(len(GZIP)).startswith(GZIP)
+    with open_file(path) as raw:
+        is_gzip = raw.peek(len(GZIP)).startswith(GZIP)
+        try:
             with gzip.open(raw) if is_gzip else raw as file:
                 reject_foreign(path, file.peek(100))
                 yield file
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is a broken gzip file ({error}); get the file again.") from error
-    except OSError as error:
-        raise unreadable(path, error) from error
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise UserError(
+                f"{path} is a broken gzip file ({error}); get the file again."
+            ) from error
+
+
+def check_expansion(path: pathlib.Path, size: int) -> None:
+    """Raises `UserError` where what is compressed in a file has too many bytes."""
+    if size > MAX_EXPANDED:
+        raise UserError(
+            f"{path} expands to more than {MAX_EXPANDED:,} bytes. If these are images, store them "
+            "uncompressed."
+        )
+
+
+def reject_special(path: pathlib.Path) -> None:
+    """Raises `UserError` for a pipe, a socket or a device: nobody knows when, or if, it ends."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError(
+            f"{path} is a pipe, a socket or a device; save what it gives to a file and name that."
+        )
 
 
 def reject_foreign(path: pathlib.Path, beginning: bytes) -> None:

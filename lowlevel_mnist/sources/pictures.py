@@ -10,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import foreground, image_style
 from lowlevel_mnist.sources.image_style import ImageStyle
+from lowlevel_mnist.sources.opening import reject_special
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
@@ -99,6 +100,7 @@ def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:
     For each pixel of the file it takes up to 12 bytes of memory, 6 without transparency.
     """
     try:
+        reject_special(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its size, which is checked here, or odd metadata
             with Image.open(path, formats=FORMATS) as picture:  # reads no more than the header

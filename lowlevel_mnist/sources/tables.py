@@ -1,18 +1,17 @@
 """A reader for images as CSV: a row for each image, with its label and its pixels."""
 
-import contextlib
+import gzip
 import io
 import itertools
 import math
 import pathlib
 import re
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.opening import open_bytes
+from lowlevel_mnist.sources.opening import check_expansion, open_bytes
 
 # Names of columns in a header, in any letter case.
 LABEL_NAMES = ("label", "labels", "class", "target", "digit", "y")
@@ -20,8 +19,9 @@ PIXEL_NAME = r"(pixel|px).*|[0-9]+x[0-9]+"  # nothing else is called so
 INDEX_NAMES = ("", "id", "imageid", "image_id", "index", "unnamed: 0")
 MIN_SIDE = 2  # pixels; two columns are no image, but names and labels, for instance
 MAX_LINE_LENGTH = 10_000_000  # characters; an image of 1000x1000 pixels takes 4,000,000
-MAX_DIGITS = 100  # digits; Python refuses to read thousands
-MAX_QUOTED = 20  # characters of a wrong field that are quoted
+# What NumPy says of a wrong cell, or of a row that has not as many columns as the ones before.
+WRONG_CELL = r"could not convert string (.*) to uint8 at row .*, column (\d+)"
+WRONG_ROW = r"number of columns changed from \d+ to (\d+)|invalid column index .* with (\d+)"
 
 
 def read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -32,45 +32,51 @@ def read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
     Raises `UserError` for a file that can't be read, or is no such table of whole numbers from 0
     to 255.
     """
-    with _open_lines(path) as lines:
-        first = next((line for line in lines if line.strip()), "")
+    with open_bytes(path) as file:
+        lines = _Lines(path, file)
+        first = lines.next_filled()
         if not first:
             raise UserError(f"{path} is empty; get the file again.")
         fields = _fields(first)
         header = fields if _is_header(fields) else None
         columns, label, side = _choose_columns(path, fields, header)
-        body = lines if header else itertools.chain([first], lines)
-        numbers = _read_numbers(path, body, len(fields), columns)
-    if len(numbers) == 0:
-        raise UserError(f"{path} has no rows of numbers below its header; get the file again.")
+        row = lines.next_filled() if header else first
+        if not row:
+            raise UserError(f"{path} has no rows of numbers below its header; get the file again.")
+        _check_width(lines, len(_fields(row)), len(fields))
+        numbers = _read_numbers(lines, row, len(fields), columns)
     if label is None:
         return numbers.reshape(-1, side, side), None
     return np.delete(numbers, label, axis=1).reshape(-1, side, side), numbers[:, label].copy()
 
 
-@contextlib.contextmanager
-def _open_lines(path) -> Iterator[Iterator[str]]:
-    """Opens a text; its lines come with their ends."""
-    with open_bytes(path) as file, io.TextIOWrapper(file, "utf-8-sig", errors="replace") as text:
-        yield _lines(path, text)
+class _Lines:
+    """The lines of a text, with their ends. `number` is that of the last one that was given."""
 
+    def __init__(self, path, file):
+        self.path, self.number, self.size = path, 0, 0
+        self.text = io.TextIOWrapper(file, "utf-8-sig", errors="replace")
+        self.is_gzip = isinstance(file, gzip.GzipFile)
 
-def _lines(path, text):
-    for number in itertools.count(1):
-        line = text.readline(MAX_LINE_LENGTH)
-        if len(line) == MAX_LINE_LENGTH:
-            raise UserError(f"{path} has {MAX_LINE_LENGTH:,} characters or more in line {number}.")
-        if not line:
-            return
-        yield line
+    def __iter__(self):
+        while line := self.text.readline(MAX_LINE_LENGTH):
+            self.number += 1
+            self.size += len(line)
+            if self.is_gzip:
+                check_expansion(self.path, self.size)
+            if len(line) == MAX_LINE_LENGTH:
+                raise UserError(
+                    f"{self.path} has {MAX_LINE_LENGTH:,} characters or more in line {self.number}."
+                )
+            yield line
+
+    def next_filled(self):
+        """Returns the next line that is not blank, or "" where there is none."""
+        return next((line for line in self if line.strip()), "")
 
 
 def _fields(line):
     return [field.strip().strip('"') for field in line.split(",")]
-
-
-def _is_whole(field):
-    return field.isascii() and field.isdecimal()
 
 
 def _is_header(fields):
@@ -82,7 +88,7 @@ def _is_header(fields):
     if fields == [str(number) for number in range(len(fields))]:
         return True
     named = any(field.lower() in LABEL_NAMES for field in fields)
-    return named or 2 * sum(map(_is_whole, fields)) < len(fields)
+    return named or 2 * sum(map(str.isdecimal, fields)) < len(fields)
 
 
 def _choose_columns(path, fields, header):
@@ -118,17 +124,17 @@ def _side(pixels):
     return side if side * side == pixels and side >= MIN_SIDE else 0
 
 
-def _read_numbers(path, lines, width, columns):
-    """Returns the numbers of all lines, `uint8` [n, columns].
+def _read_numbers(lines, first, width, columns):
+    """Returns the numbers of a line, the first, and all that follow, `uint8` [n, columns].
 
     width: how many columns there are; columns: which of them are read.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # there may be no lines
+            warnings.simplefilter("error")  # NumPy before 2.0 only warns of 256 or 1.5
             # NumPy's reader takes a second for the 60,000 images of MNIST.
-            numbers = np.loadtxt(
-                lines,
+            return np.loadtxt(
+                itertools.chain([first], lines),
                 np.uint8,
                 comments=None,
                 delimiter=",",
@@ -139,28 +145,22 @@ def _read_numbers(path, lines, width, columns):
     except UserError:  # of a line, and a ValueError as well
         raise
     except ValueError as error:
-        raise _find_fault(path, width, columns) from error
-    if numbers.size and numbers.shape[1] != len(columns):
-        raise _find_fault(path, width, columns)
-    return numbers
+        if match := re.search(WRONG_ROW, str(error)):
+            _check_width(lines, int(match[1] or match[2]), width)
+        if match := re.search(WRONG_CELL, str(error)):
+            raise UserError(
+                f"{lines.path} has {match[1]} in line {lines.number}, column {match[2]}; labels "
+                "and pixels must be whole numbers from 0 to 255."
+            ) from error
+        raise UserError(
+            f"{lines.path} is no table of whole numbers from 0 to 255; get the file again."
+        ) from error
 
 
-def _find_fault(path, width, columns):
-    """Returns the error that says what is wrong with a table, and in which line."""
-    with _open_lines(path) as lines:
-        filled = ((number, _fields(line)) for number, line in enumerate(lines, 1) if line.strip())
-        first = next(filled)
-        for number, fields in filled if _is_header(first[1]) else itertools.chain([first], filled):
-            if len(fields) != width:
-                return UserError(
-                    f"{path} has {len(fields):,} columns in line {number}, but {width:,} in its "
-                    "first line; get the file again."
-                )
-            for column in columns:
-                field = fields[column]
-                if not _is_whole(field) or len(field) > MAX_DIGITS or int(field) > 255:
-                    return UserError(
-                        f"{path} has {ascii(field[:MAX_QUOTED])} in line {number}, column "
-                        f"{column + 1}; labels and pixels must be whole numbers from 0 to 255."
-                    )
-    return UserError(f"{path} is no table of whole numbers from 0 to 255; get the file again.")
+def _check_width(lines, found, width):
+    """Raises `UserError` where the last line that was given has not `width` columns."""
+    if found != width:
+        raise UserError(
+            f"{lines.path} has {found:,} columns in line {lines.number}, but {width:,} in its "
+            "first line; get the file again."
+        )
