@@ -46,7 +46,7 @@ def _import_quietly(xla, distributed):
         import tensorflow
 
         tensorflow.config.list_physical_devices()  # the search for GPUs reports, too
-        if xla:  # so does the first compilation, in TensorFlow 2.18
+        if xla:  # so does the first compilation, in TensorFlow 2.19
             tensorflow.function(lambda: tensorflow.constant(0), jit_compile=True)()
     # It has been read. A process that this one starts shall find what the user has set.
     del os.environ[LOG_LEVEL]
