@@ -13,6 +13,7 @@ EXAMPLE = (
 )
 JOBS = ("chief", "worker")
 TASK = re.compile(r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)")
+ADDRESS = re.compile(r"[\w-]+(\.[\w-]+)*\.?:([1-9][0-9]{0,4})")  # not IPv6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,14 +94,8 @@ def _get(record, key, kind):
 
 
 def _is_address(address):
-    """Returns whether this is host:port. IPv6 is not accepted: the workers listen on IPv4."""
-    host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
-    try:
-        host.encode("idna")  # as a call will do
-    except UnicodeError:
-        return False
-    is_host = host.isprintable() and host and not set(host) & set(" :[]/")
-    return is_host and port.isascii() and port.isdecimal() and port[0] != "0" and int(port) < 2**16
+    match = ADDRESS.fullmatch(address) if isinstance(address, str) else None
+    return match and int(match[2]) < 2**16
 
 
 def _wrong(what):

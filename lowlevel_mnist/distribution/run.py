@@ -9,42 +9,63 @@ import signal
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.distribution import cluster
-from lowlevel_mnist.distribution.meeting import Meeting
 from lowlevel_mnist.errors import LostWorkerError, UserError
 from lowlevel_mnist.runs.run import Run
 from lowlevel_mnist.runs.settings import check_flags, from_json
 
 
 def join(flags: argparse.Namespace) -> Run:
-    """Meets the other workers of the run, if any, and returns this process's part in it.
+    """Connects the workers of the run, if any, and returns this process's part in it.
 
     flags: those of `train`.
     Raises `UserError` where somebody does not come.
     """
     if flags.distribute == "mirrored":
-        return DistributedRun(flags, None)
-    meeting = Meeting(cluster.read_tf_config(os.environ.get(cluster.VARIABLE)))
-    return (DistributedRun if meeting.cluster.is_chief else WorkerRun)(flags, meeting)
+        return DistributedRun(flags, cluster.ALONE)
+    workers = cluster.read_tf_config(os.environ.get(cluster.VARIABLE))
+    return (DistributedRun if workers.is_chief else WorkerRun)(flags, workers)
 
 
 class DistributedRun(Run):
     """A run that shares its batches, as its only worker or as the chief of several.
 
-    meeting: the `Meeting` of the workers; None where this is the only one.
-    replicas: the `trainer.Replicas`, from `start_tensorflow` on.
+    replicas: the `trainer.Replicas`.
     """
 
-    def __init__(self, flags: argparse.Namespace, meeting: Meeting | None):
+    def __init__(self, flags: argparse.Namespace, workers: cluster.Cluster):
         super().__init__(flags)
-        self.meeting = meeting
+        self.connect(workers)
+
+    def connect(self, workers):
+        """Imports TensorFlow and connects the workers, which has to be the first thing it does."""
+        self.tf = startup.import_tensorflow(distributed=workers is not cluster.ALONE)
+        from lowlevel_mnist.distribution.connection import connect
+        from lowlevel_mnist.distribution.trainer import Replicas
+
+        self.replicas = Replicas(connect(workers), workers)
+        self.replica_count = self.replicas.count
+        self.replicas.check_same(TensorFlow=self.tf.__version__, addresses=[*workers.addresses])
 
     @contextlib.contextmanager
     def open(self, training):
-        with super().open(training):
-            if self.meeting:
-                self.meeting.exchange(dataclasses.asdict(self.settings))
-            with self.sharing():
-                yield
+        with super().open(training), self.replicas.lost_worker_as_user_error():
+            self.replicas.broadcast_record(dataclasses.asdict(self.settings))
+            yield
+            self.meet()  # here the others learn that the run is saved
+            self.meet()
+
+    def save(self, epoch, progress):
+        super().save(epoch, progress)
+        self.meet()
+
+    def meet(self):
+        """Waits for all workers, and does not mind where one is lost.
+
+        They meet after what may be the last thing they do: who ends while others are still in an
+        exchange can have it fail there.
+        """
+        with contextlib.suppress(LostWorkerError), self.replicas.lost_worker_as_user_error():
+            self.replicas.barrier()
 
     def resolve_settings(self, dataset):
         settings = super().resolve_settings(dataset)
@@ -55,26 +76,11 @@ class DistributedRun(Run):
             )
         return settings
 
-    @contextlib.contextmanager
-    def sharing(self):
-        """Enters the context in which batches are shared, which all workers leave together."""
-        with contextlib.ExitStack() as self.scope:
-            yield
-            with contextlib.suppress(LostWorkerError), self.replicas.lost_worker_as_user_error():
-                self.replicas.barrier()  # so that none is missing before the end
-
     def start_tensorflow(self):
-        tf = startup.import_tensorflow(distributed=self.meeting is not None)
-        from lowlevel_mnist.distribution.trainer import Replicas, connect
-
-        workers = self.meeting.cluster if self.meeting else cluster.ALONE
-        self.replicas = Replicas(connect(self.meeting), workers)
-        self.replica_count = self.replicas.count
-        self.scope.enter_context(self.replicas.lost_worker_as_user_error())
         # The story makes its variables between here and `make_trainer`, in the strategy's scope.
-        self.variable_scope = self.scope.enter_context(contextlib.ExitStack())
+        self.variable_scope = contextlib.ExitStack()
         self.variable_scope.enter_context(self.replicas.strategy.scope())
-        return tf
+        return self.tf
 
     def make_trainer(self, model, optimizer):
         from lowlevel_mnist.distribution.trainer import DistributedTrainer
@@ -90,7 +96,7 @@ class DistributedRun(Run):
         """Gives all workers the chief's weights, biases, slots and training state."""
         for variable in optimizer.variables:
             variable.assign(self.replicas.broadcast(variable.value())[0])
-        state.deserialize(self.replicas.broadcast_text(state.serialize()))
+        state.deserialize(self.replicas.broadcast_record(state.serialize()))
         return state
 
     def stop_requested(self, number):
@@ -103,15 +109,16 @@ class WorkerRun(DistributedRun):
 
     is_chief = False
 
-    def __init__(self, flags: argparse.Namespace, meeting: Meeting):
-        self.flags, self.meeting, self.title = flags, meeting, "the chief's run"
-        workers = meeting.cluster
+    def __init__(self, flags: argparse.Namespace, workers: cluster.Cluster):
+        self.flags, self.title = flags, "the chief's run"
         print(
             f"This is {workers.describe(workers.index)}, one of {len(workers.names)}; the chief, "
             f"{workers.describe(0)}, keeps the run and reports",
             flush=True,
         )
-        settings = from_json(meeting.exchange(None)[0], "What the chief says")
+        self.connect(workers)
+        with self.replicas.lost_worker_as_user_error():
+            settings = from_json(self.replicas.broadcast_record(), "What the chief says")
         check_flags(settings, flags, self.title, growing=False)
         chiefs = settings.data_dir
         if chiefs and settings.dataset != "custom" and not pathlib.Path(chiefs).exists():
@@ -121,9 +128,11 @@ class WorkerRun(DistributedRun):
     @contextlib.contextmanager
     def open(self, training):
         self.check_batch_size(training)
-        with pathlib.Path(os.devnull).open("w") as nowhere, self.sharing():
-            self.scope.enter_context(contextlib.redirect_stdout(nowhere))  # the chief reports
-            yield
+        with self.replicas.lost_worker_as_user_error():
+            with pathlib.Path(os.devnull).open("w") as null, contextlib.redirect_stdout(null):
+                yield  # the chief reports
+            self.replicas.barrier()  # which the chief reaches when it has saved the run
+            self.meet()
         print("The training is done, and the chief has saved the run")
 
     def restore(self, model, optimizer):
@@ -132,4 +141,4 @@ class WorkerRun(DistributedRun):
         return self.broadcast_state(TrainingState(), optimizer)
 
     def save(self, epoch, progress):
-        """Does nothing: the chief saves."""
+        self.meet()  # the chief saves

@@ -6,14 +6,15 @@ makes the same update. So up to rounding it is the same run, however many replic
 """
 
 import contextlib
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from lowlevel_mnist import cost, startup
-from lowlevel_mnist.distribution.cluster import Cluster
-from lowlevel_mnist.distribution.meeting import Meeting
+from lowlevel_mnist.distribution.cluster import VARIABLE, Cluster
 from lowlevel_mnist.errors import LostWorkerError, UserError
 from lowlevel_mnist.optimizers import Optimizer
 from lowlevel_mnist.training import Trainer
@@ -25,27 +26,6 @@ LOST_WORKER_ERRORS = (
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
 )
-
-
-def connect(meeting: Meeting | None) -> tf.distribute.Strategy:
-    """Returns the strategy that shares batches among all workers, or among the devices of one.
-
-    It has to come before anything else that TensorFlow does in this process.
-
-    meeting: of all workers, which ends here; None where this process is the only one.
-    Raises `UserError` where the workers differ in TensorFlow's version or the number of GPUs.
-    """
-    if meeting is None:
-        return tf.distribute.MirroredStrategy()
-    mine = {"TensorFlow": tf.__version__, "GPUs": len(tf.config.list_physical_devices("GPU"))}
-    for index, theirs in enumerate(meeting.exchange(mine)):
-        if theirs != mine:
-            raise UserError(
-                f"{meeting.cluster.names[index]} has {theirs}, but "
-                f"{meeting.cluster.names[meeting.cluster.index]} {mine}. All workers need the same."
-            )
-    with meeting.connecting(), startup.quietly():
-        return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 class Replicas:
@@ -95,12 +75,34 @@ class Replicas:
         """Returns the chief's tensors; the others pass some of the same shapes and dtypes."""
         return self._all_reduce(tensors, root=0)
 
-    def broadcast_text(self, text: str = "") -> str:
-        """Returns the chief's text."""
-        codes = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+    def broadcast_record(self, record: object = None) -> Any:
+        """Returns what the chief passes, which JSON can hold."""
+        codes = np.frombuffer(json.dumps(record).encode(), np.uint8).astype(np.int32)
         (length,) = self.broadcast(tf.constant(len(codes)))
         (codes,) = self.broadcast(tf.constant(np.resize(codes, int(length)), tf.int32))
-        return codes.numpy().astype(np.uint8).tobytes().decode()
+        return json.loads(codes.numpy().astype(np.uint8).tobytes())
+
+    def check_same(self, **values: object) -> None:
+        """Raises `UserError` where one of the values is not the chief's, or none can be had."""
+        describe = self.cluster.describe
+        reason = None
+        with startup.quietly():
+            try:
+                chiefs = self.broadcast_record(values)
+            except tf.errors.OpError as error:
+                reason = error
+        if reason:
+            lost = describe(*self.cluster.find_named(reason.message)) or "all workers"
+            raise UserError(
+                f"Can't exchange data with {lost}. All need the same addresses in {VARIABLE}, the "
+                "same TensorFlow, and as many GPUs each; see what they say, and start all again."
+            ) from reason
+        for name, value in values.items():
+            if value != chiefs[name]:
+                raise UserError(
+                    f"The chief, {describe(0)}, has {name} {chiefs[name]}, but "
+                    f"{describe(self.cluster.index)} {value}. All need the same."
+                )
 
     @contextlib.contextmanager
     def lost_worker_as_user_error(self) -> Iterator[None]:
@@ -124,6 +126,7 @@ class Replicas:
         """Returns the outputs of this worker's replicas, a tuple."""
         return self.strategy.experimental_local_results(output)
 
+    @tf.function  # eagerly, TensorFlow would start a pool of threads each time
     def _all_reduce(self, tensors, root):
         """Returns the sum of what the replicas with the number `root` have of each tensor."""
 
