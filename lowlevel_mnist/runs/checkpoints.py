@@ -1,12 +1,11 @@
 """A run's state on disk, as `tf.train.Checkpoint` writes it: weights, slots and training state."""
 
-import contextlib
 import dataclasses
 import json
 import math
 import pathlib
 import re
-from collections.abc import Iterator
+import shutil
 
 import numpy as np
 import tensorflow as tf
@@ -37,14 +36,6 @@ class Epoch:
     val_loss: float | None
     val_accuracy: float | None
     seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Position:
-    """What is kept of a `TrainingState`."""
-
-    history: tuple[Epoch, ...]
-    progress: Progress | None
 
 
 class TrainingState(tf.train.experimental.PythonState):
@@ -85,11 +76,12 @@ class TrainingState(tf.train.experimental.PythonState):
 
     def deserialize(self, string_value: str | bytes) -> None:
         """Reads what `serialize` wrote. Raises one of RESTORE_ERRORS for anything else."""
-        position = records.from_json(Position, json.loads(string_value))
-        if [row.epoch for row in position.history] != [*range(1, len(position.history) + 1)]:
+        kind = {"history": tuple[Epoch, ...], "progress": Progress | None}
+        values = records.from_json(kind, json.loads(string_value))
+        history = [dataclasses.asdict(row) for row in values["history"]]
+        if [row["epoch"] for row in history] != [*range(1, len(history) + 1)]:
             raise ValueError("the history is not numbered from 1")
-        self.history = [dataclasses.asdict(row) for row in position.history]
-        self.progress = position.progress
+        self.history, self.progress = history, values["progress"]
 
 
 class CheckpointManager:
@@ -133,15 +125,19 @@ class CheckpointManager:
         path = self.folder / f"{CHECKPOINT}-{step}"
         unfinished = self.folder / f"{files.UNFINISHED}{CHECKPOINT}"
         self.checkpoint.save_counter.assign_add(1)  # TensorFlow's `restore` looks for it
-        with self._writing():
-            try:
-                self.checkpoint.write(str(unfinished / path.name))
-                for file in sorted(unfinished.iterdir()):  # at last the index, which makes it whole
-                    file.replace(self.folder / file.name)
-            finally:
-                files.remove(unfinished)
-            self.paths = [*(known for known in self.paths if known != path), path][-MAX_TO_KEEP:]
-            self._remove_others()
+        try:
+            self.checkpoint.write(str(unfinished / path.name))
+            for file in sorted(unfinished.iterdir()):  # at last the index, which makes it whole
+                file.replace(self.folder / file.name)
+        except (tf.errors.OpError, OSError) as error:
+            raise UserError(
+                f"A checkpoint can't be written in {self.folder}: the disk is full, or the folder "
+                "is not yours to write in."
+            ) from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self.paths = [*(known for known in self.paths if known != path), path][-MAX_TO_KEEP:]
+        self._remove_others()
 
     def _restore(self):
         """Brings back the newest usable checkpoint; returns those passed over, newest first."""
@@ -159,31 +155,20 @@ class CheckpointManager:
             )
         # Damaged ones go when newer ones have come.
         self.paths = damaged + [path for path in self.paths if path not in damaged]
-        with self._writing():
-            self._remove_others()
+        self._remove_others()
         return damaged
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except (tf.errors.OpError, OSError) as error:
-            raise UserError(
-                f"A checkpoint can't be written in {self.folder}: the disk is full, or the folder "
-                "is not yours to write in."
-            ) from error
 
     def _remove_others(self):
         """Removes old checkpoints, and what a kill has left half-written, and lists the others."""
-        for path in self.folder.iterdir() if self.folder.exists() else ():
-            is_ours = CHECKPOINT_FILE.fullmatch(path.name)
-            is_other = is_ours and path.with_suffix("") not in self.paths
-            if is_other or path.name.startswith(files.UNFINISHED):
-                files.remove(path)
+        with files.os_error_as_user_error(f"A checkpoint can't be written in {self.folder}"):
+            for path in self.folder.glob("*"):
+                is_ours = CHECKPOINT_FILE.fullmatch(path.name)
+                is_other = is_ours and path.with_suffix("") not in self.paths
+                if is_other or path.name.startswith(files.UNFINISHED):
+                    files.remove(path)
         if self.paths:  # what `tf.train.latest_checkpoint` reads
-            keys = ["all_model_checkpoint_paths"] * len(self.paths) + ["model_checkpoint_path"]
-            names = [path.name for path in (*self.paths, self.paths[-1])]
-            lines = [f'{key}: "{name}"\n' for key, name in zip(keys, names, strict=True)]
+            lines = [f'all_model_checkpoint_paths: "{path.name}"\n' for path in self.paths]
+            lines += [f'model_checkpoint_path: "{self.paths[-1].name}"\n']
             with files.atomic_write(self.folder / CHECKPOINT) as unfinished:
                 unfinished.write_text("".join(lines))
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import csv
 import dataclasses
 import os
 import pathlib
@@ -14,15 +15,7 @@ from lowlevel_mnist import data, startup
 from lowlevel_mnist.data import Images
 from lowlevel_mnist.errors import DivergedError, Interrupted, UserError, check_finite
 from lowlevel_mnist.runs import files, folders
-from lowlevel_mnist.runs.settings import (
-    FILE,
-    Settings,
-    check_flags,
-    flag_or_default,
-    read,
-    resolve_recipe,
-    resolve_settings,
-)
+from lowlevel_mnist.runs.settings import Settings, check_flags, resolve_flags, resolve_settings
 
 SAMPLE = 1000  # training images by whose cost a network is found healthy before it is saved
 # Multiply-accumulates of a step's forward pass; with fewer, one thread is faster: mlp-128-dropout
@@ -52,23 +45,17 @@ class Run:
         self.title = f"the run in {flags.output_dir}"
         self.before = None  # the settings of a run that goes on, perhaps for more epochs
         if flags.resume:
-            folders.check_run(flags.output_dir)
-            before = read(flags.output_dir / FILE)
+            before = folders.find_to_resume(flags.output_dir).settings
             self.before = check_flags(before, flags, self.title, growing=True)
-        else:
-            self.recipe = resolve_recipe(flags)
 
     @property
     def data_source(self) -> dict[str, Any]:
         """The arguments of `data.load`, by their names."""
-        if self.before is None:
-            return {
-                "name": self.recipe.dataset,
-                "data_dir": self.flags.data_dir,
-                "invert": flag_or_default(self.flags, "invert"),
-                "seed": flag_or_default(self.flags, "seed"),
-            }
-        return self.before.data_source(self.flags.data_dir)
+        if self.before:
+            return self.before.data_source(self.flags.data_dir)
+        values = resolve_flags(self.flags)
+        choices = {name: values[name] for name in ("invert", "seed")}
+        return {"name": values["dataset"], "data_dir": self.flags.data_dir, **choices}
 
     def resolve_settings(self, dataset: data.Dataset) -> Settings:
         """Sets and returns the settings of the run: its own, if it goes on with the same data.
@@ -77,7 +64,7 @@ class Run:
         Raises `UserError` where data and flags contradict each other or the run that is to go on.
         """
         if self.before is None:
-            settings = resolve_settings(self.recipe, dataset, self.flags)
+            settings = resolve_settings(self.flags, dataset)
         elif dataset.sha256 != self.before.data_sha256:
             raise UserError(
                 f"The data ({dataset.title}, {dataset.source}) is not what {self.title} was "
@@ -103,8 +90,8 @@ class Run:
             locked = folders.new_folder(self.flags.output_dir, self.settings.recipe)
         else:
             locked = files.locked(self.flags.output_dir)
-        with locked as self.folder, _add_resume_hint(self):
-            files.write_json(self.folder / FILE, dataclasses.asdict(self.settings))
+        with locked as self.folder, _add_hint(self):
+            files.write_json(self.folder / folders.SETTINGS, dataclasses.asdict(self.settings))
             self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
             yield
 
@@ -188,11 +175,18 @@ class Run:
             "test_accuracy": test.accuracy,
             "confusion_matrix": test.confusion_matrix.tolist(),
         }
-        folders.write_metrics(self.folder, results)
+        with (
+            files.atomic_write(self.folder / folders.HISTORY) as unfinished,
+            unfinished.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, results["history"][0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(results["history"])
+        files.write_json(self.folder / folders.METRICS, results)
 
 
 @contextlib.contextmanager
-def _add_resume_hint(run) -> Iterator[None]:
+def _add_hint(run) -> Iterator[None]:
     """Adds to the error that ends a training early how to go on with the run.
 
     run: the `Run`, whose folder stays as it is.
@@ -201,26 +195,24 @@ def _add_resume_hint(run) -> Iterator[None]:
         with files.disk_full_as_user_error():
             yield
     except (DivergedError, Interrupted, UserError) as error:
-        hint = _divergence_hint if isinstance(error, DivergedError) else _resume_hint
-        error.args = (f"{error} {hint(run)}".rstrip(),)
+        error.args = (f"{error} {_hint(run, error)}".rstrip(),)
         raise
-    except BrokenPipeError:
-        print(f"Nobody reads the output any more. {_resume_hint(run)}", file=sys.stderr)
+    except BrokenPipeError as error:
+        print(f"Nobody reads the output any more. {_hint(run, error)}", file=sys.stderr)
         raise
 
 
-def _divergence_hint(run):
-    hint = f"Try a new run with a much smaller --learning-rate than {run.settings.learning_rate:g}."
-    if folders.find_checkpoints(run.folder):
-        command = f"{startup.command_line('evaluate')} --run {shlex.quote(str(run.folder))}"
-        hint += f" The network of the last checkpoint is kept; see it with {command}"
-    return hint
-
-
-def _resume_hint(run):
+def _hint(run, error):
+    folder = shlex.quote(str(run.folder))
+    if isinstance(error, DivergedError):
+        rate = run.settings.learning_rate
+        hint = f"Try a new run with a much smaller --learning-rate than {rate:g}."
+        if folders.find_checkpoints(run.folder):
+            command = f"{startup.command_line('evaluate')} --run {folder}"
+            hint += f" The network of the last checkpoint is kept; see it with {command}"
+        return hint
     if not folders.is_run(run.folder):  # it could not be written
         return ""
-    folder = shlex.quote(str(run.folder))
     command = f"{startup.command_line('train')} --resume --output-dir {folder}"
     command += " --no-plots" * run.flags.no_plots
     if run.flags.distribute != "none":
