@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from lowlevel_mnist import metrics
 from lowlevel_mnist.errors import UserError, check_finite
-from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import Optimizer
 from lowlevel_mnist.runs import files, folders, records
 from lowlevel_mnist.runs.folders import CHECKPOINT, CHECKPOINTS
@@ -144,7 +143,7 @@ class CheckpointManager:
         damaged = []
         for path in reversed(self.paths):
             try:
-                _load(self.checkpoint, path)
+                load(self.checkpoint, path)
                 break
             except RESTORE_ERRORS:
                 damaged.append(path)
@@ -173,27 +172,8 @@ class CheckpointManager:
                 unfinished.write_text("".join(lines))
 
 
-def load_model(run: folders.SavedRun) -> Network:
-    """Returns the network of a run with the weights of its newest checkpoint.
-
-    Raises `UserError` where the checkpoint is missing, damaged or of another network.
-    """
-    paths = folders.find_checkpoints(run.folder)
-    if not paths:
-        raise UserError(f"The run {run.folder} has no checkpoint in its folder {CHECKPOINTS}.")
-    try:
-        model = Network(run.settings.layer_sizes, dtype=run.settings.dtype)
-        _load(tf.train.Checkpoint(model=model), paths[-1])
-    except RESTORE_ERRORS as error:
-        hint = " train --resume goes on from the one before it." if paths[1:] else ""
-        raise UserError(
-            f"The checkpoint {paths[-1]} is damaged or does not fit the run's settings.json.{hint}"
-        ) from error
-    return model
-
-
-def _load(checkpoint, path):
-    """Gives the objects of a `tf.train.Checkpoint` the values in a file.
+def load(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
+    """Gives the model, and what else a checkpoint is made of, the values in a file.
 
     Raises one of RESTORE_ERRORS where these are damaged or of another network.
     """

@@ -43,14 +43,27 @@ class SavedRun:
         return dataclasses.replace(dataset, names=names)
 
     def load_model(self):
-        """Imports TensorFlow and returns the run's network, as `checkpoints.load_model` does.
+        """Imports TensorFlow and returns the `model.Network`, as the newest checkpoint has it.
 
         TensorFlow takes seconds to import: not before the run and its data are found good.
+        Raises `UserError` where the checkpoint is missing, damaged or of another network.
         """
-        startup.import_tensorflow()
+        tf = startup.import_tensorflow()
+        from lowlevel_mnist.model import Network
         from lowlevel_mnist.runs import checkpoints
 
-        return checkpoints.load_model(self)
+        paths = find_checkpoints(self.folder)
+        if not paths:
+            raise UserError(f"The run {self.folder} has no checkpoint in its folder {CHECKPOINTS}.")
+        try:
+            model = Network(self.settings.layer_sizes, dtype=self.settings.dtype)
+            checkpoints.load(tf.train.Checkpoint(model=model), paths[-1])
+        except checkpoints.RESTORE_ERRORS as error:
+            hint = " train --resume goes on from the one before it." if paths[1:] else ""
+            raise UserError(
+                f"The checkpoint {paths[-1]} is damaged or does not fit the run's {SETTINGS}.{hint}"
+            ) from error
+        return model
 
 
 @contextlib.contextmanager
@@ -125,12 +138,10 @@ def find_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
     By the files that there are. TensorFlow's own list of them, a file in the folder, could name
     others anywhere.
     """
-    numbers = {}
-    for index in (folder / CHECKPOINTS).glob(f"{CHECKPOINT}-*.index"):
-        number = index.stem.rpartition("-")[2]
-        if number.isdecimal() and index.is_file():
-            numbers[index.with_suffix("")] = int(number)
-    return sorted(numbers, key=numbers.__getitem__)
+    indices = (folder / CHECKPOINTS).glob(f"{CHECKPOINT}-*.index")
+    numbers = {path.with_suffix(""): path.stem.rpartition("-")[2] for path in indices}
+    found = [path for path, number in numbers.items() if number.isdecimal()]
+    return sorted(found, key=lambda path: int(numbers[path]))
 
 
 def find(folder: pathlib.Path | None = None) -> SavedRun:
