@@ -140,20 +140,20 @@ class CheckpointManager:
 
     def _restore(self):
         """Brings back the newest usable checkpoint; returns those passed over, newest first."""
-        damaged = []
+        usable, damaged = [*self.paths], []
         for path in reversed(self.paths):
             try:
                 load(self.checkpoint, path)
                 break
             except RESTORE_ERRORS:
-                damaged.append(path)
-        if damaged and len(damaged) == len(self.paths):
+                damaged.append(usable.pop())
+        if damaged and not usable:
             raise UserError(
                 f"None of the checkpoints in {self.folder} is usable: they are damaged or of "
                 "another run. Start the run again in another folder."
             )
         # Damaged ones go when newer ones have come.
-        self.paths = damaged + [path for path in self.paths if path not in damaged]
+        self.paths = damaged + usable
         self._remove_others()
         return damaged
 

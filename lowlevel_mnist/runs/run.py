@@ -63,24 +63,22 @@ class Run:
         dataset: what `data.load` has found at `data_source`.
         Raises `UserError` where data and flags contradict each other or the run that is to go on.
         """
-        if self.before is None:
-            settings = resolve_settings(self.flags, dataset)
-        elif dataset.sha256 != self.before.data_sha256:
+        self.settings = self.before or resolve_settings(self.flags, dataset)
+        if self.before and dataset.sha256 != self.before.data_sha256:
             raise UserError(
                 f"The data ({dataset.title}, {dataset.source}) is not what {self.title} was "
                 "trained on. Get the same data back, or name its folder with --data-dir."
             )
-        else:
-            settings = self.before
-            if self.flags.data_dir:  # where it lies now
-                where, source = str(self.flags.data_dir.absolute()), dataset.source
-                settings = dataclasses.replace(settings, data_dir=where, dataset_source=source)
-        self.settings = settings
-        return settings
+        if self.flags.data_dir:  # where it lies now
+            where, source = str(self.flags.data_dir.absolute()), dataset.source
+            self.settings = dataclasses.replace(
+                self.settings, data_dir=where, dataset_source=source
+            )
+        return self.settings
 
     @contextlib.contextmanager
     def open(self, training: Images) -> Iterator[None]:
-        """Keeps and locks the run's folder.
+        """Keeps and locks the run's folder, and adds to an error that ends it early how to go on.
 
         training: the images to train on, and their labels.
         Raises `UserError` where a batch is larger than these, or the folder can't be used.
@@ -90,10 +88,19 @@ class Run:
             locked = folders.new_folder(self.flags.output_dir, self.settings.recipe)
         else:
             locked = files.locked(self.flags.output_dir)
-        with locked as self.folder, _add_hint(self):
-            files.write_json(self.folder / folders.SETTINGS, dataclasses.asdict(self.settings))
-            self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
-            yield
+        with locked as self.folder:
+            try:
+                with files.disk_full_as_user_error():
+                    record = dataclasses.asdict(self.settings)
+                    files.write_json(self.folder / folders.SETTINGS, record)
+                    self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
+                    yield
+            except (DivergedError, Interrupted, UserError) as error:
+                error.args = (f"{error} {self.hint(error)}".rstrip(),)
+                raise
+            except BrokenPipeError as error:
+                print(f"Nobody reads the output any more. {self.hint(error)}", file=sys.stderr)
+                raise
 
     def check_batch_size(self, training: Images) -> None:
         """Raises `UserError` where a batch is larger than all training images together."""
@@ -184,37 +191,20 @@ class Run:
             writer.writerows(results["history"])
         files.write_json(self.folder / folders.METRICS, results)
 
-
-@contextlib.contextmanager
-def _add_hint(run) -> Iterator[None]:
-    """Adds to the error that ends a training early how to go on with the run.
-
-    run: the `Run`, whose folder stays as it is.
-    """
-    try:
-        with files.disk_full_as_user_error():
-            yield
-    except (DivergedError, Interrupted, UserError) as error:
-        error.args = (f"{error} {_hint(run, error)}".rstrip(),)
-        raise
-    except BrokenPipeError as error:
-        print(f"Nobody reads the output any more. {_hint(run, error)}", file=sys.stderr)
-        raise
-
-
-def _hint(run, error):
-    folder = shlex.quote(str(run.folder))
-    if isinstance(error, DivergedError):
-        rate = run.settings.learning_rate
-        hint = f"Try a new run with a much smaller --learning-rate than {rate:g}."
-        if folders.find_checkpoints(run.folder):
-            command = f"{startup.command_line('evaluate')} --run {folder}"
-            hint += f" The network of the last checkpoint is kept; see it with {command}"
-        return hint
-    if not folders.is_run(run.folder):  # it could not be written
-        return ""
-    command = f"{startup.command_line('train')} --resume --output-dir {folder}"
-    command += " --no-plots" * run.flags.no_plots
-    if run.flags.distribute != "none":
-        command += f" --distribute {run.flags.distribute}"
-    return f"Go on with: {command}"
+    def hint(self, error: BaseException) -> str:
+        """Returns how to go on after an error that has ended the training early."""
+        folder = shlex.quote(str(self.folder))
+        if isinstance(error, DivergedError):
+            rate = self.settings.learning_rate
+            hint = f"Try a new run with a much smaller --learning-rate than {rate:g}."
+            if folders.find_checkpoints(self.folder):
+                command = f"{startup.command_line('evaluate')} --run {folder}"
+                hint += f" The network of the last checkpoint is kept; see it with {command}"
+            return hint
+        if not folders.is_run(self.folder):  # it could not be written
+            return ""
+        command = f"{startup.command_line('train')} --resume --output-dir {folder}"
+        command += " --no-plots" * self.flags.no_plots
+        if self.flags.distribute != "none":
+            command += f" --distribute {self.flags.distribute}"
+        return f"Go on with: {command}"

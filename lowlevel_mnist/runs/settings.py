@@ -131,16 +131,14 @@ class Settings:
 
 
 def resolve_flags(flags: argparse.Namespace) -> dict[str, typing.Any]:
-    """Returns the values of a new run's flags: given, or those of the recipe and DEFAULTS.
+    """Returns what a new run's flags say, and where they are not given, its recipe and DEFAULTS.
 
     flags: those of `train`, None where they are not given.
-    Returns the keys of `recipes.Recipe` and DEFAULTS.
+    The keys are those of `recipes.Recipe` and DEFAULTS.
     """
     recipe = RECIPES[flags.recipe or DEFAULTS["recipe"]]
     values = DEFAULTS | vars(recipe)
-    given = {
-        name: value for name, value in vars(flags).items() if name in values and value is not None
-    }
+    given = {name: flag for name in values if (flag := getattr(flags, name, None)) is not None}
     if flags.data_dir:  # without --dataset, it means whatever is in that folder
         values["dataset"] = "auto"
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer:
@@ -192,15 +190,13 @@ def check_flags(
     """
     values = {**vars(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
     del values["data_dir"]  # the data may lie elsewhere now
-    for name, given in vars(flags).items():
-        may_grow = growing and name == "epochs"
-        if name not in values or given in (None, "auto", values[name]):
-            continue
-        if not (may_grow and given > values[name]):
-            may = ", which may only grow" if may_grow else ""
+    for name, value in values.items():
+        given = getattr(flags, name, None)
+        may = ", which may only grow" if growing and name == "epochs" else ""
+        if given not in (None, "auto", value) and not (may and given > value):
             raise UserError(
-                f"{_as_flag(name, given)} contradicts {whose}, which has "
-                f"{_as_flag(name, values[name])}{may}. Leave the flag out, or start another run."
+                f"{_as_flag(name, given)} contradicts {whose}, which has {_as_flag(name, value)}"
+                f"{may}. Leave the flag out, or start another run."
             )
     return dataclasses.replace(settings, epochs=flags.epochs or settings.epochs)
 
