@@ -58,14 +58,12 @@ def main():
 
 def check_folder(folder: pathlib.Path) -> None:
     """Raises `UserError` where nothing can be saved in a folder of this name."""
-    try:
+    with files.os_error_as_user_error(f"The folder {folder} can't be read"):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not there.is_dir():
             raise UserError(f"{there} is a file; choose another --to.")
         if there == folder and any(folder.iterdir()):
             raise UserError(f"The folder {folder} is not empty; choose another --to.")
-    except OSError as error:
-        raise UserError(f"The folder {folder} can't be read: {error.strerror}.") from error
 
 
 def serving_module(tf, model, height, width, invert):

@@ -30,14 +30,13 @@ def read_mnist(mnist, seed):
     """Trains on digits; returns the `metrics.Evaluation` on MNIST's training and test images."""
     startup.import_tensorflow()
     from lowlevel_mnist import metrics
-    from lowlevel_mnist.runs import checkpoints
 
     with tempfile.TemporaryDirectory() as folder:
         run = pathlib.Path(folder) / "run"
         flags = ["--recipe", "mlp-512-dropout", "--dataset", "digits", "--seed", str(seed)]
         command = [sys.executable, "-m", "lowlevel_mnist.train", *flags, "--output-dir", run]
         subprocess.run([*command, "--no-plots"], check=True, stdout=subprocess.DEVNULL)
-        model = checkpoints.load_model(folders.find(run))
+        model = folders.find(run).load_model()
     return (
         metrics.evaluate(model, mnist.train_images, mnist.train_labels),
         metrics.evaluate(model, mnist.test_images, mnist.test_labels),

@@ -128,7 +128,7 @@ def test_a_damaged_checkpoint_is_never_taken_for_a_good_one(saved, file, how):
     (path,) = (path for path in files if path.name.endswith(suffix[file]))
     put({**files, path: damage(files[path], *how)})
     run = folders.SavedRun(folder, settings.from_json(RECORD, "here"))
-    model, error = attempt(checkpoints.load_model, run)
+    model, error = attempt(run.load_model)
     if error:
         assert str(error) == (
             f"The checkpoint {folder}/checkpoints/checkpoint-10 is damaged or does not fit the "
@@ -202,7 +202,7 @@ def test_a_checkpoint_that_is_a_pipe(saved):
     path.unlink()
     os.mkfifo(path)
     run = folders.SavedRun(folder, settings.from_json(RECORD, "here"))
-    _, error = attempt(checkpoints.load_model, run)
+    _, error = attempt(run.load_model)
     assert "checkpoint-10 is damaged" in str(error)
     path.unlink()
     put(files)

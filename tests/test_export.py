@@ -13,7 +13,7 @@ from commands import environment, run, run_python, train
 from conftest import assert_refused, change_settings, digit_arrays, pattern_arrays, write_idx_folder
 
 from lowlevel_mnist import data, metrics
-from lowlevel_mnist.runs import checkpoints, folders
+from lowlevel_mnist.runs import folders
 
 # A program that serves the network, without this package, as `export` has printed.
 PROGRAM = """
@@ -56,7 +56,7 @@ def ask_serving_program(base, lines, images):
 
 def assert_equal(found, base, images, rtol):
     """The SavedModel gives what `metrics.predict` gives for the run, with the very same classes."""
-    expected = metrics.predict(checkpoints.load_model(folders.find(base / "run")), images)
+    expected = metrics.predict(folders.find(base / "run").load_model(), images)
     assert len(found) == 3 * 2 * 2
     for name, count in (("none", 0), ("one", 1), ("many", len(images))):
         for kind in ("python", "serving"):

@@ -23,7 +23,7 @@ from conftest import (
 from PIL import Image
 
 from lowlevel_mnist import data, metrics
-from lowlevel_mnist.runs import checkpoints, folders
+from lowlevel_mnist.runs import folders
 
 ARRAYS = pattern_arrays(size=(6, 6), classes=3, train=70, test=20)
 QUICKLY = ("--epochs", 1, "--batch-size", 10, "--no-plots")
@@ -408,7 +408,7 @@ def test_images_that_came_for_validation_are_used_for_it(tmp_path):
     assert record["data_sha256"] == sha256(*training, *test, *validation)
 
     # The validation is that of the last weights on those images.
-    model = checkpoints.load_model(folders.find(tmp_path / "run"))
+    model = folders.find(tmp_path / "run").load_model()
     expected = metrics.evaluate(model, *validation)
     assert record["history"][0]["val_loss"] == expected.loss
     assert record["history"][0]["val_accuracy"] == expected.accuracy
@@ -498,7 +498,7 @@ def test_ink_on_paper_is_inverted_by_all_commands(tmp_path):
     for arguments in ([], ["--data-dir", "data"]):
         assert result in run("evaluate", "--run", "run", *arguments, cwd=tmp_path).stdout
 
-    model = checkpoints.load_model(folders.find(tmp_path / "run"))
+    model = folders.find(tmp_path / "run").load_model()
     expected = metrics.predict(model, test_images).argmax(1)
     done = run("show_random", "--run", "run", "--count", 100, "--save", "s.png", cwd=tmp_path)
     rows = [line.split() for line in done.stdout.splitlines() if "%" in line]

@@ -28,7 +28,7 @@ from selenium.webdriver.common.keys import Keys
 from lowlevel_mnist import data, metrics
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.page import choose_examples, kind_of
-from lowlevel_mnist.runs import checkpoints, folders
+from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import foreground, image_style, pictures
 from lowlevel_mnist.sources.image_style import ImageStyle
 
@@ -78,7 +78,7 @@ def page(browser, file):
 
 def predict(folder, images):
     """Returns the package's probabilities of each class, float [n, classes]."""
-    return metrics.predict(checkpoints.load_model(folders.find(folder / "run")), images)
+    return metrics.predict(folders.find(folder / "run").load_model(), images)
 
 
 # ---- The same numbers
@@ -368,7 +368,7 @@ def test_what_speaks_for_a_class_and_what_against(page, trained):
     """Pixel times the slope of the logit, by central differences in float64 NumPy."""
     page.click("#images button")
     pixels = np.array(page.do("return Array.from(seen.pixels)"))
-    model = checkpoints.load_model(folders.find(trained / "run"))
+    model = folders.find(trained / "run").load_model()
     weights = [np.float64(variable) for variable in model.weights]
     biases = [np.float64(variable) for variable in model.biases]
 
@@ -396,7 +396,7 @@ def test_what_speaks_for_a_class_and_what_against(page, trained):
 def test_the_most_active_hidden_units(page, trained):
     page.click("#images button")
     pixels = np.array(page.do("return Array.from(seen.pixels)"))
-    model = checkpoints.load_model(folders.find(trained / "run"))
+    model = folders.find(trained / "run").load_model()
     outputs = np.maximum(pixels @ model.weights[0].numpy() + model.biases[0].numpy(), 0)
     expected = [f"{unit}: {outputs[unit]:.2f}" for unit in np.argsort(-outputs)[:8]]
     items = page.browser.find_elements("css selector", ".units li span")
@@ -917,7 +917,7 @@ def test_a_network_that_is_too_large(base):
 
 def test_weights_that_are_too_large_for_float32(tmp_path):
     trained_on(tmp_path, pattern_arrays(), "--epochs", 1, "--dtype", "float64")
-    model = checkpoints.load_model(folders.find(tmp_path / "run"))
+    model = folders.find(tmp_path / "run").load_model()
     model.biases[0].assign(1e39 * np.ones(4))
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     tf.train.Checkpoint(model=model).save(str(tmp_path / "run" / "checkpoints" / "checkpoint"))

@@ -21,7 +21,7 @@ from conftest import (
 from PIL import Image, ImageDraw
 
 from lowlevel_mnist import data, metrics
-from lowlevel_mnist.runs import checkpoints, folders
+from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import digits, image_style, pictures
 
 
@@ -55,7 +55,7 @@ def agreement(base, images, tmp_path):
     done = run("predict", "--run", base / "runs" / "one", *paths, cwd=tmp_path)
     assert done.returncode == 0
     read = [int(digit) for digit in re.findall(r"\.png: (\d) \([\d.]+%\)$", done.stdout, re.M)]
-    model = checkpoints.load_model(folders.find(base / "runs" / "one"))
+    model = folders.find(base / "runs" / "one").load_model()
     return np.mean(metrics.predict(model, images).argmax(axis=1) == read)
 
 
@@ -424,7 +424,7 @@ def trained_on_things(request, tmp_path_factory):
 def test_a_run_that_did_not_learn_digits(trained_on_things, tmp_path, name):
     """Its images, as pictures, are read as the images themselves."""
     folder, images = trained_on_things
-    model = checkpoints.load_model(folders.find(folder))
+    model = folders.find(folder).load_model()
     expected = metrics.predict(model, images).argmax(axis=1)
     predicted = predict_files(folder, images, AS_FILES[name], tmp_path)
     assert np.mean(predicted == expected) >= (0.95 if name == "on larger paper" else 0.99)
@@ -436,7 +436,7 @@ def test_a_run_that_did_not_learn_digits(trained_on_things, tmp_path, name):
 def test_the_real_data_sets_images_as_files(real_runs, tmp_path, dataset, name):
     folder, images, labels = real_runs[dataset]
     predicted = predict_files(folder, images, AS_FILES[name], tmp_path)
-    expected = metrics.predict(checkpoints.load_model(folders.find(folder)), images).argmax(axis=1)
+    expected = metrics.predict(folders.find(folder).load_model(), images).argmax(axis=1)
     assert abs(np.mean(predicted == labels) - np.mean(expected == labels)) <= 0.01
 
 

@@ -12,7 +12,7 @@ from conftest import assert_refused, digit_arrays, read_metrics, write_idx_folde
 from PIL import Image
 
 from lowlevel_mnist import data, metrics, optimizers, recipes
-from lowlevel_mnist.runs import checkpoints, folders
+from lowlevel_mnist.runs import folders
 
 SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
 
@@ -65,7 +65,7 @@ def test_it_learns(trained):
 def test_the_checkpoint_has_the_network_of_the_evaluation(trained, folder):
     _, _, saved = trained
     dataset = data.load("auto", folder)
-    test = metrics.evaluate(checkpoints.load_model(saved), dataset.test_images, dataset.test_labels)
+    test = metrics.evaluate(saved.load_model(), dataset.test_images, dataset.test_labels)
     said = read_metrics(saved.folder)
     assert test.accuracy == said["test_accuracy"]
     assert test.confusion_matrix.tolist() == said["confusion_matrix"]
@@ -76,7 +76,7 @@ def test_the_checkpoint_has_the_network_of_the_evaluation(trained, folder):
 def test_the_checkpoint_has_the_slots_of_the_optimizer(trained):
     recipe, _, saved = trained
     path = tf.train.latest_checkpoint(saved.folder / "checkpoints")
-    model = checkpoints.load_model(saved)
+    model = saved.load_model()
     optimizer = optimizers.OPTIMIZERS[recipe.optimizer](
         model.trainable_variables, recipe.learning_rate
     )
@@ -146,7 +146,7 @@ def test_a_validation_split_is_a_shuffled_part_and_its_values_are_the_network_s(
     assert {image.tobytes() for image in (*kept, *held)} == pixels
     assert not np.array_equal(held, images[2100:])
     saved = folders.find(tmp_path / "run")
-    again = metrics.evaluate(checkpoints.load_model(saved), held, held_labels)
+    again = metrics.evaluate(saved.load_model(), held, held_labels)
     (row,) = read_metrics(saved.folder)["history"]
     assert row["val_accuracy"] == again.accuracy
     assert row["val_loss"] == pytest.approx(again.loss, rel=1e-6)

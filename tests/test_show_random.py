@@ -10,7 +10,7 @@ import tensorflow as tf
 from commands import run, run_anew, start_anew, train
 from conftest import assert_refused, change_settings, digit_arrays, pattern_arrays, write_idx_folder
 
-from lowlevel_mnist.runs import checkpoints, folders
+from lowlevel_mnist.runs import folders
 
 ROW = re.compile(r" *(\d+)  +(\d+)  +([\d.]+)%  +(\d+)(  wrong)?")
 
@@ -131,7 +131,7 @@ def test_a_network_without_mistakes(tmp_path):
 
 def damage(folder, kind):
     if kind == "not a number":
-        model = checkpoints.load_model(folders.find(folder))
+        model = folders.find(folder).load_model()
         model.biases[0].assign([np.nan] * 10)
         shutil.rmtree(folder / "checkpoints")
         tf.train.Checkpoint(model=model).save(folder / "checkpoints" / "checkpoint")

@@ -14,7 +14,7 @@ import tensorflow as tf
 from commands import environment, run, run_anew, train, training_until
 from conftest import assert_ends, digit_arrays, pattern_arrays, read_metrics, write_idx_folder
 
-from lowlevel_mnist.runs import checkpoints, folders
+from lowlevel_mnist.runs import folders
 
 CONTRACT_KEYS = {
     "recipe",
@@ -48,7 +48,7 @@ PICTURES = {
 
 
 def final_weights(folder):
-    return checkpoints.load_model(folders.find(folder)).weights[0].numpy()
+    return folders.find(folder).load_model().weights[0].numpy()
 
 
 @pytest.fixture(scope="module")

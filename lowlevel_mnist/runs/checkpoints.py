@@ -1,19 +1,17 @@
 """A run's state on disk, as `tf.train.Checkpoint` writes it: weights, slots and training state."""
 
-import contextlib
 import dataclasses
 import json
 import math
 import pathlib
 import re
-from collections.abc import Iterator
+import shutil
 
 import numpy as np
 import tensorflow as tf
 
 from lowlevel_mnist import metrics
 from lowlevel_mnist.errors import UserError, check_finite
-from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import Optimizer
 from lowlevel_mnist.runs import files, folders, records
 from lowlevel_mnist.runs.folders import CHECKPOINT, CHECKPOINTS
@@ -37,14 +35,6 @@ class Epoch:
     val_loss: float | None
     val_accuracy: float | None
     seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Position:
-    """What is kept of a `TrainingState`."""
-
-    history: tuple[Epoch, ...]
-    progress: Progress | None
 
 
 class TrainingState(tf.train.experimental.PythonState):
@@ -85,11 +75,12 @@ class TrainingState(tf.train.experimental.PythonState):
 
     def deserialize(self, string_value: str | bytes) -> None:
         """Reads what `serialize` wrote. Raises one of RESTORE_ERRORS for anything else."""
-        position = records.from_json(Position, json.loads(string_value))
-        if [row.epoch for row in position.history] != [*range(1, len(position.history) + 1)]:
+        kind = {"history": tuple[Epoch, ...], "progress": Progress | None}
+        values = records.from_json(kind, json.loads(string_value))
+        history = [dataclasses.asdict(row) for row in values["history"]]
+        if [row["epoch"] for row in history] != [*range(1, len(history) + 1)]:
             raise ValueError("the history is not numbered from 1")
-        self.history = [dataclasses.asdict(row) for row in position.history]
-        self.progress = position.progress
+        self.history, self.progress = history, values["progress"]
 
 
 class CheckpointManager:
@@ -133,82 +124,56 @@ class CheckpointManager:
         path = self.folder / f"{CHECKPOINT}-{step}"
         unfinished = self.folder / f"{files.UNFINISHED}{CHECKPOINT}"
         self.checkpoint.save_counter.assign_add(1)  # TensorFlow's `restore` looks for it
-        with self._writing():
-            try:
-                self.checkpoint.write(str(unfinished / path.name))
-                for file in sorted(unfinished.iterdir()):  # at last the index, which makes it whole
-                    file.replace(self.folder / file.name)
-            finally:
-                files.remove(unfinished)
-            self.paths = [*(known for known in self.paths if known != path), path][-MAX_TO_KEEP:]
-            self._remove_others()
-
-    def _restore(self):
-        """Brings back the newest usable checkpoint; returns those passed over, newest first."""
-        damaged = []
-        for path in reversed(self.paths):
-            try:
-                _load(self.checkpoint, path)
-                break
-            except RESTORE_ERRORS:
-                damaged.append(path)
-        if damaged and len(damaged) == len(self.paths):
-            raise UserError(
-                f"None of the checkpoints in {self.folder} is usable: they are damaged or of "
-                "another run. Start the run again in another folder."
-            )
-        # Damaged ones go when newer ones have come.
-        self.paths = damaged + [path for path in self.paths if path not in damaged]
-        with self._writing():
-            self._remove_others()
-        return damaged
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
         try:
-            yield
+            self.checkpoint.write(str(unfinished / path.name))
+            for file in sorted(unfinished.iterdir()):  # at last the index, which makes it whole
+                file.replace(self.folder / file.name)
         except (tf.errors.OpError, OSError) as error:
             raise UserError(
                 f"A checkpoint can't be written in {self.folder}: the disk is full, or the folder "
                 "is not yours to write in."
             ) from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self.paths = [*(known for known in self.paths if known != path), path][-MAX_TO_KEEP:]
+        self._remove_others()
+
+    def _restore(self):
+        """Brings back the newest usable checkpoint; returns those passed over, newest first."""
+        usable, damaged = [*self.paths], []
+        for path in reversed(self.paths):
+            try:
+                load(self.checkpoint, path)
+                break
+            except RESTORE_ERRORS:
+                damaged.append(usable.pop())
+        if damaged and not usable:
+            raise UserError(
+                f"None of the checkpoints in {self.folder} is usable: they are damaged or of "
+                "another run. Start the run again in another folder."
+            )
+        # Damaged ones go when newer ones have come.
+        self.paths = damaged + usable
+        self._remove_others()
+        return damaged
 
     def _remove_others(self):
         """Removes old checkpoints, and what a kill has left half-written, and lists the others."""
-        for path in self.folder.iterdir() if self.folder.exists() else ():
-            is_ours = CHECKPOINT_FILE.fullmatch(path.name)
-            is_other = is_ours and path.with_suffix("") not in self.paths
-            if is_other or path.name.startswith(files.UNFINISHED):
-                files.remove(path)
+        with files.os_error_as_user_error(f"A checkpoint can't be written in {self.folder}"):
+            for path in self.folder.glob("*"):
+                is_ours = CHECKPOINT_FILE.fullmatch(path.name)
+                is_other = is_ours and path.with_suffix("") not in self.paths
+                if is_other or path.name.startswith(files.UNFINISHED):
+                    files.remove(path)
         if self.paths:  # what `tf.train.latest_checkpoint` reads
-            keys = ["all_model_checkpoint_paths"] * len(self.paths) + ["model_checkpoint_path"]
-            names = [path.name for path in (*self.paths, self.paths[-1])]
-            lines = [f'{key}: "{name}"\n' for key, name in zip(keys, names, strict=True)]
+            lines = [f'all_model_checkpoint_paths: "{path.name}"\n' for path in self.paths]
+            lines += [f'model_checkpoint_path: "{self.paths[-1].name}"\n']
             with files.atomic_write(self.folder / CHECKPOINT) as unfinished:
                 unfinished.write_text("".join(lines))
 
 
-def load_model(run: folders.SavedRun) -> Network:
-    """Returns the network of a run with the weights of its newest checkpoint.
-
-    Raises `UserError` where the checkpoint is missing, damaged or of another network.
-    """
-    paths = folders.find_checkpoints(run.folder)
-    if not paths:
-        raise UserError(f"The run {run.folder} has no checkpoint in its folder {CHECKPOINTS}.")
-    try:
-        model = Network(run.settings.layer_sizes, dtype=run.settings.dtype)
-        _load(tf.train.Checkpoint(model=model), paths[-1])
-    except RESTORE_ERRORS as error:
-        hint = " train --resume goes on from the one before it." if paths[1:] else ""
-        raise UserError(
-            f"The checkpoint {paths[-1]} is damaged or does not fit the run's settings.json.{hint}"
-        ) from error
-    return model
-
-
-def _load(checkpoint, path):
-    """Gives the objects of a `tf.train.Checkpoint` the values in a file.
+def load(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
+    """Gives the model, and what else a checkpoint is made of, the values in a file.
 
     Raises one of RESTORE_ERRORS where these are damaged or of another network.
     """

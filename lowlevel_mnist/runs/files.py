@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from lowlevel_mnist.errors import UserError
 
 LOCK = ".lock"
+CHOOSE_ANOTHER = "Choose another one with --output-dir."
 UNFINISHED = "unfinished-"  # how the name begins of what is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -29,6 +30,16 @@ def disk_full_as_user_error() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def os_error_as_user_error(what: str, advice: str = "") -> Iterator[None]:
+    """Raises `UserError` in place of an `OSError`: what can't be done, the reason, the advice."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error  # a library may give no number with its own
+        raise UserError(f"{what}: {reason}. {advice}".rstrip()) from error
+
+
+@contextlib.contextmanager
 def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields where to write a file, or a folder, that appears as `path` only when it is whole.
 
@@ -36,19 +47,16 @@ def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises `UserError` where it can't be written; what is at `path` stays then.
     """
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
-    try:
+    with os_error_as_user_error(f"{path} can't be written"):
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UserError(f"{path} can't be written: it is a device or a pipe.")
         remove(unfinished)  # from a command that was killed; or a link to something precious
-        yield unfinished
-        if path.is_dir() and unfinished.is_dir():  # on Windows, nothing replaces a folder
-            path.rmdir()
-        unfinished.replace(path)
-    except OSError as error:
-        reason = error.strerror or error  # a library may give no number with its own
-        raise UserError(f"{path} can't be written: {reason}.") from error
-    finally:
-        with contextlib.suppress(OSError):  # mostly it is gone, and its folder may be no folder
+        try:
+            yield unfinished
+            if path.is_dir() and unfinished.is_dir():  # on Windows, nothing replaces a folder
+                path.rmdir()
+            unfinished.replace(path)
+        finally:
             remove(unfinished)
 
 
@@ -72,18 +80,10 @@ def write_json(path: pathlib.Path, content: object) -> None:
 
 def check_writable(path: pathlib.Path) -> None:
     """Raises `UserError` where no file can be written at `path`; for work that takes minutes."""
-    try:
+    with os_error_as_user_error(f"{path} can't be written"):
         if path.exists() and not path.is_file():
             raise UserError(f"{path} can't be written: it is a folder or a device.")
         tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise UserError(f"{path} can't be written: {error.strerror}.") from error
-
-
-def is_empty(folder: pathlib.Path) -> bool:
-    """Returns whether a folder holds no more than what a process that was killed has left."""
-    names = {path.name for path in folder.iterdir()} - {LOCK}
-    return all(name.startswith(UNFINISHED) for name in names)
 
 
 @contextlib.contextmanager
@@ -95,20 +95,17 @@ def locked(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     import filelock  # only for who trains: it takes 40 ms
 
     lock = filelock.FileLock(str(folder / LOCK), timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise UserError(
-            f"Another process is training in {folder}; wait for it or choose another --output-dir."
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"The output folder {folder} can't be written to: {error.strerror}. Choose another "
-            "one with --output-dir."
-        ) from error
-    with lock:
+    with os_error_as_user_error(f"The output folder {folder} can't be written to", CHOOSE_ANOTHER):
         try:
-            yield folder
-        finally:
-            with contextlib.suppress(OSError):  # Windows keeps files that are open
-                (folder / LOCK).unlink()
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise UserError(
+                f"Another process is training in {folder}; wait for it or choose another "
+                "--output-dir."
+            ) from error
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):  # Windows keeps files that are open
+            (folder / LOCK).unlink()
+        lock.release()

@@ -1,12 +1,11 @@
 """A run's folder: where it is, who works in it, and how its network is found again."""
 
 import contextlib
-import csv
 import dataclasses
 import datetime
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.errors import UserError
@@ -15,7 +14,7 @@ from lowlevel_mnist.runs import files, settings
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
 PATTERN = "*?[\\".replace(os.sep, "")  # a backslash is nothing special on Windows
-METRICS, HISTORY = "metrics.json", "history.csv"
+SETTINGS, METRICS, HISTORY = "settings.json", "metrics.json", "history.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +43,27 @@ class SavedRun:
         return dataclasses.replace(dataset, names=names)
 
     def load_model(self):
-        """Imports TensorFlow and returns the run's network, as `checkpoints.load_model` does.
+        """Imports TensorFlow and returns the `model.Network`, as the newest checkpoint has it.
 
         TensorFlow takes seconds to import: not before the run and its data are found good.
+        Raises `UserError` where the checkpoint is missing, damaged or of another network.
         """
-        startup.import_tensorflow()
+        tf = startup.import_tensorflow()
+        from lowlevel_mnist.model import Network
         from lowlevel_mnist.runs import checkpoints
 
-        return checkpoints.load_model(self)
+        paths = find_checkpoints(self.folder)
+        if not paths:
+            raise UserError(f"The run {self.folder} has no checkpoint in its folder {CHECKPOINTS}.")
+        try:
+            model = Network(self.settings.layer_sizes, dtype=self.settings.dtype)
+            checkpoints.load(tf.train.Checkpoint(model=model), paths[-1])
+        except checkpoints.RESTORE_ERRORS as error:
+            hint = " train --resume goes on from the one before it." if paths[1:] else ""
+            raise UserError(
+                f"The checkpoint {paths[-1]} is damaged or does not fit the run's {SETTINGS}.{hint}"
+            ) from error
+        return model
 
 
 @contextlib.contextmanager
@@ -62,28 +74,27 @@ def new_folder(folder: pathlib.Path | None, recipe_name: str) -> Iterator[pathli
     Raises `UserError` where the folder can't be made or is not empty.
     """
     check_path(folder or RUNS)
-    try:
-        if folder is None:
-            folder = _make_default(recipe_name)
+    what = f"The output folder {folder or RUNS} can't be made"
+    with files.os_error_as_user_error(what, files.CHOOSE_ANOTHER):
+        folder = folder or _default_folder(recipe_name)
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"The output folder {folder or RUNS} can't be made: {error.strerror}. Choose another "
-            "one with --output-dir."
-        ) from error
     with files.locked(folder):
-        if not files.is_empty(folder):
+        names = {path.name for path in folder.iterdir()} - {files.LOCK}
+        if not all(name.startswith(files.UNFINISHED) for name in names):  # left by a kill
             hint = ", or go on with its run with --resume" if is_run(folder) else ""
             raise UserError(f"The output folder {folder} is not empty; choose another one{hint}.")
         yield folder
 
 
-def check_run(folder: pathlib.Path) -> None:
-    """Raises `UserError` where a folder has no run to go on with, or none that may be written."""
+def find_to_resume(folder: pathlib.Path) -> SavedRun:
+    """Returns the run in `folder`, to go on with.
+
+    Raises `UserError` where there is none, or it is damaged, or may not be written.
+    """
     check_path(folder)
     if not is_run(folder):
         raise UserError(
-            f"There is no run to resume in {folder}: it has no {settings.FILE}. Check "
+            f"There is no run to resume in {folder}: it has no {SETTINGS}. Check "
             "--output-dir, or start a run without --resume."
         )
     # Also one of a checkpoint to come: TensorFlow would write where it points.
@@ -93,22 +104,20 @@ def check_run(folder: pathlib.Path) -> None:
                 f"{path} is a link, so a checkpoint could be written or removed where it points. "
                 "Put what it points to in its place."
             )
+    return SavedRun(folder, settings.read(folder / SETTINGS))
 
 
 def is_run(folder: pathlib.Path) -> bool:
-    return (folder / settings.FILE).is_file()
+    return (folder / SETTINGS).is_file()
 
 
 def check_path(folder: pathlib.Path) -> None:
     """Raises `UserError` where TensorFlow could not read or write checkpoints in a folder."""
     name = str(folder)
-    try:
-        name.encode()
+    if name.encode(errors="ignore").decode() != name:
+        raise UserError(f"The name of the folder {name!r} is not UTF-8; rename it.")
+    with files.os_error_as_user_error(f"There can't be a folder {name}"):
         folder.exists()
-    except UnicodeEncodeError:
-        raise UserError(f"The name of the folder {name!r} is not UTF-8; rename it.") from None
-    except OSError as error:
-        raise UserError(f"There can't be a folder {name}: {error.strerror}.") from error
     if any(character in name for character in PATTERN):
         raise UserError(
             f"The name of the folder {name} has one of {' '.join(PATTERN)} in it, which TensorFlow "
@@ -116,13 +125,11 @@ def check_path(folder: pathlib.Path) -> None:
         )
 
 
-def _make_default(recipe_name):
-    """Makes and returns runs/<UTC time>-<recipe>, with -2, -3 ... where that is taken."""
+def _default_folder(recipe_name):
+    """Returns runs/<UTC time>-<recipe>, with -2, -3 ... where that is taken."""
     name = f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}-{recipe_name}"
     folders = (RUNS / f"{name}{suffix}" for suffix in ("", *range(-2, -100, -1)))
-    folder = next(folder for folder in folders if not folder.exists())
-    folder.mkdir(parents=True)  # fails, and loses nothing, where another run has just made it
-    return folder
+    return next(folder for folder in folders if not folder.exists())
 
 
 def find_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -131,24 +138,10 @@ def find_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
     By the files that there are. TensorFlow's own list of them, a file in the folder, could name
     others anywhere.
     """
-    numbers = {}
-    for index in (folder / CHECKPOINTS).glob(f"{CHECKPOINT}-*.index"):
-        number = index.stem.rpartition("-")[2]
-        if number.isdecimal() and index.is_file():
-            numbers[index.with_suffix("")] = int(number)
-    return sorted(numbers, key=numbers.__getitem__)
-
-
-def write_metrics(folder: pathlib.Path, metrics: Mapping) -> None:
-    """Writes `history.csv` and then `metrics.json`: the run has finished all its epochs."""
-    with (
-        files.atomic_write(folder / HISTORY) as unfinished,
-        unfinished.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, metrics["history"][0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(metrics["history"])
-    files.write_json(folder / METRICS, metrics)
+    indices = (folder / CHECKPOINTS).glob(f"{CHECKPOINT}-*.index")
+    numbers = {path.with_suffix(""): path.stem.rpartition("-")[2] for path in indices}
+    found = [path for path, number in numbers.items() if number.isdecimal()]
+    return sorted(found, key=lambda path: int(numbers[path]))
 
 
 def find(folder: pathlib.Path | None = None) -> SavedRun:
@@ -165,7 +158,7 @@ def find(folder: pathlib.Path | None = None) -> SavedRun:
             )
         folder = candidates[-1].parent
     check_path(folder)
-    path = folder / settings.FILE
+    path = folder / SETTINGS
     if not path.exists():
-        raise UserError(f"{folder} is not the folder of a run: it has no {settings.FILE}.")
+        raise UserError(f"{folder} is not the folder of a run: it has no {SETTINGS}.")
     return SavedRun(folder, settings.read(path))

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import csv
 import dataclasses
 import os
 import pathlib
@@ -14,15 +15,7 @@ from lowlevel_mnist import data, startup
 from lowlevel_mnist.data import Images
 from lowlevel_mnist.errors import DivergedError, Interrupted, UserError, check_finite
 from lowlevel_mnist.runs import files, folders
-from lowlevel_mnist.runs.settings import (
-    FILE,
-    Settings,
-    check_flags,
-    flag_or_default,
-    read,
-    resolve_recipe,
-    resolve_settings,
-)
+from lowlevel_mnist.runs.settings import Settings, check_flags, resolve_flags, resolve_settings
 
 SAMPLE = 1000  # training images by whose cost a network is found healthy before it is saved
 # Multiply-accumulates of a step's forward pass; with fewer, one thread is faster: mlp-128-dropout
@@ -52,23 +45,17 @@ class Run:
         self.title = f"the run in {flags.output_dir}"
         self.before = None  # the settings of a run that goes on, perhaps for more epochs
         if flags.resume:
-            folders.check_run(flags.output_dir)
-            before = read(flags.output_dir / FILE)
+            before = folders.find_to_resume(flags.output_dir).settings
             self.before = check_flags(before, flags, self.title, growing=True)
-        else:
-            self.recipe = resolve_recipe(flags)
 
     @property
     def data_source(self) -> dict[str, Any]:
         """The arguments of `data.load`, by their names."""
-        if self.before is None:
-            return {
-                "name": self.recipe.dataset,
-                "data_dir": self.flags.data_dir,
-                "invert": flag_or_default(self.flags, "invert"),
-                "seed": flag_or_default(self.flags, "seed"),
-            }
-        return self.before.data_source(self.flags.data_dir)
+        if self.before:
+            return self.before.data_source(self.flags.data_dir)
+        values = resolve_flags(self.flags)
+        choices = {name: values[name] for name in ("invert", "seed")}
+        return {"name": values["dataset"], "data_dir": self.flags.data_dir, **choices}
 
     def resolve_settings(self, dataset: data.Dataset) -> Settings:
         """Sets and returns the settings of the run: its own, if it goes on with the same data.
@@ -76,24 +63,22 @@ class Run:
         dataset: what `data.load` has found at `data_source`.
         Raises `UserError` where data and flags contradict each other or the run that is to go on.
         """
-        if self.before is None:
-            settings = resolve_settings(self.recipe, dataset, self.flags)
-        elif dataset.sha256 != self.before.data_sha256:
+        self.settings = self.before or resolve_settings(self.flags, dataset)
+        if self.before and dataset.sha256 != self.before.data_sha256:
             raise UserError(
                 f"The data ({dataset.title}, {dataset.source}) is not what {self.title} was "
                 "trained on. Get the same data back, or name its folder with --data-dir."
             )
-        else:
-            settings = self.before
-            if self.flags.data_dir:  # where it lies now
-                where, source = str(self.flags.data_dir.absolute()), dataset.source
-                settings = dataclasses.replace(settings, data_dir=where, dataset_source=source)
-        self.settings = settings
-        return settings
+        if self.flags.data_dir:  # where it lies now
+            where, source = str(self.flags.data_dir.absolute()), dataset.source
+            self.settings = dataclasses.replace(
+                self.settings, data_dir=where, dataset_source=source
+            )
+        return self.settings
 
     @contextlib.contextmanager
     def open(self, training: Images) -> Iterator[None]:
-        """Keeps and locks the run's folder.
+        """Keeps and locks the run's folder, and adds to an error that ends it early how to go on.
 
         training: the images to train on, and their labels.
         Raises `UserError` where a batch is larger than these, or the folder can't be used.
@@ -103,10 +88,19 @@ class Run:
             locked = folders.new_folder(self.flags.output_dir, self.settings.recipe)
         else:
             locked = files.locked(self.flags.output_dir)
-        with locked as self.folder, _add_resume_hint(self):
-            files.write_json(self.folder / FILE, dataclasses.asdict(self.settings))
-            self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
-            yield
+        with locked as self.folder:
+            try:
+                with files.disk_full_as_user_error():
+                    record = dataclasses.asdict(self.settings)
+                    files.write_json(self.folder / folders.SETTINGS, record)
+                    self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
+                    yield
+            except (DivergedError, Interrupted, UserError) as error:
+                error.args = (f"{error} {self.hint(error)}".rstrip(),)
+                raise
+            except BrokenPipeError as error:
+                print(f"Nobody reads the output any more. {self.hint(error)}", file=sys.stderr)
+                raise
 
     def check_batch_size(self, training: Images) -> None:
         """Raises `UserError` where a batch is larger than all training images together."""
@@ -188,41 +182,29 @@ class Run:
             "test_accuracy": test.accuracy,
             "confusion_matrix": test.confusion_matrix.tolist(),
         }
-        folders.write_metrics(self.folder, results)
+        with (
+            files.atomic_write(self.folder / folders.HISTORY) as unfinished,
+            unfinished.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, results["history"][0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(results["history"])
+        files.write_json(self.folder / folders.METRICS, results)
 
-
-@contextlib.contextmanager
-def _add_resume_hint(run) -> Iterator[None]:
-    """Adds to the error that ends a training early how to go on with the run.
-
-    run: the `Run`, whose folder stays as it is.
-    """
-    try:
-        with files.disk_full_as_user_error():
-            yield
-    except (DivergedError, Interrupted, UserError) as error:
-        hint = _divergence_hint if isinstance(error, DivergedError) else _resume_hint
-        error.args = (f"{error} {hint(run)}".rstrip(),)
-        raise
-    except BrokenPipeError:
-        print(f"Nobody reads the output any more. {_resume_hint(run)}", file=sys.stderr)
-        raise
-
-
-def _divergence_hint(run):
-    hint = f"Try a new run with a much smaller --learning-rate than {run.settings.learning_rate:g}."
-    if folders.find_checkpoints(run.folder):
-        command = f"{startup.command_line('evaluate')} --run {shlex.quote(str(run.folder))}"
-        hint += f" The network of the last checkpoint is kept; see it with {command}"
-    return hint
-
-
-def _resume_hint(run):
-    if not folders.is_run(run.folder):  # it could not be written
-        return ""
-    folder = shlex.quote(str(run.folder))
-    command = f"{startup.command_line('train')} --resume --output-dir {folder}"
-    command += " --no-plots" * run.flags.no_plots
-    if run.flags.distribute != "none":
-        command += f" --distribute {run.flags.distribute}"
-    return f"Go on with: {command}"
+    def hint(self, error: BaseException) -> str:
+        """Returns how to go on after an error that has ended the training early."""
+        folder = shlex.quote(str(self.folder))
+        if isinstance(error, DivergedError):
+            rate = self.settings.learning_rate
+            hint = f"Try a new run with a much smaller --learning-rate than {rate:g}."
+            if folders.find_checkpoints(self.folder):
+                command = f"{startup.command_line('evaluate')} --run {folder}"
+                hint += f" The network of the last checkpoint is kept; see it with {command}"
+            return hint
+        if not folders.is_run(self.folder):  # it could not be written
+            return ""
+        command = f"{startup.command_line('train')} --resume --output-dir {folder}"
+        command += " --no-plots" * self.flags.no_plots
+        if self.flags.distribute != "none":
+            command += f" --distribute {self.flags.distribute}"
+        return f"Go on with: {command}"

@@ -7,18 +7,19 @@ has ended it. `metrics.json` repeats it beside the results.
 import argparse
 import dataclasses
 import itertools
+import json
 import math
 import pathlib
 import typing
 
 from lowlevel_mnist import data
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES, Recipe
-from lowlevel_mnist.runs import records
+from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES
+from lowlevel_mnist.runs import files, records
 from lowlevel_mnist.sources import image_style
 from lowlevel_mnist.sources.published import is_class_name
 
-FILE = "settings.json"
+MAX_BYTES = 1_000_000  # of a `settings.json`; what makes it large is the names of 256 classes
 FORMAT_VERSION = 1  # of a run's files; it changes when these can't be read any more
 # What a new run has where no flag says otherwise. A resumed one has what it had.
 DEFAULTS: dict[str, typing.Any] = {
@@ -129,63 +130,52 @@ class Settings:
         }
 
 
-def flag_or_default(flags: argparse.Namespace, name: str) -> typing.Any:
-    """Returns the value of a flag of `train`, or of DEFAULTS where it is not given."""
-    value = getattr(flags, name)
-    return DEFAULTS[name] if value is None else value
-
-
-def resolve_recipe(flags: argparse.Namespace) -> Recipe:
-    """Returns the recipe of a new run, with the values of the flags that were given.
+def resolve_flags(flags: argparse.Namespace) -> dict[str, typing.Any]:
+    """Returns what a new run's flags say, and where they are not given, its recipe and DEFAULTS.
 
     flags: those of `train`, None where they are not given.
+    The keys are those of `recipes.Recipe` and DEFAULTS.
     """
-    recipe = RECIPES[flag_or_default(flags, "recipe")]
-    values = {field.name: getattr(flags, field.name, None) for field in dataclasses.fields(Recipe)}
-    given = {name: value for name, value in values.items() if value is not None}
-    # --data-dir without --dataset means whatever is in that folder.
-    given.setdefault("dataset", "auto" if flags.data_dir else recipe.dataset)
+    recipe = RECIPES[flags.recipe or DEFAULTS["recipe"]]
+    values = DEFAULTS | vars(recipe)
+    given = {name: flag for name in values if (flag := getattr(flags, name, None)) is not None}
+    if flags.data_dir:  # without --dataset, it means whatever is in that folder
+        values["dataset"] = "auto"
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer:
-        given.setdefault("learning_rate", DEFAULT_LEARNING_RATES[given["optimizer"]])
-    return dataclasses.replace(recipe, **given)
+        values["learning_rate"] = DEFAULT_LEARNING_RATES[given["optimizer"]]
+    return values | given
 
 
-def resolve_settings(recipe: Recipe, dataset: data.Dataset, flags: argparse.Namespace) -> Settings:
+def resolve_settings(flags: argparse.Namespace, dataset: data.Dataset) -> Settings:
     """Returns the `Settings` of a new run.
 
-    recipe: the one of `resolve_recipe`; flags: those of `train`.
+    flags: those of `train`; dataset: what is trained on.
     Raises `UserError` where data and flags contradict each other, or the network is too large.
     """
-    image_size = dataset.train_images.shape[1:]
     if dataset.validation and flags.validation_split:
         raise UserError(
             f"--validation-split {flags.validation_split:g} has nothing to split off: the data has "
             "images for validation. Leave the flag out."
         )
-    with_images = set(dataset.classes_with_images.tolist())
-    return Settings(
-        recipe=recipe.name,
-        dataset=dataset.name,
-        dataset_source=dataset.source,
-        dataset_verified=dataset.verified,
-        data_dir=flags.data_dir and str(flags.data_dir.absolute()),
-        data_sha256=dataset.sha256,
-        image_size=image_size,
-        **{name: flag_or_default(flags, name) for name in ("execution", "dtype", "seed")},
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
-        validation_split=0.0 if dataset.validation else recipe.validation_split,
-        optimizer=recipe.optimizer,
-        learning_rate=recipe.learning_rate,
-        layer_sizes=(math.prod(image_size), *recipe.hidden_units, dataset.classes),
-        dropout=recipe.dropout,
-        invert=dataset.inverted,
-        test_split=dataset.test_split,
-        class_names=tuple(
+    values = resolve_flags(flags)
+    image_size, with_images = dataset.train_images.shape[1:], set(dataset.classes_with_images)
+    values |= {
+        "dataset": dataset.name,
+        "dataset_source": dataset.source,
+        "dataset_verified": dataset.verified,
+        "data_dir": flags.data_dir and str(flags.data_dir.absolute()),
+        "data_sha256": dataset.sha256,
+        "image_size": image_size,
+        "validation_split": 0.0 if dataset.validation else values["validation_split"],
+        "layer_sizes": (math.prod(image_size), *values.pop("hidden_units"), dataset.classes),
+        "test_split": dataset.test_split,
+        "class_names": tuple(
             name if label in with_images else None for label, name in enumerate(dataset.class_names)
         ),
-        image_style=image_style.learn(dataset.train_images),
-    )
+        "image_style": image_style.learn(dataset.train_images),
+    }
+    del values["name"]  # that of the recipe
+    return Settings(**values)
 
 
 def check_flags(
@@ -198,15 +188,14 @@ def check_flags(
     growing: whether there may be more epochs than the settings say.
     Raises `UserError` where a flag contradicts them.
     """
-    values = {**dataclasses.asdict(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
-    names = [field.name for field in dataclasses.fields(Recipe) if field.name != "name"]
-    for name in ("recipe", *names, "execution", "dtype", "seed", "invert"):
-        given, was = getattr(flags, name), values[name]
-        grown = growing and name == "epochs" and given is not None and given > was
-        if given not in (None, "auto", was) and not grown:
-            may = ", which may only grow" if growing and name == "epochs" else ""
+    values = {**vars(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
+    del values["data_dir"]  # the data may lie elsewhere now
+    for name, value in values.items():
+        given = getattr(flags, name, None)
+        may = ", which may only grow" if growing and name == "epochs" else ""
+        if given not in (None, "auto", value) and not (may and given > value):
             raise UserError(
-                f"{_as_flag(name, given)} contradicts {whose}, which has {_as_flag(name, was)}"
+                f"{_as_flag(name, given)} contradicts {whose}, which has {_as_flag(name, value)}"
                 f"{may}. Leave the flag out, or start another run."
             )
     return dataclasses.replace(settings, epochs=flags.epochs or settings.epochs)
@@ -230,7 +219,15 @@ def read(path: pathlib.Path) -> Settings:
 
     Raises `UserError` where it can't be read, is damaged or of another version.
     """
-    return from_json(records.read_json(path), path)
+    with files.os_error_as_user_error(f"{path} can't be read"):
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path} is no file of at most {MAX_BYTES:,} bytes.")
+        text = path.read_bytes()
+    try:
+        record = json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: it is not JSON ({error}).") from error
+    return from_json(record, path)
 
 
 def from_json(record: typing.Any, where: str | pathlib.Path) -> Settings:
