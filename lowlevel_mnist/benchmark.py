@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,7 @@ import time
 
 from lowlevel_mnist import data
 from lowlevel_mnist.benchmarking import results
-from lowlevel_mnist.benchmarking.contenders import CONTENDERS, FLOOR, LIBRARIES, training_images
+from lowlevel_mnist.benchmarking.contenders import CONTENDERS, FLOOR, LIBRARIES, without_validation
 from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
@@ -76,36 +75,31 @@ def main():
         files.check_writable(arguments.json)
     for name in arguments.executions:
         if name in LIBRARIES and not is_installed(name):
+            has_clone = pathlib.Path(__file__).parents[1].joinpath("pyproject.toml").exists()
+            extra = "the extra peers: pip install -e '.[peers]'"
             raise UserError(
                 f"--executions {name} needs {LIBRARIES[name]}, which is not installed. It comes "
-                f"with {peers_source()}"
+                f"with {extra if has_clone else 'pip install torch jax'}"
             )
     datasets = find_datasets(arguments.recipes)
     # The products are always measured, and last: they are every recipe's floor.
     contenders = [name for name in (*CONTENDERS, FLOOR) if name in (*arguments.executions, FLOOR)]
-    all_results = []
+    measured = {}
     for recipe, dataset in datasets.items():
-        measured = measure(recipe, dataset, contenders, arguments.epochs, arguments.repeats)
-        results.print_table(RECIPES[recipe], dataset, measured)
-        all_results += measured
+        measured[recipe] = measure(recipe, dataset, contenders, arguments.epochs, arguments.repeats)
+        results.print_table(RECIPES[recipe], dataset, measured[recipe])
         if arguments.json:  # after each recipe, so that an early end loses little
-            content = results.describe(arguments, datasets, all_results)
+            content = results.describe(arguments, datasets, measured)
             files.write_json(arguments.json.resolve(), content)
     from lowlevel_mnist.benchmarking import chart  # Matplotlib, only where it is drawn
     from lowlevel_mnist.console import figures
 
-    figures.save_picture(arguments.chart, chart.draw, datasets, all_results)
+    figures.save_picture(arguments.chart, chart.draw, datasets, measured)
     print(f"Saved in {arguments.chart}" + (f" and {arguments.json}" if arguments.json else ""))
 
 
 def is_installed(module):
     return importlib.util.find_spec(module) is not None
-
-
-def peers_source():
-    """Returns what brings the peers, to somebody with a clone of the repository or without."""
-    has_clone = pathlib.Path(__file__).parents[1].joinpath("pyproject.toml").exists()
-    return "the extra peers: pip install -e '.[peers]'" if has_clone else "pip install torch jax"
 
 
 def find_datasets(recipes):
@@ -125,8 +119,8 @@ def find_datasets(recipes):
         if dataset.fallback_reason:
             instead = "MNIST can't be had, so it is measured on the built-in digits"
             print(f"{recipe}: {instead}.", file=sys.stderr)
-        _, labels = training_images(RECIPES[recipe], dataset)
-        datasets[recipe] = {"name": dataset.name, "title": dataset.title, "samples": len(labels)}
+        samples = len(without_validation(RECIPES[recipe], dataset).train_labels)
+        datasets[recipe] = {"name": dataset.name, "title": dataset.title, "samples": samples}
     if not datasets:
         raise UserError(
             "There is nothing to measure. Put the data into a folder and name it in "
@@ -143,18 +137,18 @@ def measure(recipe, dataset, contenders, epochs, repeats):
     runs = {contender: [] for contender in contenders}
     for repeat in range(1, repeats + 1):
         for contender in list(runs):
-            turn = f"{recipe}, {repeat}/{repeats}, {contender}"
             run, failure = run_process(recipe, contender, dataset["name"], epochs)
             if failure:
                 del runs[contender]
-                print(f"{turn}: left out, because it {failure}", file=sys.stderr, flush=True)
-                continue
-            runs[contender].append(run)
-            seconds = statistics.median(results.warm(run["seconds"]))
-            print(f"{turn}: {seconds:.3f} s an epoch", file=sys.stderr, flush=True)
+                outcome = f"left out, because it {failure}"
+            else:
+                runs[contender].append(run)
+                outcome = f"{results.summarize(recipe, contender, 0, [run]).seconds:.3f} s an epoch"
+            turn = f"{recipe}, {repeat}/{repeats}, {contender}"
+            print(f"{turn}: {outcome}", file=sys.stderr, flush=True)
     return [
-        results.summarize(recipe, contender, dataset["samples"], measured)
-        for contender, measured in runs.items()
+        results.summarize(recipe, contender, dataset["samples"], of_one)
+        for contender, of_one in runs.items()
     ]
 
 

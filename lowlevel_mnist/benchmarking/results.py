@@ -9,8 +9,19 @@ import platform
 import statistics
 from collections.abc import Mapping, Sequence
 
-from lowlevel_mnist.benchmarking.contenders import COMPILED, FLOOR, LIBRARIES, TUNED_FIT
+from lowlevel_mnist.benchmarking.contenders import FLOOR, LIBRARIES
 from lowlevel_mnist.recipes import Recipe
+
+COMPILED, TUNED = ("graph", "xla"), ("fit-steps", "fit-steps-xla")
+# The best median of some contenders over that of others. More is faster, but for the last one.
+RATIOS = {
+    "eager over fit": (["fit"], ["eager"]),
+    "best compiled over fit": (["fit"], COMPILED),
+    "best compiled over best tuned fit": (TUNED, COMPILED),
+    "eager over PyTorch": (["torch"], ["eager"]),
+    "best compiled over JAX": (["jax"], COMPILED),
+    "best compiled, times the floor": (COMPILED, [FLOOR]),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,17 +45,13 @@ class Result:
     @property
     def warm(self) -> list[float]:
         """Seconds of all epochs after the first of each process, in which things are compiled."""
-        return [seconds for epochs in self.epochs for seconds in warm(epochs)]
+        # Of the products there is only one.
+        return [seconds for epochs in self.epochs for seconds in epochs[1:] or epochs]
 
     @property
     def seconds(self) -> float:
         """Median seconds of an epoch."""
         return statistics.median(self.warm)
-
-
-def warm(epochs: list[float]) -> list[float]:
-    """Returns the seconds of all epochs after the first, or of the only one of the products."""
-    return epochs[1:] or epochs
 
 
 def summarize(recipe: str, contender: str, samples: int, runs: Sequence[Mapping]) -> Result:
@@ -63,25 +70,14 @@ def summarize(recipe: str, contender: str, samples: int, runs: Sequence[Mapping]
 
 
 def ratios(results: Sequence[Result]) -> dict[str, float]:
-    """Compares the medians of one recipe; leaves out ratios to what was not measured.
-
-    They are the other's time over ours, so more is faster; with the floor, ours over its time.
-    """
+    """Returns those of the RATIOS of one recipe's medians of which both sides were measured."""
     seconds = {result.contender: result.seconds for result in results}
-
-    def best(names):
-        return min((seconds[name] for name in names if name in seconds), default=None)
-
-    fit, tuned, compiled = best(["fit"]), best(TUNED_FIT), best(COMPILED)
-    pairs = {
-        "eager over fit": (fit, best(["eager"])),
-        "best compiled over fit": (fit, compiled),
-        "best compiled over best tuned fit": (tuned, compiled),
-        "eager over PyTorch": (best(["torch"]), best(["eager"])),
-        "best compiled over JAX": (best(["jax"]), compiled),
-        "best compiled, times the floor": (compiled, best([FLOOR])),
-    }
-    return {name: a / b for name, (a, b) in pairs.items() if a and b}
+    found = {}
+    for name, sides in RATIOS.items():
+        a, b = ([seconds[one] for one in side if one in seconds] for side in sides)
+        if a and b:
+            found[name] = min(a) / min(b)
+    return found
 
 
 def print_table(recipe: Recipe, dataset: Mapping, results: Sequence[Result]) -> None:
@@ -115,27 +111,29 @@ def print_table(recipe: Recipe, dataset: Mapping, results: Sequence[Result]) -> 
 
 
 def describe(
-    arguments: argparse.Namespace, datasets: Mapping[str, Mapping], results: Sequence[Result]
+    arguments: argparse.Namespace,
+    datasets: Mapping[str, Mapping],
+    results: Mapping[str, Sequence[Result]],
 ) -> dict:
-    """Returns everything that was measured, for a JSON file."""
-    recipes = {}
-    measured_names = {result.contender for result in results}
-    for name in dict.fromkeys(result.recipe for result in results):
-        measured = [result for result in results if result.recipe == name]
-        recipes[name] = {
-            "dataset": datasets[name]["name"],
-            "samples": measured[0].samples,
+    """Returns everything that was measured, by recipe, for a JSON file."""
+    names = {result.contender for measured in results.values() for result in measured}
+    recipes = {
+        recipe: {
+            "dataset": datasets[recipe]["name"],
+            "samples": datasets[recipe]["samples"],
             "ratios": ratios(measured),
             "contenders": {
                 result.contender: {**dataclasses.asdict(result), "seconds": result.seconds}
                 for result in measured
             },
         }
+        for recipe, measured in results.items()
+    }
     return {
         "python": platform.python_version(),
         "tensorflow": importlib.metadata.version("tensorflow"),
         "keras": importlib.metadata.version("keras"),
-        **{name: importlib.metadata.version(name) for name in LIBRARIES if name in measured_names},
+        **{name: importlib.metadata.version(name) for name in LIBRARIES if name in names},
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
         "epochs": arguments.epochs,
