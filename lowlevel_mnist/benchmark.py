@@ -1,6 +1,5 @@
 """`python -m lowlevel_mnist.benchmark`: how fast the recipes are beside Keras, PyTorch and JAX."""
 
-import importlib.util
 import json
 import os
 import pathlib
@@ -8,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 
 from lowlevel_mnist import data
 from lowlevel_mnist.benchmarking import results
@@ -31,7 +31,7 @@ def parse():
         "--executions",
         nargs="+",
         choices=CONTENDERS,
-        default=[name for name in CONTENDERS if name not in LIBRARIES or is_installed(name)],
+        default=[name for name in CONTENDERS if name not in LIBRARIES or find_spec(name)],
         help=f"{', '.join(EXECUTIONS)}: this package; fit: Keras as people call it; fit-steps: "
         "with steps_per_execution=100; fit-steps-xla: with jit_compile=True, too, which on a CPU "
         "fit leaves off; torch, jax: PyTorch's eager loop and JAX's jit of a scan, where they are "
@@ -74,7 +74,7 @@ def main():
             raise UserError(f"{arguments.json} can't be the JSON and the chart; choose two files.")
         files.check_writable(arguments.json)
     for name in arguments.executions:
-        if name in LIBRARIES and not is_installed(name):
+        if name in LIBRARIES and not find_spec(name):
             has_clone = pathlib.Path(__file__).parents[1].joinpath("pyproject.toml").exists()
             extra = "the extra peers: pip install -e '.[peers]'"
             raise UserError(
@@ -96,10 +96,6 @@ def main():
 
     figures.save_picture(arguments.chart, chart.draw, datasets, measured)
     print(f"Saved in {arguments.chart}" + (f" and {arguments.json}" if arguments.json else ""))
-
-
-def is_installed(module):
-    return importlib.util.find_spec(module) is not None
 
 
 def find_datasets(recipes):
