@@ -226,7 +226,7 @@ def test_a_peer_learns(module, recipe):
     images = generator.integers(0, 100, (1250, 6, 6)).astype(np.uint8)
     images[np.arange(1250), 1, labels] = 255
     arrays = images[:1000], labels[:1000], images[1000:], labels[1000:]
-    dataset = Dataset("custom", "data-dir", ".", False, None, None, None, *arrays)
+    dataset = Dataset(*arrays, name="custom", source="data-dir", place=".")
     measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[module]
     found = measure(RECIPES[recipe], dataset, epochs=12)
     assert len(found["seconds"]) == 12
