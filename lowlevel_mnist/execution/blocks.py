@@ -68,7 +68,7 @@ def compile_loop(loop: Any, execution: str) -> Callable:
 
 
 class Pace:
-    """Executes a block in calls of the loop that last 0.3 to 0.8 s.
+    """Executes a block in calls of the loop that last 0.3 to 0.6 s.
 
     steps: of the next call, at most.
     agree: gives the seconds of a call, as all workers that take part in it have to see them.
