@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -126,7 +127,7 @@ def find_datasets(recipes):
 
 
 def measure(recipe, dataset, contenders, epochs, repeats):
-    """Runs each contender `repeats` times, taking turns. Returns a list of `Result`.
+    """Runs each contender `repeats` times, taking turns. Returns a list of `results.Result`.
 
     A peer that fails is left out from there on, and so is what it had measured.
     """
@@ -139,7 +140,8 @@ def measure(recipe, dataset, contenders, epochs, repeats):
                 outcome = f"left out, because it {failure}"
             else:
                 runs[contender].append(run)
-                outcome = f"{results.summarize(recipe, contender, 0, [run]).seconds:.3f} s an epoch"
+                seconds = statistics.median(results.warm_seconds([run["seconds"]]))
+                outcome = f"{seconds:.3f} s an epoch"
             turn = f"{recipe}, {repeat}/{repeats}, {contender}"
             print(f"{turn}: {outcome}", file=sys.stderr, flush=True)
     return [

@@ -148,8 +148,8 @@ class Trainer:
         generator = randomness.generator(self.seed, randomness.BATCH_ORDER, epoch)
         order = generator.permutation(len(pixels)).astype(np.int32)
         image_bytes = pixels.shape[1] + sum(self.dropout.units)
-        length = blocks.max_steps(self.execution, self.batch_size * image_bytes)
-        for first, rows, done in blocks.cut_epoch(order, self.batch_size, length, progress.step):
+        most = blocks.max_steps(self.execution, self.batch_size * image_bytes)
+        for first, rows, done in blocks.cut_epoch(order, self.batch_size, most, progress.step):
             kept = self.dropout.draw(epoch, first, *rows.shape)
             block = self.gather(pixels, one_hot, rows, kept)
             for costs, correct in self.pace.calls(self.execute, block, done):

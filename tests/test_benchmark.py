@@ -250,8 +250,10 @@ def test_jax_updates_by_the_rules_of_the_recipes(name):
 
 
 def test_medians_leave_the_first_epoch_out():
-    result = results.Result("softmax", "xla", [[9, 1, 3], [8, 2, 7]], [20, 21], 60_000, 700, 0.92)
-    assert result.seconds == 2.5
+    runs = [{"seconds": seconds, "process_seconds": 20} for seconds in ([9, 1, 3], [8, 2, 7])]
+    runs = [{**run, "peak_mib": 700, "test_accuracy": 0.92} for run in runs]
+    result = results.summarize("softmax", "xla", 60_000, runs)
+    assert result["seconds"] == 2.5
     assert results.ratios([result]) == {}
 
 

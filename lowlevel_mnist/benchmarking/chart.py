@@ -25,7 +25,7 @@ def draw(
     figure.set_size_inches(9, 0.7 + sum(0.3 * height - 0.1 for height in heights))
     axes = figure.subplots(len(results), 1, squeeze=False, height_ratios=heights).flatten()
     for axis, (recipe, measured) in zip(axes, results.items(), strict=True):
-        seconds = {result.contender: result.seconds for result in measured}
+        seconds = {result["contender"]: result["seconds"] for result in measured}
         floor = seconds.pop(FLOOR)
         of_named = dict.fromkeys(EXECUTIONS, BLUE) | dict.fromkeys(FIT, LIGHT_BLUE)
         colors = [of_named.get(name, GREY) for name in seconds]
