@@ -9,19 +9,9 @@ functions are in the modules above: `from lowlevel_mnist import data, metrics, p
 """
 
 import importlib
-import sys
-
-# Python is about to run a command, as in `python -m lowlevel_mnist.train`. Its other imports take
-# some 0.2 s, in which Ctrl-C would show a traceback. A user's import of the package has no effect.
-if sys.argv[:1] == ["-m"] and f"{__name__}." in sys.orig_argv[-len(sys.argv)]:
-    try:
-        from lowlevel_mnist.console import interruption
-
-        interruption.exit_on_signals()
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-
 from typing import TYPE_CHECKING
+
+from lowlevel_mnist.console import interruption  # noqa: F401  # first: Ctrl-C while it imports
 
 if TYPE_CHECKING:  # for editors and type checkers
     from lowlevel_mnist.data import Dataset

@@ -1,6 +1,5 @@
 """`python -m lowlevel_mnist.benchmark`: how fast the recipes are beside Keras, PyTorch and JAX."""
 
-import importlib.util
 import json
 import os
 import pathlib
@@ -9,10 +8,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 
 from lowlevel_mnist import data
 from lowlevel_mnist.benchmarking import results
-from lowlevel_mnist.benchmarking.contenders import CONTENDERS, FLOOR, LIBRARIES, training_images
+from lowlevel_mnist.benchmarking.contenders import CONTENDERS, FLOOR, LIBRARIES, without_validation
 from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
@@ -32,7 +32,7 @@ def parse():
         "--executions",
         nargs="+",
         choices=CONTENDERS,
-        default=[name for name in CONTENDERS if name not in LIBRARIES or is_installed(name)],
+        default=[name for name in CONTENDERS if name not in LIBRARIES or find_spec(name)],
         help=f"{', '.join(EXECUTIONS)}: this package; fit: Keras as people call it; fit-steps: "
         "with steps_per_execution=100; fit-steps-xla: with jit_compile=True, too, which on a CPU "
         "fit leaves off; torch, jax: PyTorch's eager loop and JAX's jit of a scan, where they are "
@@ -75,37 +75,28 @@ def main():
             raise UserError(f"{arguments.json} can't be the JSON and the chart; choose two files.")
         files.check_writable(arguments.json)
     for name in arguments.executions:
-        if name in LIBRARIES and not is_installed(name):
+        if name in LIBRARIES and not find_spec(name):
+            has_clone = pathlib.Path(__file__).parents[1].joinpath("pyproject.toml").exists()
+            extra = "the extra peers: pip install -e '.[peers]'"
             raise UserError(
                 f"--executions {name} needs {LIBRARIES[name]}, which is not installed. It comes "
-                f"with {peers_source()}"
+                f"with {extra if has_clone else 'pip install torch jax'}"
             )
     datasets = find_datasets(arguments.recipes)
     # The products are always measured, and last: they are every recipe's floor.
     contenders = [name for name in (*CONTENDERS, FLOOR) if name in (*arguments.executions, FLOOR)]
-    all_results = []
+    measured = {}
     for recipe, dataset in datasets.items():
-        measured = measure(recipe, dataset, contenders, arguments.epochs, arguments.repeats)
-        results.print_table(RECIPES[recipe], dataset, measured)
-        all_results += measured
+        measured[recipe] = measure(recipe, dataset, contenders, arguments.epochs, arguments.repeats)
+        results.print_table(RECIPES[recipe], dataset, measured[recipe])
         if arguments.json:  # after each recipe, so that an early end loses little
-            content = results.describe(arguments, datasets, all_results)
+            content = results.describe(arguments, datasets, measured)
             files.write_json(arguments.json.resolve(), content)
     from lowlevel_mnist.benchmarking import chart  # Matplotlib, only where it is drawn
     from lowlevel_mnist.console import figures
 
-    figures.save_picture(arguments.chart, chart.draw, datasets, all_results)
+    figures.save_picture(arguments.chart, chart.draw, datasets, measured)
     print(f"Saved in {arguments.chart}" + (f" and {arguments.json}" if arguments.json else ""))
-
-
-def is_installed(module):
-    return importlib.util.find_spec(module) is not None
-
-
-def peers_source():
-    """Returns what brings the peers, to somebody with a clone of the repository or without."""
-    has_clone = pathlib.Path(__file__).parents[1].joinpath("pyproject.toml").exists()
-    return "the extra peers: pip install -e '.[peers]'" if has_clone else "pip install torch jax"
 
 
 def find_datasets(recipes):
@@ -125,8 +116,8 @@ def find_datasets(recipes):
         if dataset.fallback_reason:
             instead = "MNIST can't be had, so it is measured on the built-in digits"
             print(f"{recipe}: {instead}.", file=sys.stderr)
-        _, labels = training_images(RECIPES[recipe], dataset)
-        datasets[recipe] = {"name": dataset.name, "title": dataset.title, "samples": len(labels)}
+        samples = len(without_validation(RECIPES[recipe], dataset).train_labels)
+        datasets[recipe] = {"name": dataset.name, "title": dataset.title, "samples": samples}
     if not datasets:
         raise UserError(
             "There is nothing to measure. Put the data into a folder and name it in "
@@ -136,25 +127,26 @@ def find_datasets(recipes):
 
 
 def measure(recipe, dataset, contenders, epochs, repeats):
-    """Runs each contender `repeats` times, taking turns. Returns a list of `Result`.
+    """Runs each contender `repeats` times, taking turns. Returns a list of `results.Result`.
 
     A peer that fails is left out from there on, and so is what it had measured.
     """
     runs = {contender: [] for contender in contenders}
     for repeat in range(1, repeats + 1):
         for contender in list(runs):
-            turn = f"{recipe}, {repeat}/{repeats}, {contender}"
             run, failure = run_process(recipe, contender, dataset["name"], epochs)
             if failure:
                 del runs[contender]
-                print(f"{turn}: left out, because it {failure}", file=sys.stderr, flush=True)
-                continue
-            runs[contender].append(run)
-            seconds = statistics.median(results.warm(run["seconds"]))
-            print(f"{turn}: {seconds:.3f} s an epoch", file=sys.stderr, flush=True)
+                outcome = f"left out, because it {failure}"
+            else:
+                runs[contender].append(run)
+                seconds = statistics.median(results.warm_seconds([run["seconds"]]))
+                outcome = f"{seconds:.3f} s an epoch"
+            turn = f"{recipe}, {repeat}/{repeats}, {contender}"
+            print(f"{turn}: {outcome}", file=sys.stderr, flush=True)
     return [
-        results.summarize(recipe, contender, dataset["samples"], measured)
-        for contender, measured in runs.items()
+        results.summarize(recipe, contender, dataset["samples"], of_one)
+        for contender, of_one in runs.items()
     ]
 
 

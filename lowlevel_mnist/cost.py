@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from lowlevel_mnist.execution import kernels
-
 Model = Callable[..., tf.Tensor]
 
 
@@ -20,7 +18,9 @@ def cross_entropy(logits: tf.Tensor, one_hot: tf.Tensor) -> tuple[tf.Tensor, tf.
     Returns the costs [n], and their derivatives with respect to the logits [n, classes], simply
     softmax(logits) - one_hot (C. Bishop, "Pattern Recognition and Machine Learning", eq. 4.109).
     """
-    return kernels.softmax_cross_entropy(logits, one_hot)
+    # 12 microseconds; `tf.nn.softmax_cross_entropy_with_logits`, which gives the same costs and
+    # reshapes around this kernel in Python, takes 340.
+    return tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=logits, labels=one_hot)
 
 
 def cost_and_gradients(

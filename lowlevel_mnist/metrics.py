@@ -106,18 +106,15 @@ def per_class(matrix: np.ndarray) -> list[dict[str, float]]:
     support: number of images of this class.
     A fraction of nothing counts as 0.
     """
-    rows = []
-    for label, right in enumerate(matrix.diagonal()):
-        taken, support = matrix[:, label].sum(), matrix[label].sum()
-        rows.append(
-            {
-                "precision": float(right / max(taken, 1)),
-                "recall": float(right / max(support, 1)),
-                "f1": float(2 * right / max(taken + support, 1)),
-                "support": int(support),
-            }
-        )
-    return rows
+    right, taken, support = matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)
+    columns = {
+        "precision": right / np.maximum(taken, 1),
+        "recall": right / np.maximum(support, 1),
+        "f1": 2 * right / np.maximum(taken + support, 1),
+        "support": support,
+    }
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def most_confused(matrix: np.ndarray, count: int) -> list[tuple[int, int, int]]:

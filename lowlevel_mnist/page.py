@@ -75,11 +75,7 @@ def describe(run: folders.SavedRun, dataset: data.Dataset, model, test) -> dict:
 
     model: the run's `model.Network`; test: the `metrics.Evaluation` of the test images.
     """
-    layers = [
-        [as_float32(run, variable.numpy()) for variable in layer]
-        for layer in zip(model.weights, model.biases, strict=True)
-    ]
-    room = IMAGE_BYTES + sum(array.nbytes for layer in layers for array in layer) // 20
+    room = IMAGE_BYTES + 4 * run.settings.parameters // 20
     count = min(EXAMPLES, room // model.layer_sizes[0])
     labels, predictions = dataset.test_labels, test.predictions
     return {
@@ -90,8 +86,8 @@ def describe(run: folders.SavedRun, dataset: data.Dataset, model, test) -> dict:
         "classes": run.settings.class_names,
         "layerSizes": model.layer_sizes,
         "layers": [
-            {"weights": in_base64(weights), "biases": in_base64(biases)}
-            for weights, biases in layers
+            {"weights": in_base64(as_float32(run, w)), "biases": in_base64(as_float32(run, b))}
+            for w, b in zip(model.weights, model.biases, strict=True)
         ],
         "imageStyle": dataclasses.asdict(run.settings.image_style),
         "invert": run.settings.invert,
@@ -134,11 +130,12 @@ def choose_examples(
     return chosen[np.argsort(labels[chosen], kind="stable")]
 
 
-def as_float32(run: folders.SavedRun, values: np.ndarray) -> np.ndarray:
-    """Returns values as float32, lowest byte first.
+def as_float32(run: folders.SavedRun, variable) -> np.ndarray:
+    """Returns the values of a `tf.Variable` as float32, lowest byte first.
 
     Raises `UserError` where they are too large for that.
     """
+    values = variable.numpy()
     if np.abs(values).max() > np.finfo(np.float32).max:
         raise UserError(
             f"The network of the run {run.folder} has weights beyond the range of float32, in "

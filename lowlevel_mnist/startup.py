@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import tempfile
+from collections.abc import Iterator
 from types import ModuleType
 
 from lowlevel_mnist.errors import UserError
@@ -29,7 +30,7 @@ def import_tensorflow(xla: bool = False, distributed: bool = False) -> ModuleTyp
             "Make room, or name another folder in TMPDIR."
         ) from error
     if "tensorflow" not in sys.modules:
-        with _no_garbage_collection():
+        with _no_garbage_collection(), quietly():
             if _shall_be_quiet():
                 _import_quietly(xla, distributed)
             import tensorflow
@@ -42,12 +43,11 @@ def _import_quietly(xla, distributed):
     before = os.environ.get(LOG_LEVEL)
     # From here on, errors only, or not even these.
     os.environ[LOG_LEVEL] = "3" if distributed else before or "2"
-    with _stderr_aside():
-        import tensorflow
+    import tensorflow
 
-        tensorflow.config.list_physical_devices()  # the search for GPUs reports, too
-        if xla:  # so does the first compilation, in TensorFlow 2.19
-            tensorflow.function(lambda: tensorflow.constant(0), jit_compile=True)()
+    tensorflow.config.list_physical_devices()  # the search for GPUs reports, too
+    if xla:  # so does the first compilation, in TensorFlow 2.19
+        tensorflow.function(lambda: tensorflow.constant(0), jit_compile=True)()
     # It has been read. A process that this one starts shall find what the user has set.
     del os.environ[LOG_LEVEL]
     if before:
@@ -72,11 +72,6 @@ def _no_garbage_collection():
             gc.enable()
 
 
-def quietly() -> contextlib.AbstractContextManager:
-    """Returns a context in which TensorFlow does not report what it starts."""
-    return _stderr_aside() if _shall_be_quiet() else contextlib.nullcontext()
-
-
 def command_line(command: str) -> str:
     """Returns what starts a command, such as "train", for the user's shell.
 
@@ -90,12 +85,15 @@ def _shall_be_quiet():
 
 
 @contextlib.contextmanager
-def _stderr_aside():
-    """Redirects file descriptor 2 to a temporary file.
+def quietly() -> Iterator[None]:
+    """Redirects file descriptor 2 to a temporary file, unless the user wants to see everything.
 
     Some lines are written by C++ code that ignores TF_CPP_MIN_LOG_LEVEL. They are shown
     after all where what is inside fails.
     """
+    if not _shall_be_quiet():
+        yield
+        return
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as aside:

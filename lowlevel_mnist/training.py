@@ -148,17 +148,13 @@ class Trainer:
         generator = randomness.generator(self.seed, randomness.BATCH_ORDER, epoch)
         order = generator.permutation(len(pixels)).astype(np.int32)
         image_bytes = pixels.shape[1] + sum(self.dropout.units)
-        length = blocks.max_steps(self.execution, self.batch_size * image_bytes)
-        for cut in blocks.cut_epoch(len(order), self.batch_size, length, progress.step):
-            rows = cut.rows_of(order)
-            kept = self.dropout.draw(epoch, cut.first, *rows.shape)
+        most = blocks.max_steps(self.execution, self.batch_size * image_bytes)
+        for first, rows, done in blocks.cut_epoch(order, self.batch_size, most, progress.step):
+            kept = self.dropout.draw(epoch, first, *rows.shape)
             block = self.gather(pixels, one_hot, rows, kept)
-            for first, end in self.pace.calls(cut.done, cut.steps):
-                with self.pace:
-                    sums = [tensor.numpy() for tensor in self.execute(block, first, end)]
-                costs, correct = (values[first:end] for values in sums)
+            for costs, correct in self.pace.calls(self.execute, block, done):
                 seconds = time.perf_counter() - start
-                progress = progress.after(epoch, cut.batch_size, costs, correct, seconds)
+                progress = progress.after(epoch, rows.shape[1], costs, correct, seconds)
                 yield progress
             del block  # before the next one is gathered
 

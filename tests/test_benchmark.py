@@ -18,6 +18,7 @@ from PIL import Image
 from lowlevel_mnist import benchmark
 from lowlevel_mnist.benchmarking import chart, contenders, peers, results
 from lowlevel_mnist.benchmarking.contenders import FLOOR
+from lowlevel_mnist.data import Dataset
 from lowlevel_mnist.optimizers import OPTIMIZERS
 from lowlevel_mnist.recipes import RECIPES
 
@@ -224,9 +225,10 @@ def test_a_peer_learns(module, recipe):
     labels = generator.integers(0, 4, 1250).astype(np.uint8)
     images = generator.integers(0, 100, (1250, 6, 6)).astype(np.uint8)
     images[np.arange(1250), 1, labels] = 255
-    training, test = (images[:1000], labels[:1000]), (images[1000:], labels[1000:])
+    arrays = images[:1000], labels[:1000], images[1000:], labels[1000:]
+    dataset = Dataset(*arrays, name="custom", source="data-dir", place=".")
     measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[module]
-    found = measure(RECIPES[recipe], training, test, classes=4, epochs=12)
+    found = measure(RECIPES[recipe], dataset, epochs=12)
     assert len(found["seconds"]) == 12
     assert found["test_accuracy"] > 0.9
 
@@ -248,8 +250,10 @@ def test_jax_updates_by_the_rules_of_the_recipes(name):
 
 
 def test_medians_leave_the_first_epoch_out():
-    result = results.Result("softmax", "xla", [[9, 1, 3], [8, 2, 7]], [20, 21], 60_000, 700, 0.92)
-    assert result.seconds == 2.5
+    runs = [{"seconds": seconds, "process_seconds": 20} for seconds in ([9, 1, 3], [8, 2, 7])]
+    runs = [{**run, "peak_mib": 700, "test_accuracy": 0.92} for run in runs]
+    result = results.summarize("softmax", "xla", 60_000, runs)
+    assert result["seconds"] == 2.5
     assert results.ratios([result]) == {}
 
 
@@ -280,7 +284,7 @@ def test_a_table_and_a_chart_of_known_times(capsys):
         assert line.split()[7] == over_fit
     assert "best compiled over fit: 8.00" in lines
     figure = Figure()
-    chart.draw(figure, {"softmax": dataset}, found)
+    chart.draw(figure, {"softmax": dataset}, {"softmax": found})
     (axis,) = figure.axes
     assert [bar.get_width() for bar in axis.patches] == [4, 1, 8]
     assert [text.get_text() for text in axis.texts] == [

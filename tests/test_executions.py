@@ -238,21 +238,16 @@ def test_blocks_are_an_epoch_in_at_most_two_shapes(samples, data):
     max_steps = data.draw(st.integers(1, 600))
     done = data.draw(st.integers(0, -(-samples // batch_size) - 1))
     order = np.random.default_rng(0).permutation(samples)
-    cuts = blocks.cut_epoch(samples, batch_size, max_steps)
-    gathered = [one.rows_of(order) for one in cuts]
-    assert {rows.shape for rows in gathered} == {(one.length, one.batch_size) for one in cuts}
-    assert len({rows.shape for rows in gathered}) <= 2
-    assert all(1 <= one.steps <= one.length <= max_steps for one in cuts)
-    assert all(one.done == 0 for one in cuts)
-    assert sum(one.steps for one in cuts) == -(-samples // batch_size)
-    trained = [rows[: one.steps].ravel() for one, rows in zip(cuts, gathered, strict=True)]
-    np.testing.assert_array_equal(np.concatenate(trained), order)
-    # Of an epoch that is gone on with, all is as it was but for what is done.
-    left = blocks.cut_epoch(samples, batch_size, max_steps, done)
-    assert [one._replace(done=0) for one in left] == cuts[len(cuts) - len(left) :]
-    assert sum(one.steps - one.done for one in left) == -(-samples // batch_size) - done
-    assert all(0 <= one.done < one.steps for one in left)
-    assert not any(one.done for one in left[1:])
+    shapes = set()
+    for begin in (0, done):
+        trained = [order[: begin * batch_size]]
+        for first, rows, trained_before in blocks.cut_epoch(order, batch_size, max_steps, begin):
+            np.testing.assert_array_equal(rows.ravel(), order[first : first + rows.size])
+            assert 0 <= trained_before < len(rows) <= max_steps
+            shapes.add(rows.shape)
+            trained.append(rows[trained_before:].ravel())
+        np.testing.assert_array_equal(np.concatenate(trained), order)
+    assert len(shapes) <= 2  # also where an epoch is gone on with
 
 
 def test_blocks_of_large_images_are_short():
@@ -276,22 +271,27 @@ def test_a_call_takes_as_long_as_one_likes_to_wait(seconds, steps):
     clock = itertools.chain(seconds, itertools.repeat(seconds[-1]))
     pace = blocks.Pace()
     pace.agree = lambda _: next(clock)
+    block = [tf.range(23)]
     called = []
     for _ in range(2):
-        at = 3
-        for first, end in pace.calls(3, 23):
-            assert first == at
-            with pace:
-                called.append(end - first)
-            at = end
-        assert at == 23
+        trained = []
+        for (numbers,) in pace.calls(lambda block, first, end: block, block, 3):
+            called.append(len(numbers))
+            trained += numbers.tolist()
+        assert trained == list(range(3, 23))
     assert called == steps
 
 
 def test_the_seconds_of_a_call_are_measured():
-    with (pace := blocks.Pace()):
+    def loop(block, first, end):
         time.sleep(0.05)
-    assert pace.seconds >= 0.04
+        return block
+
+    measured = []
+    pace = blocks.Pace()
+    pace.agree = lambda seconds: measured.append(seconds) or seconds
+    list(pace.calls(loop, [tf.zeros([1])], 0))
+    assert 0.04 <= measured[0] < 10
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)

@@ -13,21 +13,20 @@ REFERENCE = "fit"  # whose seconds are divided by those of each
 GREY = "#b8b8b8"
 
 
-def draw(figure: Figure, datasets: Mapping[str, Mapping], results: Sequence[Result]) -> None:
-    """Draws what was measured into a Matplotlib figure.
+def draw(
+    figure: Figure, datasets: Mapping[str, Mapping], results: Mapping[str, Sequence[Result]]
+) -> None:
+    """Draws what was measured into a Matplotlib figure, both by recipe.
 
-    datasets: for each recipe, the name and title of its data set.
+    datasets: with the title of the data set.
     """
-    panels = {}
-    for recipe, dataset in datasets.items():
-        measured = {r.contender: r.seconds for r in results if r.recipe == recipe}
-        floor = measured.pop(FLOOR)
-        panels[f"{recipe} ({dataset['title']})"] = (measured, floor)
+    heights = [1 + len(measured) for measured in results.values()]
     figure.set_layout_engine("constrained")
-    figure.set_size_inches(9, 0.7 + sum(0.5 + 0.3 * len(bars) for bars, _ in panels.values()))
-    heights = [2 + len(bars) for bars, _ in panels.values()]
-    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights).flatten()
-    for axis, (title, (seconds, floor)) in zip(axes, panels.items(), strict=True):
+    figure.set_size_inches(9, 0.7 + sum(0.3 * height - 0.1 for height in heights))
+    axes = figure.subplots(len(results), 1, squeeze=False, height_ratios=heights).flatten()
+    for axis, (recipe, measured) in zip(axes, results.items(), strict=True):
+        seconds = {result["contender"]: result["seconds"] for result in measured}
+        floor = seconds.pop(FLOOR)
         of_named = dict.fromkeys(EXECUTIONS, BLUE) | dict.fromkeys(FIT, LIGHT_BLUE)
         colors = [of_named.get(name, GREY) for name in seconds]
         bars = axis.barh(list(seconds), list(seconds.values()), color=colors)
@@ -39,7 +38,7 @@ def draw(figure: Figure, datasets: Mapping[str, Mapping], results: Sequence[Resu
         axis.bar_label(bars, labels, padding=4, fontsize=9)
         axis.axvline(floor, color=ORANGE, linestyle="--", linewidth=1.5)
         axis.set_xlim(0, 1.2 * max(seconds.values(), default=floor))
-        axis.set_title(title, fontsize=10, loc="left")
+        axis.set_title(f"{recipe} ({datasets[recipe]['title']})", fontsize=10, loc="left")
         axis.invert_yaxis()
         axis.tick_params(axis="y", length=0)
         axis.spines[["top", "right", "left"]].set_visible(False)

@@ -7,16 +7,18 @@ JSON object. `benchmark.py` starts these processes.
 """
 
 import contextlib
+import dataclasses
 import io
 import itertools
 import json
 import pathlib
 import runpy
+import statistics
 import sys
 import time
 import timeit
-from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -33,27 +35,24 @@ FIT = {
 LIBRARIES = {"torch": "PyTorch", "jax": "JAX"}  # of the extra "peers": module and name
 FLOOR = "products"  # the matrix products alone, which nobody can do without
 CONTENDERS = (*EXECUTIONS, *FIT, *LIBRARIES)
-COMPILED = ("graph", "xla")
-TUNED_FIT = ("fit-steps", "fit-steps-xla")
 
 
 def main() -> None:
     recipe_name, contender, dataset_name, epochs, folder = sys.argv[1:]
     recipe = RECIPES[recipe_name]
+    if contender in LIBRARIES and recipe.optimizer not in peers.OPTIMIZERS:
+        sys.exit(f"{LIBRARIES[contender]} has no optimizer {recipe.optimizer} here.")
     if contender in EXECUTIONS:
         result = run_train(contender, recipe_name, dataset_name, epochs, folder)
-    elif contender in FIT:
-        result = measure_fit(contender, recipe, data.load(dataset_name), int(epochs))
-    elif contender in LIBRARIES:
-        if recipe.optimizer not in peers.OPTIMIZERS:
-            sys.exit(f"{LIBRARIES[contender]} has no optimizer {recipe.optimizer} here.")
-        measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[contender]
-        dataset = data.load(dataset_name)
-        test = dataset.test_images, dataset.test_labels
-        training = training_images(recipe, dataset)
-        result = measure(recipe, training, test, dataset.classes, int(epochs))
     else:
-        result = {"seconds": time_products(recipe, data.load(dataset_name))}
+        dataset = without_validation(recipe, data.load(dataset_name))
+        if contender == FLOOR:
+            result = {"seconds": [time_products(recipe, dataset)]}
+        elif contender in FIT:
+            result = measure_fit(recipe, dataset, int(epochs), **FIT[contender])
+        else:
+            measure = {"torch": peers.measure_torch, "jax": peers.measure_jax}[contender]
+            result = measure(recipe, dataset, int(epochs))
     print(json.dumps({**result, "peak_mib": peak_mib()}))
 
 
@@ -69,13 +68,19 @@ def run_train(execution: str, recipe: str, dataset: str, epochs: str, folder: st
     }
 
 
-def measure_fit(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: int) -> dict:
-    """Trains with Keras's `fit`; returns the seconds of each epoch and the test accuracy."""
-    startup.import_tensorflow(xla=contender == "fit-steps-xla")
+def measure_fit(recipe: Recipe, dataset: data.Dataset, epochs: int, **options: Any) -> dict:
+    """Trains with Keras's `fit`; returns the seconds of each epoch and the test accuracy.
+
+    options: for `compile`, in addition.
+    """
+    startup.import_tensorflow(xla="jit_compile" in options)
     import keras
 
-    train = training_images(recipe, dataset)
-    layers = [keras.Input((train[0][0].size,))]
+    training, test = (
+        (images, keras.utils.to_categorical(labels, dataset.classes))
+        for images, labels in peers.prepare(dataset)
+    )
+    layers = [keras.Input(training[0].shape[1:])]
     for units in recipe.hidden_units:
         layers.append(keras.layers.Dense(units, activation="relu"))
         if recipe.dropout:
@@ -83,17 +88,8 @@ def measure_fit(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: i
     model = keras.Sequential([*layers, keras.layers.Dense(dataset.classes, activation="softmax")])
     optimizer = keras.optimizers.get(recipe.optimizer)
     optimizer.learning_rate = recipe.learning_rate
-    model.compile(
-        optimizer=optimizer,
-        loss="categorical_crossentropy",
-        metrics=["accuracy"],
-        **FIT[contender],
-    )
-
-    def prepare(images, labels):
-        flat, labels = peers.prepare(images, labels)
-        return flat, keras.utils.to_categorical(labels, dataset.classes)
-
+    loss, metrics = "categorical_crossentropy", ["accuracy"]
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, **options)
     times: list[float] = []  # of the beginning and the end of each epoch
     clock = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: times.append(time.perf_counter()),
@@ -101,19 +97,17 @@ def measure_fit(contender: str, recipe: Recipe, dataset: data.Dataset, epochs: i
     )
     # Its progress bar is made, as for everybody, but not shown.
     with contextlib.redirect_stdout(io.StringIO()):
-        model.fit(*prepare(*train), batch_size=recipe.batch_size, epochs=epochs, callbacks=[clock])
-        _, accuracy = model.evaluate(*prepare(dataset.test_images, dataset.test_labels))
+        model.fit(*training, batch_size=recipe.batch_size, epochs=epochs, callbacks=[clock])
+        _, accuracy = model.evaluate(*test)
     seconds = [end - start for start, end in zip(times[::2], times[1::2], strict=True)]
     return {"seconds": seconds, "test_accuracy": accuracy}
 
 
-def time_products(recipe: Recipe, dataset: data.Dataset) -> list[float]:
-    """Times the matrix products of an epoch's steps, one after the other, and nothing else.
+def time_products(recipe: Recipe, dataset: data.Dataset) -> float:
+    """Returns the seconds of the matrix products of an epoch's steps, and of nothing else.
 
     Forwards x W; backwards x^T d for W and, but for the first layer, d W^T for x. Each is done by
     NumPy's library and by TensorFlow's kernel; the faster one counts.
-
-    Returns a list of seconds, as the others do, with one epoch in it.
     """
     tf = startup.import_tensorflow()
     generator = np.random.default_rng(0)
@@ -122,40 +116,39 @@ def time_products(recipe: Recipe, dataset: data.Dataset) -> list[float]:
     for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         shapes = [(recipe.batch_size, inputs), (inputs, outputs), (recipe.batch_size, outputs)]
         x, w, d = (generator.random(shape, dtype=np.float32) for shape in shapes)
-        step += fastest(tf, x, w)
-        step += fastest(tf, x, d, transpose_a=True)
+        step += time_product(tf, x, w)
+        step += time_product(tf, x, d, transpose_a=True)
         if layer > 0:
-            step += fastest(tf, d, w, transpose_b=True)
-    _, labels = training_images(recipe, dataset)
-    return [step * len(labels) / recipe.batch_size]
+            step += time_product(tf, d, w, transpose_b=True)
+    return step * len(dataset.train_labels) / recipe.batch_size
 
 
-def training_images(recipe: Recipe, dataset: data.Dataset) -> data.Images:
-    """Returns the images that `train --seed 0` trains on, and their labels."""
-    images, labels = dataset.train_images, dataset.train_labels
-    training, _ = data.split(images, labels, recipe.validation_split, seed=0)
-    return training
-
-
-def fastest(tf: ModuleType, a: np.ndarray, b: np.ndarray, **flags: bool) -> float:
+def time_product(tf: ModuleType, a: np.ndarray, b: np.ndarray, **flags: bool) -> float:
     """Returns the seconds of one matrix product, by the faster of two libraries.
+
+    It is the median of at least 20 calls that take 0.2 s together.
 
     flags: `transpose_a` or `transpose_b`, of the factor that is transposed.
     """
     left, right = (a.T if "transpose_a" in flags else a), (b.T if "transpose_b" in flags else b)
     out = np.empty((left.shape[0], right.shape[1]), a.dtype)
     tensors = {"a": tf.constant(a), "b": tf.constant(b)}
-    return min(
-        seconds_of(lambda: np.matmul(left, right, out=out)),
-        seconds_of(lambda: tf.raw_ops.MatMul(**tensors, **flags)),
+    calls = (
+        lambda: np.matmul(left, right, out=out),
+        lambda: tf.raw_ops.MatMul(**tensors, **flags),
     )
+    medians = []
+    for timer in map(timeit.Timer, calls):
+        count, _ = timer.autorange()
+        medians.append(statistics.median(timer.repeat(max(count, 20), number=1)))
+    return min(medians)
 
 
-def seconds_of(call: Callable[[], object]) -> float:
-    """Returns the median seconds of a call, over at least 20 calls that take 0.2 s together."""
-    timer = timeit.Timer(call)
-    count, _ = timer.autorange()
-    return float(np.median(timer.repeat(max(count, 20), number=1)))
+def without_validation(recipe: Recipe, dataset: data.Dataset) -> data.Dataset:
+    """Returns the data with those training images alone that `train --seed 0` trains on."""
+    images, labels = dataset.train_images, dataset.train_labels
+    (images, labels), _ = data.split(images, labels, recipe.validation_split, seed=0)
+    return dataclasses.replace(dataset, train_images=images, train_labels=labels)
 
 
 def peak_mib() -> float | None:

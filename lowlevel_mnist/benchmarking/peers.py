@@ -11,23 +11,22 @@ import time
 
 import numpy as np
 
-from lowlevel_mnist.data import Images
+from lowlevel_mnist.data import Dataset, Images
 from lowlevel_mnist.recipes import Recipe
 
 OPTIMIZERS = ("sgd", "rmsprop", "adam")  # that these two peers know
 EPSILON = 1e-7  # Keras's; the other constants of the rules are equal in all libraries, or given
 
 
-def measure_torch(
-    recipe: Recipe, training: Images, test: Images, classes: int, epochs: int
-) -> dict:
+def measure_torch(recipe: Recipe, dataset: Dataset, epochs: int) -> dict:
     """Trains with PyTorch; returns the seconds of each epoch and the test accuracy."""
     import torch
 
     torch.manual_seed(0)
-    images, labels = map(torch.from_numpy, prepare(*training))
+    (images, labels), test = (map(torch.from_numpy, part) for part in prepare(dataset))
+    sizes = [images.shape[1], *recipe.hidden_units, dataset.classes]
     layers: list[torch.nn.Module] = []
-    for inputs, outputs in itertools.pairwise([images.shape[1], *recipe.hidden_units, classes]):
+    for inputs, outputs in itertools.pairwise(sizes):
         if layers:
             layers.append(torch.nn.ReLU())
             if recipe.dropout:
@@ -61,20 +60,20 @@ def measure_torch(
             correct += (logits.detach().argmax(1) == truth).sum()
         print(f"loss {loss_sum / len(images):.4f}  accuracy {correct / len(images):.4f}")
         seconds.append(time.perf_counter() - start)
-    images, labels = map(torch.from_numpy, prepare(*test))
+    images, labels = test
     model.eval()
     with torch.no_grad():
         correct = (model(images).argmax(1) == labels).sum()
     return {"seconds": seconds, "test_accuracy": int(correct) / len(images)}
 
 
-def measure_jax(recipe: Recipe, training: Images, test: Images, classes: int, epochs: int) -> dict:
+def measure_jax(recipe: Recipe, dataset: Dataset, epochs: int) -> dict:
     """Trains with JAX; returns the seconds of each epoch and the test accuracy."""
     import jax
     from jax import numpy as jnp
 
     size = recipe.batch_size
-    initialize, forward = jax_network(recipe, classes, "train")
+    initialize, forward = jax_network(recipe, dataset.classes, "train")
     begin, update, parameters_of = jax_optimizer(recipe.optimizer, recipe.learning_rate)
 
     def cost(parameters, batch, truth, key):
@@ -104,7 +103,7 @@ def measure_jax(recipe: Recipe, training: Images, test: Images, classes: int, ep
             loss, correct = loss + sums[0], correct + sums[1]
         return state, loss / len(images), correct / len(images)
 
-    images, labels = map(jnp.asarray, prepare(*training))
+    (images, labels), test = (map(jnp.asarray, part) for part in prepare(dataset))
     _, parameters = initialize(jax.random.key(0), images.shape)
     state = begin(parameters), 0
     seconds = []
@@ -113,8 +112,8 @@ def measure_jax(recipe: Recipe, training: Images, test: Images, classes: int, ep
         state, loss, accuracy = train_epoch(state, images, labels, jax.random.key(epoch))
         print(f"loss {loss:.4f}  accuracy {accuracy:.4f}")
         seconds.append(time.perf_counter() - start)
-    images, labels = map(jnp.asarray, prepare(*test))
-    _, predict = jax_network(recipe, classes, "test")
+    images, labels = test
+    _, predict = jax_network(recipe, dataset.classes, "test")
     logits = predict(parameters_of(state[0]), images, rng=jax.random.key(0))
     correct = (logits.argmax(axis=1) == labels).sum()
     return {"seconds": seconds, "test_accuracy": int(correct) / len(images)}
@@ -143,6 +142,14 @@ def jax_optimizer(name: str, rate: float) -> tuple:
     return {"rmsprop": optimizers.rmsprop, "adam": optimizers.adam}[name](rate, eps=EPSILON)
 
 
-def prepare(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns images as `float32` [n, pixels], 0..1, and labels as `int64` [n]."""
-    return images.reshape(len(images), -1).astype(np.float32) / 255, labels.astype(np.int64)
+def prepare(dataset: Dataset) -> tuple[Images, Images]:
+    """Returns the images of training and test, and their labels.
+
+    Images are `float32` [n, pixels], 0..1, and labels `int64` [n].
+    """
+
+    def flatten(images, labels):
+        return images.reshape(len(images), -1).astype(np.float32) / 255, labels.astype(np.int64)
+
+    training = flatten(dataset.train_images, dataset.train_labels)
+    return training, flatten(dataset.test_images, dataset.test_labels)

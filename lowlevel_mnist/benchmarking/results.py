@@ -1,87 +1,72 @@
 """The results of the benchmark: medians, ratios, the table, and all of it for a JSON file."""
 
 import argparse
-import dataclasses
 import importlib.metadata
 import math
 import os
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from lowlevel_mnist.benchmarking.contenders import COMPILED, FLOOR, LIBRARIES, TUNED_FIT
+from lowlevel_mnist.benchmarking.contenders import FLOOR, LIBRARIES
 from lowlevel_mnist.recipes import Recipe
 
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """The measurements of one contender with one recipe.
-
-    epochs: for each repeat, the wall seconds of each epoch.
-    process_seconds: for each repeat, the wall time of the whole process, from start to end.
-    samples: number of training images in an epoch.
-    peak_mib: largest memory of a process, in MiB. test_accuracy: median of the repeats.
-    """
-
-    recipe: str
-    contender: str
-    epochs: list[list[float]]
-    process_seconds: list[float]
-    samples: int
-    peak_mib: float | None
-    test_accuracy: float | None
-
-    @property
-    def warm(self) -> list[float]:
-        """Seconds of all epochs after the first of each process, in which things are compiled."""
-        return [seconds for epochs in self.epochs for seconds in warm(epochs)]
-
-    @property
-    def seconds(self) -> float:
-        """Median seconds of an epoch."""
-        return statistics.median(self.warm)
+COMPILED, TUNED = ("graph", "xla"), ("fit-steps", "fit-steps-xla")
+# The best median of some contenders over that of others. More is faster, but for the last one.
+RATIOS = {
+    "eager over fit": (["fit"], ["eager"]),
+    "best compiled over fit": (["fit"], COMPILED),
+    "best compiled over best tuned fit": (TUNED, COMPILED),
+    "eager over PyTorch": (["torch"], ["eager"]),
+    "best compiled over JAX": (["jax"], COMPILED),
+    "best compiled, times the floor": (COMPILED, [FLOOR]),
+}
 
 
-def warm(epochs: list[float]) -> list[float]:
-    """Returns the seconds of all epochs after the first, or of the only one of the products."""
-    return epochs[1:] or epochs
+Result = dict[str, Any]  # of one contender with one recipe, as `summarize` returns it
 
 
 def summarize(recipe: str, contender: str, samples: int, runs: Sequence[Mapping]) -> Result:
-    """Returns the `Result` of what the processes of a contender have printed."""
+    """Returns the measurements of one contender with one recipe.
+
+    samples: number of training images in an epoch; runs: what each of its processes has printed.
+    Returns, for the JSON file, epochs: for each process, the wall seconds of each epoch;
+    process_seconds: for each, its wall time from start to end; peak_mib: the largest memory of one,
+    or None; test_accuracy: the median, or None; seconds: the median of `warm_seconds`.
+    """
+    epochs = [run["seconds"] for run in runs]
     accuracies = [run["test_accuracy"] for run in runs if "test_accuracy" in run]
     peaks = [run["peak_mib"] for run in runs if run["peak_mib"] is not None]
-    return Result(
-        recipe=recipe,
-        contender=contender,
-        epochs=[run["seconds"] for run in runs],
-        process_seconds=[run["process_seconds"] for run in runs],
-        samples=samples,
-        peak_mib=max(peaks, default=None),
-        test_accuracy=statistics.median(accuracies) if accuracies else None,
-    )
+    return {
+        "recipe": recipe,
+        "contender": contender,
+        "epochs": epochs,
+        "process_seconds": [run["process_seconds"] for run in runs],
+        "samples": samples,
+        "peak_mib": max(peaks, default=None),
+        "test_accuracy": statistics.median(accuracies) if accuracies else None,
+        "seconds": statistics.median(warm_seconds(epochs)),
+    }
+
+
+def warm_seconds(epochs: list[list[float]]) -> list[float]:
+    """Returns the seconds of all epochs after the first of each process, which compiles things.
+
+    Of the products there is only one.
+    """
+    return [seconds for of_one in epochs for seconds in of_one[1:] or of_one]
 
 
 def ratios(results: Sequence[Result]) -> dict[str, float]:
-    """Compares the medians of one recipe; leaves out ratios to what was not measured.
-
-    They are the other's time over ours, so more is faster; with the floor, ours over its time.
-    """
-    seconds = {result.contender: result.seconds for result in results}
-
-    def best(names):
-        return min((seconds[name] for name in names if name in seconds), default=None)
-
-    fit, tuned, compiled = best(["fit"]), best(TUNED_FIT), best(COMPILED)
-    pairs = {
-        "eager over fit": (fit, best(["eager"])),
-        "best compiled over fit": (fit, compiled),
-        "best compiled over best tuned fit": (tuned, compiled),
-        "eager over PyTorch": (best(["torch"]), best(["eager"])),
-        "best compiled over JAX": (best(["jax"]), compiled),
-        "best compiled, times the floor": (compiled, best([FLOOR])),
-    }
-    return {name: a / b for name, (a, b) in pairs.items() if a and b}
+    """Returns those of the RATIOS of one recipe's medians of which both sides were measured."""
+    seconds = {result["contender"]: result["seconds"] for result in results}
+    found = {}
+    for name, sides in RATIOS.items():
+        a, b = ([seconds[one] for one in side if one in seconds] for side in sides)
+        if a and b:
+            found[name] = min(a) / min(b)
+    return found
 
 
 def print_table(recipe: Recipe, dataset: Mapping, results: Sequence[Result]) -> None:
@@ -89,25 +74,25 @@ def print_table(recipe: Recipe, dataset: Mapping, results: Sequence[Result]) -> 
 
     results: those of the recipe; dataset: with the title of its data set.
     """
-    samples = results[0].samples
+    samples = results[0]["samples"]
     steps = math.ceil(samples / recipe.batch_size)
-    fit = next((result.seconds for result in results if result.contender == "fit"), None)
+    fit = next((result["seconds"] for result in results if result["contender"] == "fit"), None)
     print(
         f"\n{recipe.name}: {samples:,} images of {dataset['title']}, "
         f"batches of {recipe.batch_size}, {steps:,} steps an epoch\n"
         f"{'':14} s/epoch   (lowest-highest)   first   x fit  steps/s  process s   MiB    test"
     )
     for result in results:
-        lowest, highest = min(result.warm), max(result.warm)
-        line = f"{result.contender:14} {result.seconds:7.3f}   ({lowest:6.3f} -{highest:7.3f})"
-        if result.contender != FLOOR:
-            first = statistics.median(epochs[0] for epochs in result.epochs)
-            over_fit = f"{fit / result.seconds:.2f}" if fit else "-"
-            peak = f"{result.peak_mib:.0f}" if result.peak_mib else "-"
+        seconds, warm = result["seconds"], warm_seconds(result["epochs"])
+        line = f"{result['contender']:14} {seconds:7.3f}   ({min(warm):6.3f} -{max(warm):7.3f})"
+        if result["contender"] != FLOOR:
+            first = statistics.median(epochs[0] for epochs in result["epochs"])
+            over_fit = f"{fit / seconds:.2f}" if fit else "-"
+            peak = f"{result['peak_mib']:.0f}" if result["peak_mib"] else "-"
             line += (
-                f"  {first:6.3f}  {over_fit:>6}  {steps / result.seconds:7,.0f}  "
-                f"{statistics.median(result.process_seconds):9.2f}  {peak:>4}  "
-                f"{result.test_accuracy:.4f}"
+                f"  {first:6.3f}  {over_fit:>6}  {steps / seconds:7,.0f}  "
+                f"{statistics.median(result['process_seconds']):9.2f}  {peak:>4}  "
+                f"{result['test_accuracy']:.4f}"
             )
         print(line)
     for name, ratio in ratios(results).items():
@@ -115,27 +100,26 @@ def print_table(recipe: Recipe, dataset: Mapping, results: Sequence[Result]) -> 
 
 
 def describe(
-    arguments: argparse.Namespace, datasets: Mapping[str, Mapping], results: Sequence[Result]
+    arguments: argparse.Namespace,
+    datasets: Mapping[str, Mapping],
+    results: Mapping[str, Sequence[Result]],
 ) -> dict:
-    """Returns everything that was measured, for a JSON file."""
-    recipes = {}
-    measured_names = {result.contender for result in results}
-    for name in dict.fromkeys(result.recipe for result in results):
-        measured = [result for result in results if result.recipe == name]
-        recipes[name] = {
-            "dataset": datasets[name]["name"],
-            "samples": measured[0].samples,
+    """Returns everything that was measured, by recipe, for a JSON file."""
+    names = {result["contender"] for measured in results.values() for result in measured}
+    recipes = {
+        recipe: {
+            "dataset": datasets[recipe]["name"],
+            "samples": datasets[recipe]["samples"],
             "ratios": ratios(measured),
-            "contenders": {
-                result.contender: {**dataclasses.asdict(result), "seconds": result.seconds}
-                for result in measured
-            },
+            "contenders": {result["contender"]: result for result in measured},
         }
+        for recipe, measured in results.items()
+    }
     return {
         "python": platform.python_version(),
         "tensorflow": importlib.metadata.version("tensorflow"),
         "keras": importlib.metadata.version("keras"),
-        **{name: importlib.metadata.version(name) for name in LIBRARIES if name in measured_names},
+        **{name: importlib.metadata.version(name) for name in LIBRARIES if name in names},
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
         "epochs": arguments.epochs,

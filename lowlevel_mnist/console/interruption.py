@@ -4,6 +4,7 @@ import contextlib
 import faulthandler
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 
@@ -46,11 +47,6 @@ class Request:
 _request = Request()
 
 
-def exit_on_signals() -> None:
-    """Makes a signal end the process at once, for as long as nothing is at work."""
-    _handle(_exit)
-
-
 def raise_on_signals() -> None:
     """Makes a signal raise `Interrupted` from now on, wherever the program is.
 
@@ -91,3 +87,13 @@ def _handle(handler):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+# Python is about to run a command, as in `python -m lowlevel_mnist.train`. Its other imports take
+# some 0.2 s, in which Ctrl-C would show a traceback, and nothing is at work that could be lost. A
+# user's import of the package has no effect.
+if sys.argv[:1] == ["-m"] and "lowlevel_mnist." in sys.orig_argv[-len(sys.argv)]:
+    try:
+        _handle(_exit)
+    except KeyboardInterrupt:
+        _exit(signal.SIGINT, None)

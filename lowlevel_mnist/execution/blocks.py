@@ -4,7 +4,7 @@ import math
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,50 +25,33 @@ MIN_CALL_SECONDS, MAX_CALL_SECONDS = 0.3, 0.8
 MAX_PREPARED = 2**21
 
 
-class Cut(NamedTuple):
-    """A block of an epoch.
-
-    first: the number of its first image in the order of training.
-    batch_size, steps: images of a batch, and how many batches are trained on.
-    done: how many of these are trained on already.
-    length: batches to gather, the same for all blocks of an epoch: their function is compiled once.
-    """
-
-    first: int
-    batch_size: int
-    steps: int
-    done: int
-    length: int
-
-    def rows_of(self, order: np.ndarray) -> np.ndarray:
-        """Returns which images are gathered, [length, batch_size]; order: those of the epoch."""
-        images = order[self.first : self.first + self.steps * self.batch_size]
-        return np.resize(images, (self.length, self.batch_size))  # filled up with the first ones
-
-
 def max_steps(execution: str, bytes_per_batch: int) -> int:
     """Returns how many batches a block may have."""
     most = MAX_EAGER_STEPS if execution == "eager" else MAX_COMPILED_STEPS
     return min(most, max(1, MAX_BLOCK_BYTES // bytes_per_batch))
 
 
-def cut_epoch(samples: int, batch_size: int, max_steps: int, done: int = 0) -> list[Cut]:
-    """Cuts an epoch into blocks of batches, all of one length.
+def cut_epoch(
+    order: np.ndarray, batch_size: int, max_steps: int, done: int = 0
+) -> Iterator[tuple[int, np.ndarray, int]]:
+    """Cuts an epoch, or what is left of it, into blocks of batches, all of one length.
 
-    The last one may have fewer steps. The images left over, a smaller batch, are a block of their
-    own.
+    So that their function is compiled once, the last one begins within the one before it where it
+    must. The images left over, a smaller batch, are a block of their own.
 
-    done: so many batches are trained on already; blocks of these alone are left out.
+    order: which images are trained on, one after the other, [n].
+    done: so many batches are trained on already.
+    Yields the number in `order` of a block's first image, its part of `order` as
+    [batches, batch_size], and how many of these batches are trained on already.
     """
-    steps, rest = divmod(samples, batch_size)
+    steps, rest = divmod(len(order), batch_size)
     length = math.ceil(steps / math.ceil(steps / max_steps))
-    cuts = []
-    for begin in range(0, steps, length):
-        left = min(length, steps - begin)
-        cuts.append(Cut(begin * batch_size, batch_size, left, max(done - begin, 0), length))
+    for begin in range(done, steps, length):
+        first = min(begin, steps - length) * batch_size
+        rows = order[first : first + length * batch_size].reshape(length, batch_size)
+        yield first, rows, begin - first // batch_size
     if rest:
-        cuts.append(Cut(steps * batch_size, rest, steps=1, done=0, length=1))
-    return [cut for cut in cuts if cut.done < cut.steps]
+        yield len(order) - rest, order[np.newaxis, -rest:], 0
 
 
 def compile_loop(loop: Any, execution: str) -> Callable:
@@ -85,7 +68,7 @@ def compile_loop(loop: Any, execution: str) -> Callable:
 
 
 class Pace:
-    """Cuts a block into calls of the loop that last 0.3 to 0.6 s: `with pace:` measures each.
+    """Executes a block in calls of the loop that last 0.3 to 0.6 s.
 
     steps: of the next call, at most.
     agree: gives the seconds of a call, as all workers that take part in it have to see them.
@@ -95,44 +78,42 @@ class Pace:
         self.steps = 1
         self.agree: Callable[[float], float] = lambda seconds: seconds
 
-    def calls(self, first: int, end: int) -> Iterator[tuple[np.int32, np.int32]]:
-        """Yields for each call the first of its batches, and the one after its last."""
-        while first < end:
-            steps = min(self.steps, end - first)
+    def calls(self, loop: Callable, block: Block, first: int) -> Iterator[list[np.ndarray]]:
+        """Calls a loop for the batches of a block from the number `first` on.
+
+        loop: called with the block, the first batch, and the one after the last; returns tensors
+            [batches], of which only what belongs to these batches counts.
+        Yields this part of each, after each call.
+        """
+        length = len(block[0])
+        while first < length:
             # As NumPy's numbers: for each of Python's, TensorFlow would compile the loop anew.
-            yield np.int32(first), np.int32(first + steps)
-            seconds = self.agree(self.seconds)
+            end = np.int32(min(first + self.steps, length))
+            start = time.perf_counter()
+            values = [tensor.numpy()[first:end] for tensor in loop(block, np.int32(first), end)]
+            seconds = self.agree(time.perf_counter() - start)
             if seconds > MAX_CALL_SECONDS:
                 self.steps = max(1, self.steps // 2)
-            elif seconds < MIN_CALL_SECONDS and steps == self.steps:
+            elif seconds < MIN_CALL_SECONDS and end - first == self.steps:
                 self.steps *= 2
-            first += steps
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds = time.perf_counter() - self.start
+            yield values
+            first = int(end)
 
 
 def batches(block: Block, prepare: Callable, first: int, end: int) -> Callable[[int], Sequence]:
     """Returns a function that gives the batches of a block, first ... end - 1, in their order.
 
+    Eagerly, some of them are prepared at a time.
+
     prepare: maps the tensors of a block, or of one batch of it, to what a step takes.
     """
-    if tf.executing_eagerly():
-        prepared = _prepare_some(block, prepare, first, end)
-        return lambda number: next(prepared)
-    return lambda number: prepare(*(tf.gather(tensor, number) for tensor in block))
-
-
-def _prepare_some(block: Block, prepare: Callable, first: int, end: int) -> Iterator[Sequence]:
-    """Yields one batch after the other, some of which are prepared at a time."""
-    numbers = sum(math.prod(tensor.shape[1:]) for tensor in block)
-    some = max(1, MAX_PREPARED // max(numbers, 1))
-    for begin in range(first, end, some):
-        part = slice(begin, min(begin + some, end))
-        yield from zip(*map(tf.unstack, prepare(*(tensor[part] for tensor in block))), strict=True)
+    if not tf.executing_eagerly():
+        return lambda number: prepare(*(tf.gather(tensor, number) for tensor in block))
+    some = max(1, MAX_PREPARED // sum(math.prod(tensor.shape[1:]) for tensor in block))
+    parts = (slice(begin, min(begin + some, end)) for begin in range(first, end, some))
+    pieces = (map(tf.unstack, prepare(*(tensor[part] for tensor in block))) for part in parts)
+    prepared = (batch for piece in pieces for batch in zip(*piece, strict=True))
+    return lambda number: next(prepared)
 
 
 def outputs(shape: Sequence[int], dtype: tf.DType) -> "tf.TensorArray | EagerArray":
@@ -141,19 +122,16 @@ def outputs(shape: Sequence[int], dtype: tf.DType) -> "tf.TensorArray | EagerArr
     `array.stack()` makes a tensor of it, with zeros where no row has been written.
     """
     if tf.executing_eagerly():
-        return EagerArray(shape, dtype)
+        return EagerArray([tf.zeros(shape[1:], dtype)] * shape[0])
     return tf.TensorArray(dtype, shape[0], element_shape=shape[1:])
 
 
-class EagerArray:
+class EagerArray(list):
     """A `tf.TensorArray` for eager loops; to write a row of TensorFlow's takes 44 microseconds."""
 
-    def __init__(self, shape: Sequence[int], dtype: tf.DType):
-        self.rows = [tf.zeros(shape[1:], dtype)] * shape[0]
-
     def write(self, number: int, row: tf.Tensor) -> "EagerArray":
-        self.rows[number] = row
+        self[number] = row
         return self
 
     def stack(self) -> tf.Tensor:
-        return tf.stack(self.rows)
+        return tf.stack(self)

@@ -40,18 +40,7 @@ def check_epoch(trainer: Any, pixels: tf.Tensor, one_hot: tf.Tensor, since: Any)
     since: the `Progress` to go on after, or None. Raises `UserError` where it is not inside of the
         epoch.
     """
-    batch_size = trainer.batch_size
-    check_data(pixels, one_hot, trainer.dtype, batch_size)
-    if since and not 0 < since.images == since.step * batch_size < len(pixels):
-        raise UserError(f"Step {since.step}, to go on after, is not inside of this epoch.")
-    sizes = pixels.shape[1], *trainer.dropout.units, one_hot.shape[1]
-    if trainer.checked_sizes != sizes:  # the first time: it takes 20 ms
-        check_model(trainer.model, trainer.update.parameters, sizes[:-1], sizes[-1])
-        trainer.checked_sizes = sizes
-
-
-def check_data(pixels: tf.Tensor, one_hot: tf.Tensor, dtype: tf.DType, batch_size: int) -> None:
-    """Checks that these are images and labels to train on; dtype: that of the variables."""
+    dtype, batch_size = trainer.dtype, trainer.batch_size
     if pixels.dtype != tf.uint8 or len(pixels.shape) != 2:
         raise ValueError(
             f"pixels are {tf.as_dtype(pixels.dtype).name} {list(pixels.shape)}; they must be "
@@ -64,28 +53,33 @@ def check_data(pixels: tf.Tensor, one_hot: tf.Tensor, dtype: tf.DType, batch_siz
         )
     if batch_size > len(pixels):
         raise ValueError(f"batch_size is {batch_size}, but there are only {len(pixels):,} images.")
+    if since and not 0 < since.images == since.step * batch_size < len(pixels):
+        raise UserError(f"Step {since.step}, to go on after, is not inside of this epoch.")
+    sizes = pixels.shape[1], *trainer.dropout.units, one_hot.shape[1]
+    if trainer.checked_sizes != sizes:  # the first time: it takes 20 ms
+        check_model(trainer.model, trainer.update.parameters, *sizes)
+        trainer.checked_sizes = sizes
 
 
-def check_model(
-    model: tf.Module, variables: Sequence[tf.Variable], sizes: Sequence[int], classes: int
-) -> None:
+def check_model(model: tf.Module, variables: Sequence[tf.Variable], *sizes: int) -> None:
     """Checks that a model gives logits for images, in which each of the variables takes part.
 
     It is traced, and nothing of it is executed.
 
     variables: those that are trained.
-    sizes: pixels of an image, and units of each layer that drops out.
+    sizes: pixels of an image, units of each layer that drops out, and classes.
     """
+    *inputs, classes = sizes
 
-    def forward_and_back(*inputs):
+    def forward_and_back(*tensors):
         with tf.GradientTape() as tape:
-            logits = model(*inputs)
+            logits = model(*tensors)
         return logits, tape.gradient(logits, variables)
 
-    inputs = [tf.TensorSpec([1, size], variables[0].dtype) for size in sizes]
-    shapes = " and masks ".join(str([1, size]) for size in sizes)
+    specs = [tf.TensorSpec([1, size], variables[0].dtype) for size in inputs]
+    shapes = " and masks ".join(str([1, size]) for size in inputs)
     try:
-        traced = tf.function(forward_and_back, autograph=False).get_concrete_function(*inputs)
+        traced = tf.function(forward_and_back, autograph=False).get_concrete_function(*specs)
     except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         reason = textwrap.shorten(str(error), 300)
         raise ValueError(f"The model can't be called with images {shapes}: {reason}") from error
