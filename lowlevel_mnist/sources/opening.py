@@ -7,13 +7,18 @@ import pathlib
 import re
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
+
+from lowlevel_mnist import memory
 from lowlevel_mnist.errors import UserError
 
 GZIP = b"\x1f\x8b"  # the first two bytes of every gzip stream (RFC 1952, section 2.3.1)
-# Bytes to which a compressed file may expand, enough for 2.7 million images of 28x28. Of 10 MB
+# Bytes to which what is compressed may expand, enough for 2.7 million images of 28x28. Of 10 MB
 # deflate can make 10 GB, which is more than many machines have.
 MAX_EXPANDED = 1 << 31
+CHUNK_SIZE = 1 << 18  # bytes that are read at a time
 # Other files that people have under a data file's name without knowing it: how one begins, what it
 # is, what to do. A new line here is all that one more of them takes.
 FOREIGN_SIGNATURES = (
@@ -66,6 +71,31 @@ def open_bytes(path: pathlib.Path) -> Iterator[gzip.GzipFile | io.BufferedReader
             raise UserError(
                 f"{path} is a broken gzip file ({error}); get the file again."
             ) from error
+
+
+def read_bytes(path: pathlib.Path, file: Any, size: int, on_disk: int) -> np.ndarray:
+    """Returns the next bytes of a file, at most `size`: `uint8` [n], as `memory.as_tensor` takes.
+
+    file: what is in the one at `path`, decompressed; on_disk: how many bytes this takes there.
+        `size` may be a lie, so there is room for as many at first, and then always for twice as
+        many as have come.
+    Raises `UserError` where they expand too far.
+    """
+    room = size
+    while room > max(on_disk, CHUNK_SIZE):
+        room = (room + 1) // 2
+    body, end = memory.empty(room), 0
+    while count := file.readinto(body[end : end + CHUNK_SIZE].data):
+        end += count
+        if end > on_disk:  # so they were compressed
+            check_expansion(path, size)
+        if end == len(body) < size:
+            grown = memory.empty(min(size, 2 * end))
+            grown[:end] = body
+            body = grown
+    body = body[:end]
+    body.flags.writeable = False
+    return body
 
 
 def check_expansion(path: pathlib.Path, size: int) -> None:
