@@ -216,7 +216,7 @@ def _draw(style, count, rng):
     width = width.clip(*PEN_LIMITS)
     dabs, scale = _fit(style.place @ points, width)
     ink = _ink(style, style.step @ points * scale, width, rng)
-    return centre(_expose(dabs, ink, width, rng))
+    return _centre(_expose(dabs, ink, width, rng))
 
 
 def _normal(rng, *shape):
@@ -290,19 +290,15 @@ def _expose(dabs, ink, width, rng):
     return np.uint8(255 * cover.clip(0, 1) + 0.5)
 
 
-def centre(boxes: np.ndarray) -> np.ndarray:
-    """Puts boxes of ink into black images, the centre of mass in the middle.
+def _centre(boxes):
+    """Puts boxes [count, 20, 20] into black images, the centre of mass of their ink in the middle.
 
-    boxes: `uint8` [n, height, width], none of them empty, of at most SIDE pixels a side.
-    Returns `uint8` [n, SIDE, SIDE].
+    Returns uint8 [count, 28, 28].
     """
+    mass = boxes.sum((1, 2), dtype=int)
+    centres = np.stack([boxes.sum(axis, dtype=int) @ np.arange(BOX) / mass for axis in (2, 1)], 1)
+    corners = np.rint(SIDE / 2 - centres).clip(0, SIDE - BOX).astype(int)
     images = np.zeros((len(boxes), SIDE, SIDE), np.uint8)
-    height, width = boxes.shape[1:]
-    rows, columns = boxes.sum(2, dtype=int), boxes.sum(1, dtype=int)
-    mass = rows.sum(1)
-    centres = zip(rows @ np.arange(height) / mass, columns @ np.arange(width) / mass, strict=True)
-    for image, box, (y, x) in zip(images, boxes, centres, strict=True):
-        top = min(max(round(SIDE / 2 - y), 0), SIDE - height)
-        left = min(max(round(SIDE / 2 - x), 0), SIDE - width)
-        image[top : top + height, left : left + width] = box
+    for image, box, (top, left) in zip(images, boxes, corners, strict=True):
+        image[top : top + BOX, left : left + BOX] = box
     return images
