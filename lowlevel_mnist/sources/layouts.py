@@ -4,6 +4,7 @@ Another layout takes one more entry in LAYOUTS.
 """
 
 import dataclasses
+import itertools
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,7 @@ import numpy as np
 
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import idx, npz, tables
-from lowlevel_mnist.sources.opening import open_bytes, unreadable
+from lowlevel_mnist.sources.opening import open_bytes, readable
 from lowlevel_mnist.sources.published import PARTS, is_class_name
 
 Arrays = dict[str, np.ndarray]  # the array of each part of a data set, as in MEDMNIST
@@ -48,21 +49,6 @@ class Layout:
     read: Callable[[pathlib.Path, str], Arrays]
     usual_names: tuple[str, ...] = ()
     transposed: bool = False
-
-    def find_sets(self, files: list[pathlib.Path]) -> "list[FileSet]":
-        """Returns the sets of which there is a needed file; of two for a part, the first counts."""
-        by_name: dict[str, dict[str, pathlib.Path]] = {}
-        for file in files:
-            lower = file.name.lower().removesuffix(".gz")
-            if match := re.fullmatch(self.pattern, lower) or re.fullmatch(MAPPING, lower):
-                name, *words = match.groups("")
-                part = " ".join(WORDS.get(word, word) for word in words) or "training"
-                by_name.setdefault(name, {}).setdefault(part, file)
-        return [
-            FileSet(self, name, {part: parts[part] for part in FILE_PARTS if part in parts})
-            for name, parts in sorted(by_name.items())
-            if parts.keys() & {*PARTS, "training"}
-        ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,10 +128,8 @@ def read(
     Raises `UserError` where it can't be had.
     """
     path = pathlib.Path(path)
-    try:
+    with readable(path):
         found, other_data = _find(path)
-    except OSError as error:  # of a name that is too long, for one
-        raise unreadable(path, error) from error
     files = dict(found.files)
     mapping = files.pop("mapping", None)
     arrays: Arrays = {}
@@ -243,12 +227,20 @@ def _sets_in(folder, preferred=None):
         _list_files(folder),
         key=lambda file: (file != preferred, not file.exists(), file.suffix == ".gz", file.parts),
     )
-    found = []
-    for layout in LAYOUTS:
-        sets = layout.find_sets(files)
-        taken = {file for some in sets for file in some.files.values() if not some.missing}
-        files = [file for file in files if file not in taken]
-        found += sets
+    sets = {}
+    for layout, file in itertools.product(LAYOUTS, files):
+        lower = file.name.lower().removesuffix(".gz")
+        if match := re.fullmatch(layout.pattern, lower) or re.fullmatch(MAPPING, lower):
+            name, *words = match.groups("")
+            part = " ".join(WORDS.get(word, word) for word in words) or "training"
+            sets.setdefault((layout, name), {}).setdefault(part, file)
+    found, taken = [], set()
+    for (layout, name), parts in sets.items():
+        # Test images alone are no data set, and what is whole in one layout is in no other.
+        if parts.keys() & {*PARTS, "training"} and not taken.issuperset(parts.values()):
+            ordered = {part: parts[part] for part in FILE_PARTS if part in parts}
+            found.append(FileSet(layout, name, ordered))
+            taken.update(() if found[-1].missing else parts.values())
     return found
 
 

@@ -38,20 +38,39 @@ FOREIGN_SIGNATURES = (
 
 
 @contextlib.contextmanager
+def readable(path: pathlib.Path) -> Iterator[None]:
+    """Raises `UserError` where what is done with a path fails because it can't be read.
+
+    That is, for an `OSError`, such as of a name that is too long, and where memory is too small.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and path.is_symlink():
+            raise UserError(
+                f"{path} is a link that leads nowhere: there is no {path.readlink()}. Get what it "
+                "points to, or put the file itself in its place."
+            ) from error
+        raise UserError(f"{path} can't be read: {error.strerror}.") from error
+    except MemoryError as error:
+        raise UserError(f"{path} does not fit into the memory of this machine.") from error
+
+
+@contextlib.contextmanager
 def open_file(path: pathlib.Path) -> Iterator[io.BufferedReader]:
     """Opens a file to read its bytes as they are.
 
-    Raises `UserError`, also from within the `with` block, where it can't be read, is no file, or
-    does not fit into memory.
+    Raises `UserError`, also from within the `with` block, where it is no file, or not `readable`.
     """
-    try:
-        reject_special(path)
+    with readable(path):
+        # Nobody knows when, or if, a pipe, a socket or a device ends.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(
+                f"{path} is a pipe, a socket or a device; save what it gives to a file and name "
+                "that."
+            )
         with path.open("rb") as file:
             yield file
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except MemoryError as error:
-        raise UserError(f"{path} does not fit into the memory of this machine.") from error
 
 
 @contextlib.contextmanager
@@ -107,26 +126,8 @@ def check_expansion(path: pathlib.Path, size: int) -> None:
         )
 
 
-def reject_special(path: pathlib.Path) -> None:
-    """Raises `UserError` for a pipe, a socket or a device: nobody knows when, or if, it ends."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise UserError(
-            f"{path} is a pipe, a socket or a device; save what it gives to a file and name that."
-        )
-
-
 def reject_foreign(path: pathlib.Path, beginning: bytes) -> None:
     """Raises `UserError` where the first bytes of a file are one of FOREIGN_SIGNATURES."""
     for pattern, description in FOREIGN_SIGNATURES:
         if re.match(pattern, beginning, re.IGNORECASE):
             raise UserError(f"{path} is {description}")
-
-
-def unreadable(path: pathlib.Path, error: OSError) -> UserError:
-    """Returns the error for a file that can't be read."""
-    if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return UserError(
-            f"{path} is a link that leads nowhere: there is no {path.readlink()}. Get what it "
-            "points to, or put the file itself in its place."
-        )
-    return UserError(f"{path} can't be read: {error.strerror}.")

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import foreground, image_style
 from lowlevel_mnist.sources.image_style import ImageStyle
-from lowlevel_mnist.sources.opening import open_file, unreadable
+from lowlevel_mnist.sources.opening import open_file, readable
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
@@ -35,12 +35,10 @@ def find(path: pathlib.Path) -> list[pathlib.Path]:
 
     Raises `UserError` where there are none in it.
     """
-    try:
+    with readable(path):
         if not path.is_dir():
             return [path]
         found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-    except OSError as error:
-        raise unreadable(path, error) from error
     if not found:
         raise UserError(f"There is no picture in the folder {path} ({', '.join(SUFFIXES)}).")
     return found
