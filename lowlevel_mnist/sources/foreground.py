@@ -182,13 +182,13 @@ def scale(foreground, side):
 def widen(foreground, radius):
     """Draws a round pen of this radius, in pixels, along all of the foreground."""
     reach = math.ceil(radius)
+    y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+    pen = (radius + 0.5 - np.hypot(y, x)).clip(0, 1)
     height, width = foreground.shape[0] + 2 * reach, foreground.shape[1] + 2 * reach
     padded = np.pad(foreground, 2 * reach)
     wide = np.zeros((height, width))
-    for y in range(2 * reach + 1):
-        for x in range(2 * reach + 1):
-            pen = min(max(radius + 0.5 - math.hypot(y - reach, x - reach), 0), 1)
-            np.maximum(wide, pen * padded[y : y + height, x : x + width], out=wide)
+    for (top, left), weight in np.ndenumerate(pen):
+        np.maximum(wide, weight * padded[top : top + height, left : left + width], out=wide)
     return wide
 
 
