@@ -1,5 +1,6 @@
 """A reader for images as CSV: a row for each image, with its label and its pixels."""
 
+import functools
 import io
 import itertools
 import math
@@ -56,7 +57,7 @@ class _Lines:
         self.number, self.size, self.last = 0, 0, ""
 
     def __iter__(self):
-        while line := self.text.readline(MAX_LINE_LENGTH):
+        for line in iter(functools.partial(self.text.readline, MAX_LINE_LENGTH), ""):
             self.number += 1
             self.size += len(line)
             if self.size > self.on_disk:  # so they were compressed
