@@ -15,7 +15,7 @@ from lowlevel_mnist import memory, randomness
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import locate
 from lowlevel_mnist.sources.locate import ENVIRONMENT_VARIABLE as ENVIRONMENT_VARIABLE
-from lowlevel_mnist.sources.published import TITLES, class_names, identify, sha256_of
+from lowlevel_mnist.sources.published import CLASS_NAMES, TITLES, identify, sha256_of
 from lowlevel_mnist.sources.splits import TEST_DIVISOR, check_splits, set_test_aside
 from lowlevel_mnist.sources.splits import Images as Images
 
@@ -51,8 +51,8 @@ class Dataset(locate.DatasetInfo):
 
     @property
     def class_names(self) -> list[str]:
-        given, names = self.names or {}, class_names(self.name, self.classes)
-        return [given.get(label, name) for label, name in enumerate(names)]
+        names = self.names or dict(enumerate(CLASS_NAMES.get(self.name, ())))
+        return [names.get(label, str(label)) for label in range(self.classes)]
 
     @property
     def classes_with_images(self) -> np.ndarray:

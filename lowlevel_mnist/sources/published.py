@@ -16,18 +16,21 @@ TITLES = {
     "digits": "built-in digits",
     "custom": "custom data",
 }
-FASHION_CLASSES = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-]
+# The names of classes, in the order of their labels, where these are not names themselves.
+CLASS_NAMES = {
+    "fashion_mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+}
 # SHA-256 of the published pixel and label bytes, headers left out, in the order of PARTS.
 PUBLISHED_SUMS: dict[str, tuple[str, ...]] = {
     "mnist": (
@@ -48,13 +51,6 @@ PUBLISHED_SUMS: dict[str, tuple[str, ...]] = {
 def is_class_name(name: str) -> bool:
     """Returns whether a text can name a class in a table and a picture."""
     return name.isprintable() and 0 < len(name) <= MAX_NAME_LENGTH
-
-
-def class_names(name: str, classes: int) -> list[str]:
-    """Returns the names of the classes of the data set `name`, in the order of their labels."""
-    if name == "fashion_mnist" and classes == len(FASHION_CLASSES):
-        return list(FASHION_CLASSES)
-    return [str(label) for label in range(classes)]
 
 
 def sha256_of(arrays: Sequence[np.ndarray]) -> str:
