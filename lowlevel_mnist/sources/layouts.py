@@ -228,18 +228,18 @@ def _sets_in(folder, preferred=None):
         key=lambda file: (file != preferred, not file.exists(), file.suffix == ".gz", file.parts),
     )
     sets = {}
-    for layout, file in itertools.product(LAYOUTS, files):
+    for number, file in itertools.product(range(len(LAYOUTS)), files):
         lower = file.name.lower().removesuffix(".gz")
-        if match := re.fullmatch(layout.pattern, lower) or re.fullmatch(MAPPING, lower):
+        if match := re.fullmatch(LAYOUTS[number].pattern, lower) or re.fullmatch(MAPPING, lower):
             name, *words = match.groups("")
             part = " ".join(WORDS.get(word, word) for word in words) or "training"
-            sets.setdefault((layout, name), {}).setdefault(part, file)
+            sets.setdefault((number, name), {}).setdefault(part, file)
     found, taken = [], set()
-    for (layout, name), parts in sets.items():
+    for (number, name), parts in sorted(sets.items()):
         # Test images alone are no data set, and what is whole in one layout is in no other.
         if parts.keys() & {*PARTS, "training"} and not taken.issuperset(parts.values()):
             ordered = {part: parts[part] for part in FILE_PARTS if part in parts}
-            found.append(FileSet(layout, name, ordered))
+            found.append(FileSet(LAYOUTS[number], name, ordered))
             taken.update(() if found[-1].missing else parts.values())
     return found
 
