@@ -32,17 +32,18 @@ def read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
     """
     with open_bytes(path) as file:
         lines = _Lines(path, file)
-        first = next(iter(lines), "")
+        rows = iter(lines)
+        first = next(rows, "")
         if not first:
             raise UserError(f"{path} is empty; get the file again.")
         fields = _fields(first)
         header = fields if _is_header(fields) else None
         columns, label, side = _choose_columns(path, fields, header)
-        row = next(iter(lines), "") if header else first
+        row = next(rows, "") if header else first
         if not row:
             raise UserError(f"{path} has no rows of numbers below its header; get the file again.")
         lines.check_width(len(fields))
-        numbers = _read_numbers(lines, row, len(fields), columns)
+        numbers = _read_numbers(lines, itertools.chain([row], rows), len(fields), columns)
     if label is None:
         return numbers.reshape(-1, side, side), None
     return np.delete(numbers, label, axis=1).reshape(-1, side, side), numbers[:, label].copy()
@@ -52,16 +53,16 @@ class _Lines:
     """The lines of a text that are not blank; `last` is the one given last, `number` its own."""
 
     def __init__(self, path, file):
-        self.path, self.on_disk = path, path.stat().st_size
+        self.path, self.number, self.last = path, 0, ""
         self.text = io.TextIOWrapper(file, "utf-8-sig", errors="replace")
-        self.number, self.size, self.last = 0, 0, ""
 
     def __iter__(self):
+        size, on_disk = 0, self.path.stat().st_size
         for line in iter(functools.partial(self.text.readline, MAX_LINE_LENGTH), ""):
             self.number += 1
-            self.size += len(line)
-            if self.size > self.on_disk:  # so they were compressed
-                check_expansion(self.path, self.size)
+            size += len(line)
+            if size > on_disk:  # so they were compressed
+                check_expansion(self.path, size)
             if len(line) == MAX_LINE_LENGTH:
                 raise UserError(
                     f"{self.path} has {MAX_LINE_LENGTH:,} characters or more in line {self.number}."
@@ -129,8 +130,8 @@ def _side(pixels):
     return side if side * side == pixels and side >= MIN_SIDE else 0
 
 
-def _read_numbers(lines, first, width, columns):
-    """Returns the numbers of a line, the first, and all that follow, `uint8` [n, columns].
+def _read_numbers(lines, rows, width, columns):
+    """Returns the numbers of all rows, those of the `_Lines` that are left, `uint8` [n, columns].
 
     width: how many columns there are; columns: which of them are read.
     """
@@ -139,7 +140,7 @@ def _read_numbers(lines, first, width, columns):
             warnings.simplefilter("error")  # NumPy before 2.0 only warns of 256 or 1.5
             # NumPy's reader takes a second for the 60,000 images of MNIST.
             return np.loadtxt(
-                itertools.chain([first], lines),
+                rows,
                 np.uint8,
                 comments=None,
                 delimiter=",",
