@@ -8,6 +8,7 @@ drawn by a program. Everything here is NumPy; TensorFlow comes into play with st
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,17 +16,25 @@ from lowlevel_mnist import memory, randomness
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import locate
 from lowlevel_mnist.sources.locate import ENVIRONMENT_VARIABLE as ENVIRONMENT_VARIABLE
-from lowlevel_mnist.sources.published import TITLES, class_names, identify, sha256_of
+from lowlevel_mnist.sources.published import CLASS_NAMES, TITLES, identify, sha256_of
 from lowlevel_mnist.sources.splits import TEST_DIVISOR, check_splits, set_test_aside
 from lowlevel_mnist.sources.splits import Images as Images
 
 
 @dataclasses.dataclass(frozen=True)
-class Dataset(locate.DatasetInfo):
-    """Images and labels, with what is known of them, such as their `name` and `source`.
+class Dataset:
+    """Images and labels, with what is known of them.
 
     train_images, test_images: `uint8` [n, height, width], 0 is background and 255 full ink.
     train_labels, test_labels: `uint8` [n], the class of each image.
+    name: "mnist", "fashion_mnist", "digits" or "custom".
+    source: "data-dir", "environment", "keras" or "built-in".
+    place: where they lie, a path or some words.
+    verified: whether all bytes are the published ones.
+    fallback_reason: where this stands in for MNIST, a sentence on why; otherwise None.
+    names: those that the data gives its classes, or None.
+    other_data: where other data lies beside it, a file of what was read, and one of what was not;
+        otherwise None.
     validation: images and labels that came along for validation, or None.
     test_split: the fraction of the images that was set aside as test images, because none came
         along; otherwise 0.
@@ -36,6 +45,13 @@ class Dataset(locate.DatasetInfo):
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+    name: str
+    source: str
+    place: pathlib.Path | str
+    verified: bool
+    fallback_reason: str | None = None
+    names: Mapping[int, str] | None = None
+    other_data: tuple[pathlib.Path, pathlib.Path] | None = None
     validation: Images | None = None
     test_split: float = 0.0
     inverted: bool = False
@@ -51,8 +67,8 @@ class Dataset(locate.DatasetInfo):
 
     @property
     def class_names(self) -> list[str]:
-        given, names = self.names or {}, class_names(self.name, self.classes)
-        return [given.get(label, name) for label, name in enumerate(names)]
+        names = self.names or dict(enumerate(CLASS_NAMES.get(self.name, ())))
+        return [names.get(label, str(label)) for label in range(self.classes)]
 
     @property
     def classes_with_images(self) -> np.ndarray:
@@ -93,18 +109,15 @@ def load(
     published data set that was asked for by name, and its subclass `UnreachableError` where the
     data set is neither on disk nor to be downloaded.
     """
-    arrays, info = locate.read(name, data_dir)
-    splits = check_splits(arrays, info.names, info.place)
-    test_split = 0.0
+    arrays, known = locate.read(name, data_dir)
+    place = known["place"]
+    splits = check_splits(arrays, known.get("names"), place)
     if "test" not in splits:
-        splits["training"], splits["test"] = set_test_aside(*splits["training"], seed, info.place)
-        test_split = 1 / TEST_DIVISOR
+        splits["training"], splits["test"] = set_test_aside(*splits["training"], seed, place)
+        known["test_split"] = 1 / TEST_DIVISOR
     training, test = splits["training"], splits["test"]
-    name, verified = identify((*training, *test), info.name, info.place)
-    info = dataclasses.replace(info, name=name, verified=verified)
-    dataset = Dataset(
-        *training, *test, validation=splits.get("validation"), test_split=test_split, **vars(info)
-    )
+    known["name"], known["verified"] = identify((*training, *test), known["name"], place)
+    dataset = Dataset(*training, *test, validation=splits.get("validation"), **known)
     return dataset.invert() if invert else dataset
 
 

@@ -2,13 +2,11 @@
 
 import contextlib
 import math
-from gzip import GzipFile
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 ALIGNMENT = 64  # bytes; at a multiple of it a tensor's memory begins
-CHUNK_SIZE = 1 << 18  # bytes that are read at a time
 
 
 def empty(size: int) -> np.ndarray:
@@ -16,27 +14,6 @@ def empty(size: int) -> np.ndarray:
     memory = np.empty(size + ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % ALIGNMENT
     return memory[first : first + size]
-
-
-def read(file: BinaryIO | GzipFile, size: int, held: int) -> np.ndarray:
-    """Returns the next bytes of a file, at most `size`: `uint8` [n], read-only, for `as_tensor`.
-
-    held: bytes that the file takes on disk. `size` may be a lie, so there is room for as many at
-        first, and then always for twice as many as have come.
-    """
-    room = size
-    while room > max(held, CHUNK_SIZE):
-        room = (room + 1) // 2
-    body, end = empty(room), 0
-    while count := file.readinto(memoryview(body)[end : end + CHUNK_SIZE]):  # type: ignore
-        end += count
-        if end == len(body) < size:
-            grown = empty(min(size, 2 * end))
-            grown[:end] = body
-            body = grown
-    body = body[:end]
-    body.flags.writeable = False
-    return body
 
 
 def take(array: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -99,7 +99,7 @@ def parse():
     )
     add(
         "--dataset",
-        choices=["auto", *published.PUBLISHED_SUMS, "digits"],
+        choices=["auto", *published.PUBLISHED, "digits"],
         help=f"the data set; auto is MNIST, or where it can't be had, the built-in digits {recipe}",
     )
     add(

@@ -397,8 +397,7 @@ def predict_files(run_folder, images, as_file, folder):
         as_file(image).save(folder / "files" / f"{number:03}.png")
     done = run("predict", "--run", run_folder, "files", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
-    kept = read_metrics(run_folder)
-    names = data.class_names(kept["dataset"], kept["layer_sizes"][-1])
+    names = read_metrics(run_folder)["class_names"]
     predicted = re.findall(r"\.png: (.+) \([\d.]+%\)$", done.stdout, re.M)
     return [names.index(name) for name in predicted]
 

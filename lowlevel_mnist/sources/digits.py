@@ -177,36 +177,35 @@ def _read_style(path, width, pen, weight):
     points -= (points.min(0) + points.max(0)) / 2
     points *= np.array([width, 1]) * 2 / np.ptp(points, axis=0).max()
 
-    ends, place, step, cap = [], [], [], []
+    dabs, ends = [], []
     for pieces in strokes:
         first, last = pieces[0], pieces[-1]
-        curves = [_curve(points, piece) for piece in pieces]
-        corners = np.eye(len(points))[[first[0], last[-1]]]
-        still = np.zeros((1, len(points)))
-        place += [corners[:1], *(position for position, _ in curves), corners[1:]]
-        step += [still, *(stretch for _, stretch in curves), still]
-        cap += [CAP, *[0] * sum(len(position) for position, _ in curves), CAP]
+        corners = np.eye(len(points))[[[first[0]], [last[-1]]]]
+        start, end = ((corner, np.zeros_like(corner), [CAP]) for corner in corners)
+        dabs += [start, *(part for piece in pieces for part in _curve(points, piece)), end]
         ends += [first[:2], last[:-3:-1]]
     twins = np.unique(points, axis=0, return_inverse=True)[1].reshape(-1)
-    floats = (np.float32(np.concatenate(rows)) for rows in (place, step))
-    return Style(np.float32(points), twins, np.array(ends), *floats, np.float32(cap), pen, weight)
+    place, step, cap = (np.float32(np.concatenate(rows)) for rows in zip(*dabs, strict=True))
+    return Style(np.float32(points), twins, np.array(ends), place, step, cap, pen, weight)
 
 
 def _curve(points, piece):
-    """Returns the rows of Style.place and Style.step for one smooth piece (a list of indices)."""
+    """Yields the rows of Style.place, step and cap of the dabs between two points of a piece.
+
+    piece: a list of indices, of one smooth piece.
+    """
     through = np.eye(len(points))[piece]
     # The spline needs a point before the first and after the last: the neighbours' mirror images.
     before, after = 2 * through[0] - through[1], 2 * through[-1] - through[-2]
     through = np.stack([before, *through, after])
     pixels = np.linalg.norm(np.diff(points[piece], axis=0), axis=1) * BOX / 2
-    place, step = [], []
     for i, length in enumerate(pixels):
         dabs = max(2, round(length / SPACING))
         t = (np.arange(dabs) + 0.5) / dabs
         spline = CATMULL_ROM @ through[i : i + 4]
-        place.append(np.stack([t**0, t, t**2, t**3], 1) @ spline)
-        step.append(np.stack([0 * t, t**0, 2 * t, 3 * t**2], 1) / dabs @ spline)
-    return np.concatenate(place), np.concatenate(step)
+        place = np.stack([t**0, t, t**2, t**3], 1) @ spline
+        step = np.stack([0 * t, t**0, 2 * t, 3 * t**2], 1) / dabs @ spline
+        yield place, step, np.zeros(dabs)
 
 
 def _draw(style, count, rng):
@@ -216,7 +215,7 @@ def _draw(style, count, rng):
     width = width.clip(*PEN_LIMITS)
     dabs, scale = _fit(style.place @ points, width)
     ink = _ink(style, style.step @ points * scale, width, rng)
-    return centre(_expose(dabs, ink, width, rng))
+    return _centre(_expose(dabs, ink, width, rng))
 
 
 def _normal(rng, *shape):
@@ -290,19 +289,15 @@ def _expose(dabs, ink, width, rng):
     return np.uint8(255 * cover.clip(0, 1) + 0.5)
 
 
-def centre(boxes: np.ndarray) -> np.ndarray:
-    """Puts boxes of ink into black images, the centre of mass in the middle.
+def _centre(boxes):
+    """Puts boxes [count, 20, 20] into black images, the centre of mass of their ink in the middle.
 
-    boxes: `uint8` [n, height, width], none of them empty, of at most SIDE pixels a side.
-    Returns `uint8` [n, SIDE, SIDE].
+    Returns uint8 [count, 28, 28].
     """
+    mass = boxes.sum((1, 2), dtype=int)
+    centres = np.stack([boxes.sum(axis, dtype=int) @ np.arange(BOX) / mass for axis in (2, 1)], 1)
+    corners = np.rint(SIDE / 2 - centres).clip(0, SIDE - BOX).astype(int)
     images = np.zeros((len(boxes), SIDE, SIDE), np.uint8)
-    height, width = boxes.shape[1:]
-    rows, columns = boxes.sum(2, dtype=int), boxes.sum(1, dtype=int)
-    mass = rows.sum(1)
-    centres = zip(rows @ np.arange(height) / mass, columns @ np.arange(width) / mass, strict=True)
-    for image, box, (y, x) in zip(images, boxes, centres, strict=True):
-        top = min(max(round(SIDE / 2 - y), 0), SIDE - height)
-        left = min(max(round(SIDE / 2 - x), 0), SIDE - width)
-        image[top : top + height, left : left + width] = box
+    for image, box, (top, left) in zip(images, boxes, corners, strict=True):
+        image[top : top + BOX, left : left + BOX] = box
     return images

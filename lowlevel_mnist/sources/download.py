@@ -10,25 +10,9 @@ import urllib.request
 from lowlevel_mnist import startup
 from lowlevel_mnist.errors import UnreachableError
 from lowlevel_mnist.sources import layouts
+from lowlevel_mnist.sources.published import PUBLISHED
 
 DOWNLOAD_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
-# Where Keras keeps a data set in its cache, and its files with their published checksums
-# (SHA-256 for MNIST, MD5 for Fashion-MNIST), by which Keras gets a damaged file anew.
-DOWNLOADS = {
-    "mnist": (
-        "datasets",
-        {"mnist.npz": "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"},
-    ),
-    "fashion_mnist": (
-        "datasets/fashion-mnist",
-        {
-            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
-        },
-    ),
-}
 NETWORK_TIMEOUT = 8  # seconds; with the start of TensorFlow an answer comes within 15
 
 
@@ -40,7 +24,7 @@ def download(name, url=DOWNLOAD_URL):
     Raises `UnreachableError` where the server can't be reached, falls silent for
     NETWORK_TIMEOUT seconds, or sends something else.
     """
-    folder, files = DOWNLOADS[name]
+    folder, files = PUBLISHED[name]["cache_folder"], PUBLISHED[name]["cache_files"]
     cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
     keras = startup.import_tensorflow().keras
     if not sys.stdout.isatty():

@@ -43,33 +43,32 @@ def estimate_background(grey_levels: np.ndarray) -> np.ndarray:
     return (terms @ factors).reshape(grey_levels.shape).round()  # as a pixel is
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Piece:
-    """A connected piece of the foreground: its number, its mass, its box's rows and columns."""
+    """A connected piece of the foreground.
 
-    number: int
+    mask: `bool` [height, width], where it is; mass: the sum of the foreground there.
+    low, high: [2], (y, x) of its box's upper left corner, and of its lower right one.
+    """
+
+    mask: np.ndarray
     mass: float
-    top: int
-    bottom: int
-    left: int
-    right: int
+    low: np.ndarray
+    high: np.ndarray
 
     @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-    @property
-    def side(self) -> int:
-        return max(self.height, self.right - self.left)
+    def size(self) -> np.ndarray:
+        """Height and width of its box."""
+        return self.high - self.low
 
     def encloses(self, other: "Piece") -> bool:
-        return (
-            self.top < other.top < other.bottom < self.bottom
-            and self.left < other.left < other.right < self.right
-        )
+        return bool((self.low < other.low).all() and (other.high < self.high).all())
 
-    def touches_edge(self, shape) -> bool:
-        return min(self.top, self.left) == 0 or self.bottom == shape[0] or self.right == shape[1]
+    def touches_edge(self) -> bool:
+        return bool((self.low == 0).any() or (self.high == self.mask.shape).any())
+
+    def could_be_digit(self, main: "Piece") -> bool:
+        return bool(self.size[0] > TALL * main.size[0])
 
 
 def choose_digit(foreground: np.ndarray) -> tuple[np.ndarray, int]:
@@ -79,44 +78,40 @@ def choose_digit(foreground: np.ndarray) -> tuple[np.ndarray, int]:
     dry pen has torn apart. Frames around it and what comes in from beyond the picture's edge are
     left out.
     """
-    numbers = label(foreground > 0)
-    pieces = find_pieces(foreground, numbers)
+    pieces = find_pieces(foreground)
     pieces = [  # without frames
         piece
         for piece in pieces
         if not any(piece.encloses(p) and p.mass >= FRAMED * piece.mass for p in pieces)
     ]
     main = max(pieces, key=lambda piece: piece.mass)
-    is_cut_off = main.touches_edge(foreground.shape)
-    edge_pieces = [p for p in pieces if p.touches_edge(foreground.shape) and not is_cut_off]
-    others = [piece for piece in pieces if piece is not main and piece not in edge_pieces]
-    chosen = numbers == main.number
-    while near := find_near(others, main, numbers, chosen):
-        chosen |= np.isin(numbers, [piece.number for piece in near])
+    is_cut_off = main.touches_edge()
+    others = [p for p in pieces if p is not main and (is_cut_off or not p.touches_edge())]
+    chosen = main.mask
+    while near := find_near(others, main, chosen):
+        chosen = np.logical_or.reduce([chosen, *(piece.mask for piece in near)])
         others = [piece for piece in others if piece not in near]
-    return np.where(chosen, foreground, 0), sum(could_be_digit(piece, main) for piece in others)
+    return np.where(chosen, foreground, 0), sum(piece.could_be_digit(main) for piece in others)
 
 
-def find_near(others, main, numbers, chosen):
+def find_near(others, main, chosen):
     """Returns the pieces that belong to the digit of which `main` and all that is chosen are."""
     joined, touching = (
-        np.unique(numbers[dilate(chosen, math.ceil(gap * main.side))]) for gap in (JOINED, TOUCHING)
+        dilate(chosen, math.ceil(gap * main.size.max())) for gap in (JOINED, TOUCHING)
     )
-    return [p for p in others if p.number in (touching if could_be_digit(p, main) else joined)]
+    return [p for p in others if (touching if p.could_be_digit(main) else joined)[p.mask].any()]
 
 
-def could_be_digit(piece, main):
-    return piece.height > TALL * main.height
-
-
-def find_pieces(foreground, numbers):
+def find_pieces(foreground):
     """Returns the largest pieces, each a `Piece`; of equal ones, that which ends first."""
+    numbers = label(foreground > 0)
     masses = np.bincount(numbers.ravel(), foreground.ravel()).round(image_style.DECIMALS)
     largest = np.argsort(-masses, kind="stable")[:MAX_PIECES]
     pieces = []
-    for number in largest[masses[largest] > SPECK * masses.max()].tolist():
-        left, top, right, bottom = Image.fromarray(numbers == number).getbbox()
-        pieces.append(Piece(number, float(masses[number]), top, bottom, left, right))
+    for number in largest[masses[largest] > SPECK * masses.max()]:
+        mask = numbers == number
+        corners = np.reshape(Image.fromarray(mask).getbbox(), (2, 2))[:, ::-1]
+        pieces.append(Piece(mask, masses[number], *corners))
     return pieces
 
 
@@ -156,7 +151,7 @@ def fit(foreground: np.ndarray, style: ImageStyle) -> np.ndarray:
     down, a thin pen leaves a broken grey line.
     Returns `float` [height, width], not larger than an image, its largest value 1.
     """
-    cut = foreground[image_style.extent(foreground.sum(1)), image_style.extent(foreground.sum(0))]
+    cut = foreground[image_style.box(foreground)]
     side = fitting_side(cut, style)
     if style.stroke_widths:
         thin, usual = style.stroke_widths
@@ -187,13 +182,13 @@ def scale(foreground, side):
 def widen(foreground, radius):
     """Draws a round pen of this radius, in pixels, along all of the foreground."""
     reach = math.ceil(radius)
+    y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+    pen = (radius + 0.5 - np.hypot(y, x)).clip(0, 1)
     height, width = foreground.shape[0] + 2 * reach, foreground.shape[1] + 2 * reach
     padded = np.pad(foreground, 2 * reach)
     wide = np.zeros((height, width))
-    for y in range(2 * reach + 1):
-        for x in range(2 * reach + 1):
-            pen = min(max(radius + 0.5 - math.hypot(y - reach, x - reach), 0), 1)
-            np.maximum(wide, pen * padded[y : y + height, x : x + width], out=wide)
+    for (top, left), weight in np.ndenumerate(pen):
+        np.maximum(wide, weight * padded[top : top + height, left : left + width], out=wide)
     return wide
 
 

@@ -4,16 +4,14 @@ A file may be damaged, and is not trusted. So a size in a header is compared wit
 that are really there before anything of that size is made.
 """
 
-import gzip
 import math
 import pathlib
 import struct
 
 import numpy as np
 
-from lowlevel_mnist import memory
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.opening import check_expansion, open_bytes
+from lowlevel_mnist.sources.opening import open_bytes, read_bytes
 
 KINDS = {1: "labels", 3: "images"}
 
@@ -42,9 +40,7 @@ def read(path: pathlib.Path, dimensions: int) -> np.ndarray:
                 "another file under this name?"
             )
         size = math.prod(shape)
-        if isinstance(file, gzip.GzipFile):
-            check_expansion(path, size)
-        body = memory.read(file, size, path.stat().st_size)
+        body = read_bytes(path, file, size, path.stat().st_size)
         has_more = bool(file.read(1))
     if body.size != size or has_more:
         amount = "more" if has_more else f"only {body.size:,}"

@@ -92,28 +92,27 @@ class Foreground:
     """The part of an image in front of its background.
 
     intensity: `float` [height, width], 0 for background to 1; not 0 everywhere.
-    rows, columns: slices that hold it.
+    box: slices of rows and columns that hold it.
     """
 
     intensity: np.ndarray
-    rows: slice
-    columns: slice
+    box: tuple[slice, slice]
 
     @property
     def side(self) -> int:
         """Pixels of the longer side."""
-        return max(self.rows.stop - self.rows.start, self.columns.stop - self.columns.start)
+        return max(self.intensity[self.box].shape)
 
     @property
     def coverage(self) -> float:
         """Fraction of the box that the foreground covers."""
-        return float(np.mean(self.intensity[self.rows, self.columns] > 0.5))
+        return float(np.mean(self.intensity[self.box] > 0.5))
 
     def centre(self, by_mass: bool) -> tuple[float, float]:
         """Returns (y, x) of its centre of mass, or its box's, from the image's upper left."""
         if by_mass:
             return centre_of_mass(self.intensity)
-        y, x = ((sides.start + sides.stop) / 2 for sides in (self.rows, self.columns))
+        y, x = ((sides.start + sides.stop) / 2 for sides in self.box)
         return y, x
 
 
@@ -157,7 +156,7 @@ def measure(image: np.ndarray, background: float) -> Foreground | None:
     if difference.max() < MIN_CONTRAST:
         return None
     intensity = drop_faint(difference)
-    return Foreground(intensity, extent(intensity.sum(1)), extent(intensity.sum(0)))
+    return Foreground(intensity, box(intensity))
 
 
 def drop_faint(foreground: np.ndarray) -> np.ndarray:
@@ -166,8 +165,12 @@ def drop_faint(foreground: np.ndarray) -> np.ndarray:
     return np.where(foreground < FAINT, 0, foreground)
 
 
-def extent(mass: np.ndarray) -> slice:
-    """Returns the slice of a row or column sum that leaves out specks: SPECKS at either end."""
+def box(foreground: np.ndarray) -> tuple[slice, slice]:
+    """Returns the rows and the columns that hold the foreground, without SPECKS at either end."""
+    return _extent(foreground.sum(1)), _extent(foreground.sum(0))
+
+
+def _extent(mass):
     fractions = (np.cumsum(mass) / mass.sum()).round(DECIMALS)
     first, last = np.searchsorted(fractions, [SPECKS, 1 - SPECKS], side="right")
     return slice(first, min(last, len(mass) - 1) + 1)

@@ -4,6 +4,7 @@ Another layout takes one more entry in LAYOUTS.
 """
 
 import dataclasses
+import itertools
 import pathlib
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -12,11 +13,10 @@ import numpy as np
 
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import idx, npz, tables
-from lowlevel_mnist.sources.opening import open_bytes, unreadable
+from lowlevel_mnist.sources.opening import open_bytes, readable
 from lowlevel_mnist.sources.published import PARTS, is_class_name
 
-Files = Mapping[str, pathlib.Path]  # the file of each part of a data set
-Arrays = dict[str, np.ndarray]  # the array of each part, as in MEDMNIST
+Arrays = dict[str, np.ndarray]  # the array of each part of a data set, as in MEDMNIST
 
 MAX_MAPPING_SIZE = 100_000  # bytes
 MAX_SHOWN = 6  # data sets that an error names
@@ -30,6 +30,7 @@ KERAS = {f"{SPLITS[word]} {kind}": f"{KINDS[kind]}_{word}" for word in SPLITS fo
 MEDMNIST = {f"{SPLITS[word]} {kind}": f"{word}_{kind}" for word in SPLITS for kind in KINDS}
 # Parts of which there is a file: the images for training are the most, and so read first.
 FILE_PARTS = (*KERAS, *SPLITS.values(), "mapping")
+MAPPING = r"(emnist.+)[-_](mapping)\.txt"  # the names of EMNIST's classes, in any layout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,99 +40,80 @@ class Layout:
     pattern: what its files are called, in small letters and without .gz, which may follow. The
         first group is the data set's name; the others are the words of the part's, see WORDS. A
         file without such words is all of a data set, and called "training".
-    needed: the parts that must be there, and what the file of each is usually called, with {} for
-        the data set's name.
-    read: reads the files; it is given the path of each part.
-    transposed: whether rows and columns of the images are exchanged.
+    read: reads the file of a part, and returns the arrays that it holds.
+    usual_names: those of the files of PARTS, after the data set's name; () where one file is all.
+    transposed: whether rows and columns of the images are exchanged where the name is EMNIST's.
     """
 
     pattern: str
-    needed: Mapping[str, str]
-    read: Callable[[Files], Arrays]
+    read: Callable[[pathlib.Path, str], Arrays]
+    usual_names: tuple[str, ...] = ()
     transposed: bool = False
-
-    def find_sets(self, files: list[pathlib.Path]) -> "list[FileSet]":
-        """Returns the sets of which there is a needed file; of two for a part, the first counts."""
-        by_name: dict[str, dict[str, pathlib.Path]] = {}
-        for file in files:
-            if match := re.fullmatch(self.pattern, file.name.lower().removesuffix(".gz")):
-                name, *words = match.groups("")
-                part = " ".join(WORDS.get(word, word) for word in words if word) or "training"
-                by_name.setdefault(name, {}).setdefault(part, file)
-        return [
-            FileSet(self, name, {part: parts[part] for part in FILE_PARTS if part in parts})
-            for name, parts in sorted(by_name.items())
-            if parts.keys() & self.needed
-        ]
 
 
 @dataclasses.dataclass(frozen=True)
 class FileSet:
-    """The files of a data set, perhaps not all of them."""
+    """The files of a data set, one for each part; perhaps not all of them."""
 
     layout: Layout
     name: str
-    files: Files
+    files: Mapping[str, pathlib.Path]
+
+    @property
+    def transposed(self) -> bool:
+        return self.layout.transposed and self.name.startswith("emnist")
+
+    @property
+    def rank(self) -> tuple[int, bool]:
+        """Its place among others in a folder: the lowest is taken."""
+        return LAYOUTS.index(self.layout), self.transposed
 
     @property
     def missing(self) -> list[str]:
         """The usual names of the files that are missing."""
-        needed = self.layout.needed.items()
-        return [usual.format(self.name) for part, usual in needed if part not in self.files]
+        usual = zip(PARTS, self.layout.usual_names, strict=False)
+        return [f"{self.name}-{name}".lstrip("-") for part, name in usual if part not in self.files]
 
     @property
     def first_file(self) -> pathlib.Path:
         return next(iter(self.files.values()))
 
 
-def _read_idx(files):
-    return {part: idx.read(path, 3 if "images" in part else 1) for part, path in files.items()}
-
-
-def _read_tables(files):
-    arrays = {}
-    for part, path in files.items():
-        images, labels = tables.read(path)
-        if labels is not None:
-            arrays |= {f"{part} images": images, f"{part} labels": labels}
-        elif part == "training":
-            raise UserError(
-                f"{path} has no labels: its rows are {images[0].size:,} pixels. Training needs "
-                "the label of each image as the first number of its row."
-            )
-    return arrays
+def _read_table(path, part):
+    images, labels = tables.read(path)
+    if labels is not None:
+        return {f"{part} images": images, f"{part} labels": labels}
+    if part != "training":
+        return {}
+    raise UserError(
+        f"{path} has no labels: its rows are {images[0].size:,} pixels. Training needs the label "
+        "of each image as the first number of its row."
+    )
 
 
 IDX_NAMES = (
-    "{}train-images-idx3-ubyte",
-    "{}train-labels-idx1-ubyte",
-    "{}t10k-images-idx3-ubyte",
-    "{}t10k-labels-idx1-ubyte",
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
 )
-IDX_FILES = dict(zip(PARTS, IDX_NAMES, strict=True))
-IDX = r"(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte"
-KNOWN = f"{', '.join(IDX_NAMES).replace('{}', '')} (raw or .gz)"
-KMNIST = ("{}-train-imgs.npz", "{}-train-labels.npz", "{}-test-imgs.npz", "{}-test-labels.npz")
-ARCHIVE, TABLE = {"training": "{}.npz"}, {"training": "{}.csv"}
-# The first of which a folder holds a file is taken.
+KNOWN = f"{', '.join(IDX_NAMES)} (raw or .gz)"
+# The first of which a folder holds a file is taken, and EMNIST after others of its layout.
 LAYOUTS = (
-    Layout(rf"(){IDX}", IDX_FILES, _read_idx),
-    Layout(rf"(emnist.+)(?:{IDX}|(mapping)\.txt)", IDX_FILES, _read_idx, transposed=True),
     Layout(
-        r"(.+)-(train|test)-(imgs|labels)\.npz",
-        dict(zip(PARTS, KMNIST, strict=True)),
-        lambda files: {part: npz.read(path, {part: "arr_0"})[part] for part, path in files.items()},
-    ),
-    Layout(r"(.+)\.npz", ARCHIVE, lambda files: npz.read(files["training"], KERAS, MEDMNIST)),
-    Layout(
-        r"(emnist.+)(?:(train|test)\.csv|(mapping)\.txt)",
-        {"training": "{}train.csv"},
-        _read_tables,
+        r"(?:(emnist.+)-)?(train|t10k|test)-(images|labels)[-.]idx[13]-ubyte",
+        lambda path, part: {part: idx.read(path, 3 if "images" in part else 1)},
+        IDX_NAMES,
         transposed=True,
     ),
-    Layout(r"(emnist.+)\.csv", TABLE, _read_tables, transposed=True),
-    Layout(r"(?:(.+)[-_])?(train|val|test)\.csv", {"training": "train.csv"}, _read_tables),
-    Layout(r"(.+)\.csv", TABLE, _read_tables),
+    Layout(
+        r"(.+)-(train|test)-(imgs|labels)\.npz",
+        lambda path, part: npz.read(path, {part: "arr_0"}),
+        ("train-imgs.npz", "train-labels.npz", "test-imgs.npz", "test-labels.npz"),
+    ),
+    Layout(r"(.+)\.npz", lambda path, part: npz.read(path, KERAS, MEDMNIST)),
+    Layout(r"(?:(.+)[-_])?(train|val|test)\.csv", _read_table, transposed=True),
+    Layout(r"(.+)\.csv", _read_table, transposed=True),
 )
 
 
@@ -146,18 +128,15 @@ def read(
     Raises `UserError` where it can't be had.
     """
     path = pathlib.Path(path)
-    try:
+    with readable(path):
         found, other_data = _find(path)
-    except OSError as error:  # of a name that is too long, for one
-        raise unreadable(path, error) from error
     files = dict(found.files)
     mapping = files.pop("mapping", None)
-    arrays = found.layout.read(files)
-    if found.layout.transposed:
-        arrays = {
-            part: array.swapaxes(1, 2) if array.ndim == 3 else array
-            for part, array in arrays.items()
-        }
+    arrays: Arrays = {}
+    for part, file in files.items():
+        arrays |= found.layout.read(file, part)
+    if found.transposed:
+        arrays |= {part: arrays[part].swapaxes(1, 2) for part in arrays if "images" in part}
     return arrays, mapping and read_mapping(mapping), other_data
 
 
@@ -189,55 +168,46 @@ def _find(path):
     """Returns the complete `FileSet` at a path, and the last of what `read` returns."""
     if not path.exists() and not path.is_symlink():
         raise UserError(f"There is no data folder {path}; check the path.")
-    is_folder = path.is_dir()
-    candidates = _search_folder(path) if is_folder else _search_around(path)
-    matching = candidates
-    if is_folder:  # the first layout is meant, even if a file is missing: no other takes its place
-        layout = min((found.layout for found in candidates), key=LAYOUTS.index)
-        matching = [found for found in candidates if found.layout is layout]
-    missing = min((found.missing for found in matching), key=len)
-    if missing:
-        folder = path if is_folder else path.parent
-        raise UserError(f"The data folder {folder} lacks {', '.join(missing)} (or the same .gz).")
-    complete = [found for found in matching if not found.missing]
-    if not is_folder:
-        best = min(complete, key=lambda found: (LAYOUTS.index(found.layout), -len(found.files)))
+    candidates = _search(path)
+    # The first layout is meant, even if a file is missing: no other takes its place.
+    best = min(candidates, key=lambda found: (found.rank, len(found.missing), -len(found.files)))
+    if best.missing:
+        folder, missing = path if path.is_dir() else path.parent, ", ".join(best.missing)
+        raise UserError(f"The data folder {folder} lacks {missing} (or the same .gz).")
+    if not path.is_dir():
         return best, None
-    if len(complete) > 1:
-        shown = ", ".join(str(found.first_file) for found in complete[:MAX_SHOWN])
-        shown += ", ..." * (len(complete) > MAX_SHOWN)
+    rivals = [found for found in candidates if found.rank == best.rank and not found.missing]
+    if len(rivals) > 1:
+        shown = ", ".join(str(found.first_file) for found in rivals[:MAX_SHOWN])
+        shown += ", ..." * (len(rivals) > MAX_SHOWN)
         raise UserError(
-            f"{path} holds {len(complete)} data sets: {shown}. Name one of these files with "
+            f"{path} holds {len(rivals)} data sets: {shown}. Name one of these files with "
             "--data-dir, and the data set to which it belongs is taken."
         )
-    (chosen,) = complete
     # A lone CSV file beside something else may be anything.
-    others = [found for found in candidates if found != chosen and found.layout != LAYOUTS[-1]]
-    return chosen, (chosen.first_file, others[0].first_file) if others else None
+    others = [found for found in candidates if found != best and found.layout != LAYOUTS[-1]]
+    return best, (best.first_file, others[0].first_file) if others else None
 
 
-def _search_folder(path):
-    """Returns every `FileSet` in a data folder. Raises `UserError` where there is none."""
-    found = _search(path)
-    if not found:  # torchvision has them in MNIST/raw
-        raws = (raw for raw in (path / "raw", *sorted(path.glob("*/raw"))) if raw.is_dir())
-        found = [some for raw in raws for some in _search(raw)]
-    if not found:
-        raise UserError(
-            f"In {path} there is no file that is known by its name, such as {KNOWN}, one .npz, or "
-            "train.csv and test.csv."
-        )
-    return found
+def _search(path):
+    """Returns every `FileSet` in a folder, or to which a file belongs, complete or not.
 
-
-def _search_around(path):
-    """Returns every `FileSet` to which a file belongs. Raises `UserError` where there is none.
-
-    The other files may lie beside it, or, if its folder has its name, beside that.
+    Raises `UserError` where there is none.
     """
-    nearby = _search(path.parent, path)
-    if path.parent.name and path.name.startswith(path.parent.name):
-        nearby += _search(path.parent.parent, path)
+    if path.is_dir():
+        # torchvision has them in MNIST/raw.
+        raws = (raw for raw in (path / "raw", *sorted(path.glob("*/raw"))) if raw.is_dir())
+        found = _sets_in(path) or [some for raw in raws for some in _sets_in(raw)]
+        if not found:
+            raise UserError(
+                f"In {path} there is no file that is known by its name, such as {KNOWN}, one .npz, "
+                "or train.csv and test.csv."
+            )
+        return found
+    # The other files may lie beside it, or, if its folder has its name, beside that.
+    is_alone = path.parent.name and path.name.startswith(path.parent.name)
+    folders = path.parents[: 2 if is_alone else 1]
+    nearby = (some for folder in folders for some in _sets_in(folder, path))
     found = [some for some in nearby if path in some.files.values()]
     if not found:
         with open_bytes(path):  # says what it is instead, where that is known
@@ -248,7 +218,7 @@ def _search_around(path):
     return found
 
 
-def _search(folder, preferred=None):
+def _sets_in(folder, preferred=None):
     """Returns every `FileSet` in a folder, complete or not, in the order of LAYOUTS.
 
     preferred: a file that goes before any other of its part, or None.
@@ -257,12 +227,20 @@ def _search(folder, preferred=None):
         _list_files(folder),
         key=lambda file: (file != preferred, not file.exists(), file.suffix == ".gz", file.parts),
     )
-    found = []
-    for layout in LAYOUTS:
-        sets = layout.find_sets(files)
-        taken = {file for some in sets for file in some.files.values() if not some.missing}
-        files = [file for file in files if file not in taken]
-        found += sets
+    sets = {}
+    for number, file in itertools.product(range(len(LAYOUTS)), files):
+        lower = file.name.lower().removesuffix(".gz")
+        if match := re.fullmatch(LAYOUTS[number].pattern, lower) or re.fullmatch(MAPPING, lower):
+            name, *words = match.groups("")
+            part = " ".join(WORDS.get(word, word) for word in words) or "training"
+            sets.setdefault((number, name), {}).setdefault(part, file)
+    found, taken = [], set()
+    for (number, name), parts in sorted(sets.items()):
+        # Test images alone are no data set, and what is whole in one layout is in no other.
+        if parts.keys() & {*PARTS, "training"} and not taken.issuperset(parts.values()):
+            ordered = {part: parts[part] for part in FILE_PARTS if part in parts}
+            found.append(FileSet(LAYOUTS[number], name, ordered))
+            taken.update(() if found[-1].missing else parts.values())
     return found
 
 

@@ -14,14 +14,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lowlevel_mnist import memory
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.opening import check_expansion, open_file, reject_foreign
+from lowlevel_mnist.sources.opening import open_file, read_bytes, reject_foreign
 from lowlevel_mnist.sources.published import PARTS
 
 MAX_HEADER_LENGTH = 1000  # characters; that of an array of numbers has about 100
 MAX_DIRECTORY_SIZE = 1 << 18  # bytes; zipfile makes objects of them that take ten times as many
-ZIP = b"PK"
 
 
 def read(path: pathlib.Path, *tables: Mapping[str, str]) -> dict[str, np.ndarray]:
@@ -35,17 +33,15 @@ def read(path: pathlib.Path, *tables: Mapping[str, str]) -> dict[str, np.ndarray
     """
     with open_file(path) as file:
         beginning = file.peek(100)
-        if not beginning.startswith(ZIP):
+        is_zip = beginning.startswith(b"PK")
+        if not is_zip:
             reject_foreign(path, beginning)
-            fault = "does not begin as one" if beginning else "is empty"
-            raise UserError(f"{path} is a broken .npz file (it {fault}); get the file again.")
         try:
+            if not is_zip:
+                raise ValueError("it does not begin as one" if beginning else "it is empty")
             with _BoundedReader(file.raw) as bounded, zipfile.ZipFile(bounded) as archive:
                 keys = _choose_keys(path, tables, archive.namelist())
-                members = {part: archive.getinfo(f"{key}.npy") for part, key in keys.items()}
-                deflated = (m for m in members.values() if m.compress_type != zipfile.ZIP_STORED)
-                check_expansion(path, sum(member.file_size for member in deflated))
-                return {part: _read_array(path, archive, members[part]) for part in members}
+                return {part: _read_array(path, archive, key) for part, key in keys.items()}
         except (UserError, MemoryError):
             raise
         except Exception as error:  # of many kinds: from zipfile, zlib, NumPy, Python's parser
@@ -65,28 +61,28 @@ class _BoundedReader(io.BufferedReader):
         return super().read(size)
 
 
-def _choose_keys(path, tables, names):
+def _choose_keys(path, tables, members):
     """Returns the table of which most is there, without what may be missing and is.
 
-    names: of all members of the archive.
+    members: the names of all members of the archive.
     Raises `UserError` where something is missing that may not.
     """
-    there = {name.removesuffix(".npy") for name in names if name.endswith(".npy")}
-    table = max(tables, key=lambda table: len(there.intersection(table.values())))
-    keys = {part: key for part, key in table.items() if part in PARTS or key in there}
-    for key in keys.values():
-        if key not in there:
-            shown = textwrap.shorten(ascii(names)[1:-1] or "nothing", 120)
+    keys = {member.removesuffix(".npy") for member in members}
+    table = max(tables, key=lambda table: len(keys.intersection(table.values())))
+    wanted = {part: key for part, key in table.items() if part in PARTS or key in keys}
+    for key in wanted.values():
+        if key not in keys:
+            shown = textwrap.shorten(ascii(members)[1:-1] or "nothing", 120)
             raise UserError(
-                f"{path} has no array {key}; such an .npz has {', '.join(keys.values())}, this one "
-                f"{shown}."
+                f"{path} has no array {key}; such an .npz has {', '.join(wanted.values())}, this "
+                f"one {shown}."
             )
-    return keys
+    return wanted
 
 
-def _read_array(path, archive, member):
+def _read_array(path, archive, key):
     """Reads an array of an archive. Raises an exception of any kind where it is damaged."""
-    key = member.filename.removesuffix(".npy")
+    member = archive.getinfo(f"{key}.npy")
     # bzip2 and lzma would take any memory: they give all that a piece of the file expands to.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{key} is neither stored nor deflated")
@@ -106,5 +102,5 @@ def _read_array(path, archive, member):
         # Its checksum is looked at when all of it has been read.
         if dtype.kind == "V" or file.tell() + size != member.file_size:
             raise ValueError(f"{key} is no array of numbers as large as its header declares")
-        body = memory.read(file, size, path.stat().st_size)
+        body = read_bytes(path, file, size, min(member.compress_size, path.stat().st_size))
     return body.view(dtype).reshape(shape, order="F" if is_fortran else "C")

@@ -7,13 +7,18 @@ import pathlib
 import re
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
+
+from lowlevel_mnist import memory
 from lowlevel_mnist.errors import UserError
 
 GZIP = b"\x1f\x8b"  # the first two bytes of every gzip stream (RFC 1952, section 2.3.1)
-# Bytes to which a compressed file may expand, enough for 2.7 million images of 28x28. Of 10 MB
+# Bytes to which what is compressed may expand, enough for 2.7 million images of 28x28. Of 10 MB
 # deflate can make 10 GB, which is more than many machines have.
 MAX_EXPANDED = 1 << 31
+CHUNK_SIZE = 1 << 18  # bytes that are read at a time
 # Other files that people have under a data file's name without knowing it: how one begins, what it
 # is, what to do. A new line here is all that one more of them takes.
 FOREIGN_SIGNATURES = (
@@ -33,20 +38,39 @@ FOREIGN_SIGNATURES = (
 
 
 @contextlib.contextmanager
+def readable(path: pathlib.Path) -> Iterator[None]:
+    """Raises `UserError` where what is done with a path fails because it can't be read.
+
+    That is, for an `OSError`, such as of a name that is too long, and where memory is too small.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and path.is_symlink():
+            raise UserError(
+                f"{path} is a link that leads nowhere: there is no {path.readlink()}. Get what it "
+                "points to, or put the file itself in its place."
+            ) from error
+        raise UserError(f"{path} can't be read: {error.strerror}.") from error
+    except MemoryError as error:
+        raise UserError(f"{path} does not fit into the memory of this machine.") from error
+
+
+@contextlib.contextmanager
 def open_file(path: pathlib.Path) -> Iterator[io.BufferedReader]:
     """Opens a file to read its bytes as they are.
 
-    Raises `UserError`, also from within the `with` block, where it can't be read, is no file, or
-    does not fit into memory.
+    Raises `UserError`, also from within the `with` block, where it is no file, or not `readable`.
     """
-    try:
-        reject_special(path)
+    with readable(path):
+        # Nobody knows when, or if, a pipe, a socket or a device ends.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(
+                f"{path} is a pipe, a socket or a device; save what it gives to a file and name "
+                "that."
+            )
         with path.open("rb") as file:
             yield file
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except MemoryError as error:
-        raise UserError(f"{path} does not fit into the memory of this machine.") from error
 
 
 @contextlib.contextmanager
@@ -68,6 +92,31 @@ def open_bytes(path: pathlib.Path) -> Iterator[gzip.GzipFile | io.BufferedReader
             ) from error
 
 
+def read_bytes(path: pathlib.Path, file: Any, size: int, on_disk: int) -> np.ndarray:
+    """Returns the next bytes of a file, at most `size`: `uint8` [n], as `memory.as_tensor` takes.
+
+    file: what is in the one at `path`, decompressed; on_disk: how many bytes this takes there.
+        `size` may be a lie, so there is room for as many at first, and then always for twice as
+        many as have come.
+    Raises `UserError` where they expand too far.
+    """
+    room = size
+    while room > max(on_disk, CHUNK_SIZE):
+        room = (room + 1) // 2
+    body, end = memory.empty(room), 0
+    while count := file.readinto(body[end : end + CHUNK_SIZE].data):
+        end += count
+        if end > on_disk:  # so they were compressed
+            check_expansion(path, size)
+        if end == len(body) < size:
+            grown = memory.empty(min(size, 2 * end))
+            grown[:end] = body
+            body = grown
+    body = body[:end]
+    body.flags.writeable = False
+    return body
+
+
 def check_expansion(path: pathlib.Path, size: int) -> None:
     """Raises `UserError` where what is compressed in a file has too many bytes."""
     if size > MAX_EXPANDED:
@@ -77,26 +126,8 @@ def check_expansion(path: pathlib.Path, size: int) -> None:
         )
 
 
-def reject_special(path: pathlib.Path) -> None:
-    """Raises `UserError` for a pipe, a socket or a device: nobody knows when, or if, it ends."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise UserError(
-            f"{path} is a pipe, a socket or a device; save what it gives to a file and name that."
-        )
-
-
 def reject_foreign(path: pathlib.Path, beginning: bytes) -> None:
     """Raises `UserError` where the first bytes of a file are one of FOREIGN_SIGNATURES."""
     for pattern, description in FOREIGN_SIGNATURES:
         if re.match(pattern, beginning, re.IGNORECASE):
             raise UserError(f"{path} is {description}")
-
-
-def unreadable(path: pathlib.Path, error: OSError) -> UserError:
-    """Returns the error for a file that can't be read."""
-    if isinstance(error, FileNotFoundError) and path.is_symlink():
-        return UserError(
-            f"{path} is a link that leads nowhere: there is no {path.readlink()}. Get what it "
-            "points to, or put the file itself in its place."
-        )
-    return UserError(f"{path} can't be read: {error.strerror}.")

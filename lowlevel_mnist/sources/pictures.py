@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import foreground, image_style
 from lowlevel_mnist.sources.image_style import ImageStyle
-from lowlevel_mnist.sources.opening import reject_special
+from lowlevel_mnist.sources.opening import open_file, readable
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
@@ -35,12 +35,10 @@ def find(path: pathlib.Path) -> list[pathlib.Path]:
 
     Raises `UserError` where there are none in it.
     """
-    try:
+    with readable(path):
         if not path.is_dir():
             return [path]
         found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}.") from error
     if not found:
         raise UserError(f"There is no picture in the folder {path} ({', '.join(SUFFIXES)}).")
     return found
@@ -99,31 +97,28 @@ def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:
     longest_side: pixels to which it is averaged down, if it is larger.
     For each pixel of the file it takes up to 12 bytes of memory, 6 without transparency.
     """
-    try:
-        reject_special(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its size, which is checked here, or odd metadata
-            with Image.open(path, formats=FORMATS) as picture:  # reads no more than the header
+    with open_file(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its size, which is checked here, or odd metadata
+        try:
+            with Image.open(file, formats=FORMATS) as picture:  # reads no more than the header
                 if not 0 < picture.width * picture.height <= MAX_PIXELS:
                     raise UserError(
                         f"{path} is {picture.width}x{picture.height} pixels large; a picture may "
                         f"have {MAX_PIXELS:,} pixels."
                     )
                 small = _shrink(picture, longest_side)
-    except UserError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise UserError(
-            f"{path} is too large; a picture may have {MAX_PIXELS:,} pixels."
-        ) from error
-    except UnidentifiedImageError as error:
-        raise UserError(f"{path} is no picture in {', '.join(FORMATS)}.") from error
-    except Exception as error:  # Pillow raises exceptions of any kind for a damaged file
-        if reason := getattr(error, "strerror", None):
-            raise UserError(f"The picture {path} can't be read: {reason}.") from error
-        raise UserError(
-            f"The picture {path} can't be read ({error}); save it again, for instance as PNG."
-        ) from error
+        except UserError:
+            raise
+        except Image.DecompressionBombError as error:
+            raise UserError(
+                f"{path} is too large; a picture may have {MAX_PIXELS:,} pixels."
+            ) from error
+        except UnidentifiedImageError as error:
+            raise UserError(f"{path} is no picture in {', '.join(FORMATS)}.") from error
+        except Exception as error:  # Pillow raises exceptions of any kind for a damaged file
+            raise UserError(
+                f"The picture {path} can't be read ({error}); save it again, for instance as PNG."
+            ) from error
     return _grey_levels(small)
 
 

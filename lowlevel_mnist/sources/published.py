@@ -1,6 +1,18 @@
-"""The data sets that have a name: their titles, classes, and the sums of their published bytes."""
+"""The data sets that have a name: their titles, classes, and the sums of their published bytes.
+
+`published.json` has a record of each published one, so that another one takes one more:
+
+title: its name in sentences.
+class_names: in the order of their labels, where these are not names themselves.
+sha256: of the published pixel and label bytes, headers left out, in the order of PARTS.
+cache_folder: where Keras keeps it in its cache.
+cache_files: its files there with their published checksums (SHA-256 for MNIST, MD5 for
+    Fashion-MNIST), by which Keras gets a damaged one anew.
+"""
 
 import hashlib
+import importlib.resources
+import json
 import pathlib
 from collections.abc import Sequence
 
@@ -10,51 +22,16 @@ from lowlevel_mnist.errors import UserError
 
 PARTS = ("training images", "training labels", "test images", "test labels")
 MAX_NAME_LENGTH = 100  # characters of a class's name
-TITLES = {
-    "mnist": "MNIST",
-    "fashion_mnist": "Fashion-MNIST",
-    "digits": "built-in digits",
-    "custom": "custom data",
-}
-FASHION_CLASSES = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-]
-# SHA-256 of the published pixel and label bytes, headers left out, in the order of PARTS.
-PUBLISHED_SUMS: dict[str, tuple[str, ...]] = {
-    "mnist": (
-        "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
-        "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
-        "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
-        "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
-    ),
-    "fashion_mnist": (
-        "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
-        "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
-        "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
-        "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
-    ),
-}
+FILE = importlib.resources.files("lowlevel_mnist.sources") / "published.json"
+PUBLISHED = json.loads(FILE.read_text(encoding="utf-8"))
+TITLES = {name: record["title"] for name, record in PUBLISHED.items()}
+TITLES |= {"digits": "built-in digits", "custom": "custom data"}
+CLASS_NAMES = {name: record["class_names"] for name, record in PUBLISHED.items()}
 
 
 def is_class_name(name: str) -> bool:
     """Returns whether a text can name a class in a table and a picture."""
     return name.isprintable() and 0 < len(name) <= MAX_NAME_LENGTH
-
-
-def class_names(name: str, classes: int) -> list[str]:
-    """Returns the names of the classes of the data set `name`, in the order of their labels."""
-    if name == "fashion_mnist" and classes == len(FASHION_CLASSES):
-        return list(FASHION_CLASSES)
-    return [str(label) for label in range(classes)]
 
 
 def sha256_of(arrays: Sequence[np.ndarray]) -> str:
@@ -75,12 +52,12 @@ def identify(
     """
     if name == "digits":  # they are drawn, not published
         return name, False
-    sums = tuple(hashlib.sha256(array.data).hexdigest() for array in arrays)
+    sums = [hashlib.sha256(array.data).hexdigest() for array in arrays]
     if name == "auto":
-        published = {known_sums: known for known, known_sums in PUBLISHED_SUMS.items()}
-        name = published.get(sums, "custom")
+        same = (known for known, record in PUBLISHED.items() if record["sha256"] == sums)
+        name = next(same, "custom")
         return name, name != "custom"
-    pairs = zip(PARTS, sums, PUBLISHED_SUMS[name], strict=True)
+    pairs = zip(PARTS, sums, PUBLISHED[name]["sha256"], strict=True)
     wrong = [part for part, found, published in pairs if found != published]
     if wrong:
         raise UserError(

@@ -30,10 +30,10 @@ def check_splits(
     """
     pairs = {}
     for split in SPLITS:
-        kinds = [kind for kind in ("images", "labels") if f"{split} {kind}" in arrays]
-        if len(kinds) == 1:
-            raise UserError(f"{place} has {split} {kinds[0]} alone; images and labels go together.")
-        if kinds:
+        parts = [part for part in (f"{split} images", f"{split} labels") if part in arrays]
+        if len(parts) == 1:
+            raise UserError(f"{place} has {parts[0]} alone; images and labels go together.")
+        if parts:
             images = _check_images(arrays[f"{split} images"], f"The {split} images of {place}")
             labels = _check_labels(arrays[f"{split} labels"], f"The {split} labels of {place}")
             if len(images) != len(labels):
@@ -89,54 +89,50 @@ def _check_images(images, subject):
             f"{subject} are in colour, {shape}; they must be grey, [n, height, width]. "
             "Take the mean of the colours, as images[..., :3].mean(-1).round().astype('uint8')."
         )
-    if images.size == 0:
-        raise UserError(f"{subject} have the shape {shape}: there are none.")
-    if len(shape) != 3 and shape[3:] != [1]:
-        raise UserError(
-            f"{subject} have the shape {shape}; they must be [n, height, width]. Save "
-            "them as images.reshape(n, height, width)."
-        )
-    if images.dtype.kind not in "iu":
-        raise UserError(
-            f"{subject} are {images.dtype}; they must be whole numbers from 0 to 255, such as "
-            "uint8. Those from 0 to 1 become so by (255 * images).round().astype('uint8')."
-        )
-    return _as_bytes(images.reshape(shape[:3]), subject)
+    return _check_numbers(
+        images,
+        subject,
+        3,
+        "[n, height, width]. Save them as images.reshape(n, height, width)",
+        "whole numbers from 0 to 255, such as uint8. Those from 0 to 1 become so by "
+        "(255 * images).round().astype('uint8')",
+    )
 
 
 def _check_labels(labels, subject):
     """Returns labels as `uint8` [n]; subject: what they are, in words."""
     shape = list(labels.shape)
-    if shape[1:] == [1]:
-        labels = labels[:, 0]
-    elif len(shape) == 2 and labels.size and labels.dtype.kind in "iufb":
+    if len(shape) == 2 and shape[1] > 1 and labels.dtype.kind in "iufb":
         if not (np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all()):
             raise UserError(
                 f"{subject} have the shape {shape}, but there is not exactly one 1 in each row; "
                 "an image needs one label, not several."
             )
         labels = labels.argmax(1)
-    if labels.ndim != 1 or labels.size == 0:
-        raise UserError(
-            f"{subject} have the shape {shape}; they must be [n], with one label for each image."
-        )
-    if labels.dtype.kind not in "iu":
-        raise UserError(
-            f"{subject} are {labels.dtype}; they must be whole numbers, as from "
-            "labels.astype('uint8')."
-        )
-    return _as_bytes(labels, subject)
+    shape_wanted = "[n], with one label for each image"
+    dtype_wanted = "whole numbers, as from labels.astype('uint8')"
+    return _check_numbers(labels, subject, 1, shape_wanted, dtype_wanted)
 
 
-def _as_bytes(numbers, subject):
-    if numbers.dtype != np.uint8:
-        if numbers.min() < 0 or numbers.max() > 255:
-            raise UserError(
-                f"{subject} go from {numbers.min()} to {numbers.max()}; they must lie between 0 "
-                "and 255."
-            )
-        numbers = numbers.astype(np.uint8)
-    return np.ascontiguousarray(numbers)
+def _check_numbers(array, subject, dimensions, shape_wanted, dtype_wanted):
+    """Returns an array as `uint8` of so many dimensions; after these, one of length 1 may follow.
+
+    shape_wanted, dtype_wanted: what it must be, in words.
+    """
+    shape = list(array.shape)
+    if array.size == 0:
+        raise UserError(f"{subject} have the shape {shape}: there are none.")
+    if shape[dimensions:] == [1]:
+        array = array.reshape(shape[:-1])
+    if array.ndim != dimensions:
+        raise UserError(f"{subject} have the shape {shape}; they must be {shape_wanted}.")
+    if array.dtype.kind not in "iu":
+        raise UserError(f"{subject} are {array.dtype}; they must be {dtype_wanted}.")
+    if array.dtype != np.uint8 and not 0 <= array.min() <= array.max() <= 255:
+        raise UserError(
+            f"{subject} go from {array.min()} to {array.max()}; they must lie between 0 and 255."
+        )
+    return np.ascontiguousarray(array, np.uint8)
 
 
 def _check_belonging(training, others, split, place):

@@ -1,6 +1,6 @@
 """A reader for images as CSV: a row for each image, with its label and its pixels."""
 
-import gzip
+import functools
 import io
 import itertools
 import math
@@ -19,9 +19,7 @@ PIXEL_NAME = r"(pixel|px).*|[0-9]+x[0-9]+"  # nothing else is called so
 INDEX_NAMES = ("", "id", "imageid", "image_id", "index", "unnamed: 0")
 MIN_SIDE = 2  # pixels; two columns are no image, but names and labels, for instance
 MAX_LINE_LENGTH = 10_000_000  # characters; an image of 1000x1000 pixels takes 4,000,000
-# What NumPy says of a wrong cell, or of a row that has not as many columns as the ones before.
-WRONG_CELL = r"could not convert string (.*) to uint8 at row .*, column (\d+)"
-WRONG_ROW = r"number of columns changed from \d+ to (\d+)|invalid column index .* with (\d+)"
+WRONG_CELL = r"could not convert string (.*) to uint8 at row .*, column (\d+)"  # as NumPy says it
 
 
 def read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -34,45 +32,53 @@ def read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
     """
     with open_bytes(path) as file:
         lines = _Lines(path, file)
-        first = lines.next_filled()
+        rows = iter(lines)
+        first = next(rows, "")
         if not first:
             raise UserError(f"{path} is empty; get the file again.")
         fields = _fields(first)
         header = fields if _is_header(fields) else None
         columns, label, side = _choose_columns(path, fields, header)
-        row = lines.next_filled() if header else first
+        row = next(rows, "") if header else first
         if not row:
             raise UserError(f"{path} has no rows of numbers below its header; get the file again.")
-        _check_width(lines, len(_fields(row)), len(fields))
-        numbers = _read_numbers(lines, row, len(fields), columns)
+        lines.check_width(len(fields))
+        numbers = _read_numbers(lines, itertools.chain([row], rows), len(fields), columns)
     if label is None:
         return numbers.reshape(-1, side, side), None
     return np.delete(numbers, label, axis=1).reshape(-1, side, side), numbers[:, label].copy()
 
 
 class _Lines:
-    """The lines of a text, with their ends. `number` is that of the last one that was given."""
+    """The lines of a text that are not blank; `last` is the one given last, `number` its own."""
 
     def __init__(self, path, file):
-        self.path, self.number, self.size = path, 0, 0
+        self.path, self.number, self.last = path, 0, ""
         self.text = io.TextIOWrapper(file, "utf-8-sig", errors="replace")
-        self.is_gzip = isinstance(file, gzip.GzipFile)
 
     def __iter__(self):
-        while line := self.text.readline(MAX_LINE_LENGTH):
+        size, on_disk = 0, self.path.stat().st_size
+        for line in iter(functools.partial(self.text.readline, MAX_LINE_LENGTH), ""):
             self.number += 1
-            self.size += len(line)
-            if self.is_gzip:
-                check_expansion(self.path, self.size)
+            size += len(line)
+            if size > on_disk:  # so they were compressed
+                check_expansion(self.path, size)
             if len(line) == MAX_LINE_LENGTH:
                 raise UserError(
                     f"{self.path} has {MAX_LINE_LENGTH:,} characters or more in line {self.number}."
                 )
-            yield line
+            if not line.isspace():
+                self.last = line
+                yield line
 
-    def next_filled(self):
-        """Returns the next line that is not blank, or "" where there is none."""
-        return next((line for line in self if line.strip()), "")
+    def check_width(self, width):
+        """Raises `UserError` where the last line has not `width` columns."""
+        found = len(_fields(self.last))
+        if found != width:
+            raise UserError(
+                f"{self.path} has {found:,} columns in line {self.number}, but {width:,} in its "
+                "first line; get the file again."
+            )
 
 
 def _fields(line):
@@ -124,8 +130,8 @@ def _side(pixels):
     return side if side * side == pixels and side >= MIN_SIDE else 0
 
 
-def _read_numbers(lines, first, width, columns):
-    """Returns the numbers of a line, the first, and all that follow, `uint8` [n, columns].
+def _read_numbers(lines, rows, width, columns):
+    """Returns the numbers of all rows, those of the `_Lines` that are left, `uint8` [n, columns].
 
     width: how many columns there are; columns: which of them are read.
     """
@@ -134,7 +140,7 @@ def _read_numbers(lines, first, width, columns):
             warnings.simplefilter("error")  # NumPy before 2.0 only warns of 256 or 1.5
             # NumPy's reader takes a second for the 60,000 images of MNIST.
             return np.loadtxt(
-                itertools.chain([first], lines),
+                rows,
                 np.uint8,
                 comments=None,
                 delimiter=",",
@@ -145,8 +151,7 @@ def _read_numbers(lines, first, width, columns):
     except UserError:  # of a line, and a ValueError as well
         raise
     except ValueError as error:
-        if match := re.search(WRONG_ROW, str(error)):
-            _check_width(lines, int(match[1] or match[2]), width)
+        lines.check_width(width)
         if match := re.search(WRONG_CELL, str(error)):
             raise UserError(
                 f"{lines.path} has {match[1]} in line {lines.number}, column {match[2]}; labels "
@@ -155,12 +160,3 @@ def _read_numbers(lines, first, width, columns):
         raise UserError(
             f"{lines.path} is no table of whole numbers from 0 to 255; get the file again."
         ) from error
-
-
-def _check_width(lines, found, width):
-    """Raises `UserError` where the last line that was given has not `width` columns."""
-    if found != width:
-        raise UserError(
-            f"{lines.path} has {found:,} columns in line {lines.number}, but {width:,} in its "
-            "first line; get the file again."
-        )
