@@ -15,7 +15,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.opening import open_file, read_bytes, reject_foreign
+from lowlevel_mnist.sources.opening import (
+    check_expansion,
+    open_file,
+    read_bytes,
+    reject_foreign,
+)
 from lowlevel_mnist.sources.published import PARTS
 
 MAX_HEADER_LENGTH = 1000  # characters; that of an array of numbers has about 100
@@ -41,6 +46,8 @@ def read(path: pathlib.Path, *tables: Mapping[str, str]) -> dict[str, np.ndarray
                 raise ValueError("it does not begin as one" if beginning else "it is empty")
             with _BoundedReader(file.raw) as bounded, zipfile.ZipFile(bounded) as archive:
                 keys = _choose_keys(path, tables, archive.namelist())
+                members = [archive.getinfo(f"{key}.npy") for key in keys.values()]
+                check_expansion(path, sum(m.file_size for m in members if m.compress_type))
                 return {part: _read_array(path, archive, key) for part, key in keys.items()}
         except (UserError, MemoryError):
             raise
