@@ -55,8 +55,9 @@ def main():
 
 
 def write_json(path, run, dataset, test):
-    """Writes the results. Raises `UserError` where they would replace the run's own metrics."""
-    if path.resolve() == (run.folder / folders.METRICS).resolve():
+    """Writes the results. Raises `UserError` where they would replace a file of the run's own."""
+    own = folders.SETTINGS, folders.METRICS, folders.HISTORY
+    if path.resolve() in [(run.folder / name).resolve() for name in own]:
         raise UserError(f"The results can't be written to {path}; choose a file of their own.")
     results = {
         "dataset": dataset.name,

@@ -112,12 +112,13 @@ def test_a_json_that_cannot_be_written(trained, tmp_path, name):
 
 
 def test_a_json_that_is_something_else(trained, tmp_path):
-    own = (trained / "runs" / "one" / "metrics.json").read_bytes()
-    for name in (tmp_path, "", "runs/one/metrics.json"):
+    own = ["settings.json", "metrics.json", "history.csv"]
+    before = [(trained / "runs" / "one" / name).read_bytes() for name in own]
+    for name in (tmp_path, "", *(f"runs/one/{name}" for name in own)):
         done = run("evaluate", "--json", name, cwd=trained)
         assert_refused(done, name, "can't be written")
-    assert (trained / "runs" / "one" / "metrics.json").read_bytes() == own
-    assert not list(tmp_path.parent.glob("*.unfinished"))
+    assert [(trained / "runs" / "one" / name).read_bytes() for name in own] == before
+    assert not [*trained.rglob("unfinished-*"), *tmp_path.parent.glob("unfinished-*")]
 
 
 def test_a_json_behind_a_link(trained, tmp_path):
