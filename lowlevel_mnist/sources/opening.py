@@ -33,7 +33,7 @@ FOREIGN_SIGNATURES = (
     ),
     (rb"PK\x03\x04", "a ZIP archive. Unpack it."),
     (rb"\x1f\x8b", "a file within a gzip file. Unpack it with gunzip."),
-    (rb"\x89PNG|\xff\xd8\xff|GIF8", "a picture, not a data set; see the README's table of data."),
+    (rb"\x89PNG|\xff\xd8\xff|GIF8", "a picture, not a data set; the command predict reads it."),
 )
 
 
