@@ -46,9 +46,10 @@ def read(path: pathlib.Path, *tables: Mapping[str, str]) -> dict[str, np.ndarray
                 raise ValueError("it does not begin as one" if beginning else "it is empty")
             with _BoundedReader(file.raw) as bounded, zipfile.ZipFile(bounded) as archive:
                 keys = _choose_keys(path, tables, archive.namelist())
-                members = [archive.getinfo(f"{key}.npy") for key in keys.values()]
-                check_expansion(path, sum(m.file_size for m in members if m.compress_type))
-                return {part: _read_array(path, archive, key) for part, key in keys.items()}
+                members = {part: archive.getinfo(f"{key}.npy") for part, key in keys.items()}
+                deflated = (m for m in members.values() if m.compress_type)
+                check_expansion(path, sum(member.file_size for member in deflated))
+                return {part: _read_array(path, archive, members[part]) for part in members}
         except (UserError, MemoryError):
             raise
         except Exception as error:  # of many kinds: from zipfile, zlib, NumPy, Python's parser
@@ -87,9 +88,9 @@ def _choose_keys(path, tables, members):
     return wanted
 
 
-def _read_array(path, archive, key):
+def _read_array(path, archive, member):
     """Reads an array of an archive. Raises an exception of any kind where it is damaged."""
-    member = archive.getinfo(f"{key}.npy")
+    key = member.filename.removesuffix(".npy")
     # bzip2 and lzma would take any memory: they give all that a piece of the file expands to.
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{key} is neither stored nor deflated")
