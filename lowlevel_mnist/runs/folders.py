@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import itertools
 import os
 import pathlib
 from collections.abc import Iterator
@@ -128,8 +129,8 @@ def check_path(folder: pathlib.Path) -> None:
 def _default_folder(recipe_name):
     """Returns runs/<UTC time>-<recipe>, with -2, -3 ... where that is taken."""
     name = f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}-{recipe_name}"
-    folders = (RUNS / f"{name}{suffix}" for suffix in ("", *range(-2, -100, -1)))
-    return next(folder for folder in folders if not folder.exists())
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(RUNS / name for name in names if not (RUNS / name).exists())
 
 
 def find_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
