@@ -11,11 +11,11 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from commands import limit_files, run, split_cpu, start, start_anew, train
 from conftest import assert_ends, digit_arrays, read_metrics, write_idx_folder
 
-from lowlevel_mnist.distribution import cluster, connection, trainer
-from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.distribution import cluster, connection
 from lowlevel_mnist.runs import folders
 
 # A batch of 32 is not to be divided by 3; the last one has one image, so most replicas get none.
@@ -380,15 +380,23 @@ def test_workers_must_mean_the_same_cluster(others, tmp_path):
         assert "All need the same addresses" in stderr
 
 
-def test_values_that_differ_are_named():
-    """Those of this process, as worker 1, from those of the chief."""
-    workers = cluster.read_tf_config(tf_config([1234, 1235], 1))
-    replicas = trainer.Replicas.__new__(trainer.Replicas)
-    replicas.cluster = workers
-    replicas.broadcast_record = lambda values: values | {"TensorFlow": "2.22.0"}
-    with pytest.raises(UserError) as caught:
-        replicas.check_same(TensorFlow="2.21.0", addresses=[])
-    assert "has TensorFlow 2.22.0, but worker 1 (127.0.0.1:1235) 2.21.0." in str(caught.value)
+def _be_newer():
+    tf.__version__ = "99.0.0"
+
+
+def test_another_version_of_tensorflow_is_named(tmp_path):
+    """Both are the same one here, but the second says otherwise of itself."""
+    ports = free_ports(2)
+    with (
+        workers([tf_config(ports, 0)], cwd=tmp_path) as (chief,),
+        workers([tf_config(ports, 1)], cwd=tmp_path / "home-0", before=_be_newer) as (other,),
+    ):
+        said = end_all([chief, other])
+    assert (chief.returncode, other.returncode) == (2, 2)
+    me = f"worker 1 (127.0.0.1:{ports[1]})"
+    assert f"but {me} 99.0.0. All need the same." in said[1]
+    assert f"has TensorFlow {tf.__version__}" in said[1]
+    assert f"Lost {me}" in said[0]
 
 
 @pytest.mark.parametrize(
