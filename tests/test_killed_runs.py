@@ -67,8 +67,9 @@ def wait_until_saving(process, folder, times):
     """Returns when so many checkpoints have been begun, or the process has ended."""
     seen = set()
     while len(seen) < times and process.poll() is None:
-        begun = (folder / "checkpoints").glob("unfinished-*/*")
-        seen.update(re.match(r"checkpoint-\d+", path.name)[0] for path in begun)
+        with contextlib.suppress(FileNotFoundError):  # it was finished in this moment
+            begun = (folder / "checkpoints").glob("unfinished-*/*")
+            seen.update(re.match(r"checkpoint-\d+", path.name)[0] for path in begun)
 
 
 def is_half_written(folder):
