@@ -11,7 +11,7 @@ functions are in the modules above: `from lowlevel_mnist import data, metrics, p
 import importlib
 from typing import TYPE_CHECKING
 
-from lowlevel_mnist.console import interruption  # noqa: F401  # first: Ctrl-C while it imports
+from lowlevel_mnist.console import interruption, started_module  # noqa: F401  # first: Ctrl-C
 
 if TYPE_CHECKING:  # for editors and type checkers
     from lowlevel_mnist.data import Dataset
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from lowlevel_mnist.runs.checkpoints import CheckpointManager, TrainingState
     from lowlevel_mnist.training import Progress, Trainer, train_step
 
+__version__ = "0.1.0"
 __all__ = [
     "SGD",
     "Adam",
@@ -40,6 +41,12 @@ __all__ = [
 ]
 # Where they are; those that need no TensorFlow, which takes seconds to import, come first.
 _MODULES = ("errors", "data", "model", "optimizers", "metrics", "training", "runs.checkpoints")
+
+
+if module := started_module():
+    from lowlevel_mnist.console import cli
+
+    cli.refuse_module(module)
 
 
 def __getattr__(name: str) -> object:

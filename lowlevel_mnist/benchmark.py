@@ -1,5 +1,6 @@
 """`python -m lowlevel_mnist.benchmark`: how fast the recipes are beside Keras, PyTorch and JAX."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -13,18 +14,14 @@ from importlib.util import find_spec
 from lowlevel_mnist import data
 from lowlevel_mnist.benchmarking import results
 from lowlevel_mnist.benchmarking.contenders import CONTENDERS, FLOOR, LIBRARIES, without_validation
-from lowlevel_mnist.console import cli, flags
+from lowlevel_mnist.console import cli, flags, output, report
 from lowlevel_mnist.errors import UnreachableError, UserError
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
 from lowlevel_mnist.runs import files
 
 
 def parse():
-    parser = flags.Parser(
-        "benchmark",
-        "Measures seconds an epoch of this package and of its peers, side by side: Keras's fit, "
-        "PyTorch, JAX.",
-    )
+    parser = flags.Parser("benchmark")
     parser.add_argument(
         "--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), help="(default: all)"
     )
@@ -66,8 +63,7 @@ def parse():
     return parser.parse_args()
 
 
-def main():
-    arguments = parse()
+def main(arguments):
     flags.check_file_name(arguments.chart)
     files.check_writable(arguments.chart)
     if arguments.json:
@@ -96,7 +92,7 @@ def main():
     from lowlevel_mnist.console import figures
 
     figures.save_picture(arguments.chart, chart.draw, datasets, measured)
-    print(f"Saved in {arguments.chart}" + (f" and {arguments.json}" if arguments.json else ""))
+    output.say(f"Saved in {arguments.chart}" + f" and {arguments.json}" * bool(arguments.json))
 
 
 def find_datasets(recipes):
@@ -111,11 +107,11 @@ def find_datasets(recipes):
             dataset = data.load(wanted)
         except UnreachableError:
             title = data.TITLES[wanted]
-            print(f"{recipe}: {title} can't be had, so it is left out.", file=sys.stderr)
+            output.remark(f"{recipe}: {title} can't be had, so it is left out.")
             continue
         if dataset.fallback_reason:
             instead = "MNIST can't be had, so it is measured on the built-in digits"
-            print(f"{recipe}: {instead}.", file=sys.stderr)
+            output.remark(f"{recipe}: {instead}.")
         samples = len(without_validation(RECIPES[recipe], dataset).train_labels)
         datasets[recipe] = {"name": dataset.name, "title": dataset.title, "samples": samples}
     if not datasets:
@@ -132,18 +128,24 @@ def measure(recipe, dataset, contenders, epochs, repeats):
     A peer that fails is left out from there on, and so is what it had measured.
     """
     runs = {contender: [] for contender in contenders}
-    for repeat in range(1, repeats + 1):
-        for contender in list(runs):
-            run, failure = run_process(recipe, contender, dataset["name"], epochs)
-            if failure:
-                del runs[contender]
-                outcome = f"left out, because it {failure}"
-            else:
-                runs[contender].append(run)
-                seconds = statistics.median(results.warm_seconds([run["seconds"]]))
-                outcome = f"{seconds:.3f} s an epoch"
-            turn = f"{recipe}, {repeat}/{repeats}, {contender}"
-            print(f"{turn}: {outcome}", file=sys.stderr, flush=True)
+    turns = list(itertools.product(range(1, repeats + 1), contenders))
+    start = time.perf_counter()
+    for done, (repeat, contender) in enumerate(turns):
+        if contender not in runs:
+            continue
+        seconds = (len(turns) - done) * (time.perf_counter() - start) / max(done, 1)
+        left = f"{report.format_seconds(seconds)} left" if done else ""
+        output.show_progress(done, len(turns), recipe, f"{contender}  {left}")
+        run, failure = run_process(recipe, contender, dataset["name"], epochs)
+        if failure:
+            del runs[contender]
+            outcome = f"left out, because it {failure}"
+        else:
+            runs[contender].append(run)
+            seconds = statistics.median(results.warm_seconds([run["seconds"]]))
+            outcome = f"{seconds:.3f} s an epoch"
+        if failure or not output.is_terminal():
+            output.remark(f"{recipe}, {repeat}/{repeats}, {contender}: {outcome}")
     return [
         results.summarize(recipe, contender, dataset["samples"], of_one)
         for contender, of_one in runs.items()
@@ -177,4 +179,4 @@ def run_process(recipe, contender, dataset, epochs):
 
 
 if __name__ == "__main__":
-    cli.run_command(main)
+    cli.run_command(main, parse)

@@ -29,6 +29,12 @@ def check_finite(loss: float, where: str) -> None:
         raise DivergedError(f"The cost became {loss} {where}: the training diverged.")
 
 
+class UnreadError(Exception):
+    """Nobody reads the output of a command any more."""
+
+    exit_code = 1
+
+
 class Interrupted(BaseException):
     """Ctrl-C, or another signal that asks the process to end.
 

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from lowlevel_mnist.console import cli, flags, report
+from lowlevel_mnist.console import cli, flags, output, report
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 
@@ -10,7 +10,7 @@ MAX_CONFUSED_PAIRS = 5  # that are printed
 
 
 def parse():
-    parser = flags.Parser("evaluate", "Tests a run's network on test images, class by class.")
+    parser = flags.Parser("evaluate")
     flags.add_run_flag(parser)
     parser.add_argument(
         "--data-dir",
@@ -25,8 +25,8 @@ def parse():
     return parser.parse_args()
 
 
-def main():
-    arguments = parse()
+def main(arguments):
+    output.show(output.STARTING)
     run = folders.find(arguments.run)
     dataset = run.load_data(arguments.data_dir)
     if arguments.data_dir:
@@ -39,11 +39,12 @@ def main():
     _, names, matrix = figures.classes_to_show(dataset, test)
     if arguments.json:
         write_json(arguments.json, run, dataset, test)
-    print(
-        f"Run {run.folder}: {run.settings.recipe}\n"
-        f"Data: {dataset.title}, {report.provenance(dataset)}\n"
+    output.say(
+        f"Run {run.folder}: {run.settings.title}",
+        f"Data: {dataset.title}, {report.provenance(dataset)}",
         f"Test loss {test.loss:.4f}, test accuracy {test.accuracy:.4f} "
-        f"on the {report.test_images(dataset)} of {dataset.title}\n"
+        f"on the {report.test_images(dataset)} of {dataset.title}",
+        "",
     )
     report.print_classes(metrics.per_class(matrix), names)
     report.print_matrix(matrix, names)
@@ -51,7 +52,7 @@ def main():
     own = arguments.data_dir is None
     picture = run.folder / f"confusion_matrix{'' if own else f'-{dataset.name}'}.png"
     figures.save_picture(picture, plots.confusion_matrix, matrix, names, dataset.title)
-    print(f"\nSaved in {picture}")
+    output.say("", f"Saved in {picture}")
 
 
 def write_json(path, run, dataset, test):
@@ -70,4 +71,4 @@ def write_json(path, run, dataset, test):
 
 
 if __name__ == "__main__":
-    cli.run_command(main)
+    cli.run_command(main, parse)

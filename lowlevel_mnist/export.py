@@ -3,15 +3,13 @@
 import pathlib
 import shlex
 
-from lowlevel_mnist.console import cli, flags
+from lowlevel_mnist.console import cli, flags, output
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 
 
 def parse():
-    parser = flags.Parser(
-        "export", "Saves a run's network, preprocessing included, as a TensorFlow SavedModel."
-    )
+    parser = flags.Parser("export")
     flags.add_run_flag(parser)
     parser.add_argument(
         "--to",
@@ -23,8 +21,8 @@ def parse():
     return parser.parse_args()
 
 
-def main():
-    arguments = parse()
+def main(arguments):
+    output.show(output.STARTING)
     run = folders.find(arguments.run)
     folder = arguments.to.resolve()
     check_folder(folder)
@@ -44,7 +42,7 @@ def main():
             f"{folder} can't be written: the disk is full, or the place is not yours to write in."
         ) from error
     print(
-        f"Run {run.folder}: {run.settings.recipe}\n"
+        f"Run {run.folder}: {run.settings.title}\n"
         f"Saved in {folder}; in Python it is used so:\n"
         "  import tensorflow as tf\n"
         f"  model = tf.saved_model.load({str(folder)!r})\n"
@@ -91,4 +89,4 @@ def serving_module(tf, model, height, width, invert):
 
 
 if __name__ == "__main__":
-    cli.run_command(main)
+    cli.run_command(main, parse)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lowlevel_mnist import data, randomness
 from lowlevel_mnist.browser.assembly import assemble
-from lowlevel_mnist.console import cli, flags
+from lowlevel_mnist.console import cli, flags, output
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 from lowlevel_mnist.sources.image_style import ImageStyle
@@ -21,11 +21,7 @@ IMAGE_BYTES = 60_000  # as many bytes of test images, and a twentieth of the wei
 
 
 def parse():
-    parser = flags.Parser(
-        "page",
-        "Writes a run's network as a page to draw on: one HTML file that opens in any browser and "
-        "needs nothing else.",
-    )
+    parser = flags.Parser("page")
     flags.add_run_flag(parser)
     parser.add_argument(
         "--to",
@@ -36,8 +32,8 @@ def parse():
     return parser.parse_args()
 
 
-def main():
-    arguments = parse()
+def main(arguments):
+    output.show(output.STARTING)
     run = folders.find(arguments.run)
     if arguments.to:
         flags.check_file_name(arguments.to, "page", SUFFIXES)
@@ -53,10 +49,10 @@ def main():
     path = arguments.to or run.folder / PAGE
     with files.atomic_write(path) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
-    print(
-        f"Run {run.folder}: {run.settings.recipe}, learnt on {dataset.title}\n"
-        f"Saved in {path} ({len(page) / 1e6:.1f} MB)\n"
-        "Open it in a browser, here or on a phone, and draw; it needs nothing else."
+    output.say(
+        f"Run {run.folder}: {run.settings.title}, learnt on {dataset.title}",
+        f"Saved in {path} ({len(page) / 1e6:.1f} MB)",
+        "Open it in a browser, here or on a phone, and draw; it needs nothing else.",
     )
 
 
@@ -79,7 +75,7 @@ def describe(run: folders.SavedRun, dataset: data.Dataset, model, test) -> dict:
     count = min(EXAMPLES, room // model.layer_sizes[0])
     labels, predictions = dataset.test_labels, test.predictions
     return {
-        "recipe": run.settings.recipe,
+        "recipe": run.settings.title,
         "dataset": dataset.name,
         "title": dataset.title,
         "kind": kind_of(run.settings.image_style, dataset.name),
@@ -149,4 +145,4 @@ def in_base64(array: np.ndarray) -> str:
 
 
 if __name__ == "__main__":
-    cli.run_command(main)
+    cli.run_command(main, parse)

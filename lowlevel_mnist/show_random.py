@@ -3,14 +3,14 @@
 import pathlib
 import secrets
 
-from lowlevel_mnist.console import cli, flags, report
+from lowlevel_mnist.console import cli, flags, output, report
 from lowlevel_mnist.runs import folders
 
 MAX_IMAGES = 400  # more panels make a picture that no screen shows
 
 
 def parse():
-    parser = flags.Parser("show_random", "Shows random test images with what the network says.")
+    parser = flags.Parser("show_random")
     flags.add_run_flag(parser)
     parser.add_argument(
         "--count",
@@ -35,8 +35,8 @@ def parse():
     return parser.parse_args()
 
 
-def main():
-    arguments = parse()
+def main(arguments):
+    output.show(output.STARTING)
     if arguments.save:
         flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
@@ -50,18 +50,18 @@ def main():
     shown, title, content = figures.random_images(
         dataset, test, arguments.count, seed, arguments.mistakes
     )
-    print(f"{title}, chosen with --seed {seed}")
+    output.say(f"{title}, chosen with --seed {seed}")
     if len(shown) == 0:
-        print("The network gets every test image right.")
+        output.say("The network gets every test image right.")
         return
     report.print_shown(dataset, test, shown)
     # Without a display, no window opens, and the picture goes into the run's folder.
     if arguments.save or not plots.show(plots.random_predictions, *content):
         file = arguments.save or run.folder / "random_predictions.png"
         figures.save_picture(file, plots.random_predictions, *content)
-        print(f"Saved in {file}")
+        output.say(f"Saved in {file}")
     report.print_page_hint(run.folder)
 
 
 if __name__ == "__main__":
-    cli.run_command(main)
+    cli.run_command(main, parse)

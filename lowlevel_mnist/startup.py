@@ -11,6 +11,7 @@ from types import ModuleType
 
 from lowlevel_mnist.errors import UserError
 
+is_command = False  # whether a command is at work, or functions are called by a user's script
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # 0: TensorFlow says all, 2: errors, 3: not even these
 
 
@@ -72,12 +73,18 @@ def _no_garbage_collection():
             gc.enable()
 
 
-def command_line(command: str) -> str:
+def argument(name: str) -> str:
+    """Returns how the user gives an argument, such as "data_dir": a command has a flag for it."""
+    return f"--{name.replace('_', '-')}" if is_command else name
+
+
+def command_line(command: str, *arguments: object) -> str:
     """Returns what starts a command, such as "train", for the user's shell.
 
     It names Python as the user has just done it, be it `python` or `.venv/bin/python`.
     """
-    return f"{shlex.quote(sys.orig_argv[0])} -m lowlevel_mnist.{command}"
+    words = sys.orig_argv[0], "-m", f"lowlevel_mnist.{command}", *map(str, arguments)
+    return shlex.join(words)
 
 
 def _shall_be_quiet():

@@ -7,7 +7,7 @@ import math
 import pathlib
 
 from lowlevel_mnist import data
-from lowlevel_mnist.console import cli, flags, interruption, report
+from lowlevel_mnist.console import cli, flags, interruption, output, report
 from lowlevel_mnist.distribution.run import join
 from lowlevel_mnist.errors import Interrupted
 from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, DISTRIBUTIONS, EXECUTIONS, RECIPES
@@ -16,12 +16,12 @@ from lowlevel_mnist.runs.settings import DEFAULTS, DTYPES, MAX_UNITS
 from lowlevel_mnist.sources import published
 
 
-def main():
-    arguments = parse()
+def main(arguments):
     if arguments.list:
         report.print_recipes()
-    else:
-        train(Run(arguments) if arguments.distribute == "none" else join(arguments))
+        return
+    output.show(output.STARTING)
+    train(Run(arguments) if arguments.distribute == "none" else join(arguments))
 
 
 def train(run):
@@ -56,9 +56,7 @@ def train(run):
         optimizer = rule(model.trainable_variables, settings.learning_rate)
         trainer = run.make_trainer(model, optimizer)
         state = run.restore(model, optimizer)
-        report.print_header(tf, run, dataset, training, validation, model)
-        if run.flags.resume:
-            report.print_resumed(state)
+        report.print_header(tf, run, dataset, training, validation, model, state)
 
         # Step 6: epochs, half a second of steps at a time. Ctrl-C takes effect after these, or if
         # they were the last of an epoch, when the epoch is finished.
@@ -90,7 +88,7 @@ def train(run):
 
 
 def parse():
-    parser = flags.Parser("train", "Trains a recipe's network and saves the run in a folder.")
+    parser = flags.Parser("train")
     add, recipe = parser.add_argument, "(default: the recipe's)"
     add(
         "--recipe",
@@ -118,7 +116,7 @@ def parse():
     )
     add(
         "--hidden-units",
-        type=flags.whole_number(1, MAX_UNITS),
+        type=flags.whole_number(1, MAX_UNITS, several=True),
         nargs="+",
         metavar="N",
         help=f"units of each hidden layer {recipe}",
@@ -187,4 +185,4 @@ def parse():
 
 
 if __name__ == "__main__":
-    cli.run_command(main)
+    cli.run_command(main, parse)

@@ -20,6 +20,8 @@ IDX_NAMES = (
     "t10k-labels-idx1-ubyte",
 )
 
+NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # The same examples in every run, however slow the machine; "full" is for --hypothesis-profile.

@@ -8,8 +8,9 @@ from commands import PROJECT
 PACKAGE = PROJECT / "lowlevel_mnist"
 # From the roof to the ground; rooms of one floor do not import each other.
 FLOORS = [
-    {"train", "show_random", "evaluate", "predict", "export", "page", "benchmark"},
-    {"console", "distribution", "benchmarking", "browser"},
+    {"__main__", "train", "show_random", "evaluate", "predict", "export", "page", "benchmark"},
+    {"distribution", "benchmarking", "browser"},
+    {"console"},
     {"runs"},
     {"training"},
     {"data", "metrics"},

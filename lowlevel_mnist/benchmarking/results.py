@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lowlevel_mnist.benchmarking.contenders import FLOOR, LIBRARIES
+from lowlevel_mnist.console import output
 from lowlevel_mnist.recipes import Recipe
 
 COMPILED, TUNED = ("graph", "xla"), ("fit-steps", "fit-steps-xla")
@@ -77,26 +78,42 @@ def print_table(recipe: Recipe, dataset: Mapping, results: Sequence[Result]) -> 
     samples = results[0]["samples"]
     steps = math.ceil(samples / recipe.batch_size)
     fit = next((result["seconds"] for result in results if result["contender"] == "fit"), None)
-    print(
-        f"\n{recipe.name}: {samples:,} images of {dataset['title']}, "
-        f"batches of {recipe.batch_size}, {steps:,} steps an epoch\n"
-        f"{'':14} s/epoch   (lowest-highest)   first   x fit  steps/s  process s   MiB    test"
+    output.say(
+        "",
+        f"{recipe.name}: {samples:,} images of {dataset['title']}, "
+        f"batches of {recipe.batch_size}, {steps:,} steps an epoch",
     )
+    rows = []
     for result in results:
         seconds, warm = result["seconds"], warm_seconds(result["epochs"])
-        line = f"{result['contender']:14} {seconds:7.3f}   ({min(warm):6.3f} -{max(warm):7.3f})"
-        if result["contender"] != FLOOR:
+        times = seconds, min(warm), max(warm)
+        row = [result["contender"], *(f"{time:.3f}" for time in times)]
+        if result["contender"] == FLOOR:
+            row += [""] * 6
+        else:
             first = statistics.median(epochs[0] for epochs in result["epochs"])
-            over_fit = f"{fit / seconds:.2f}" if fit else "-"
-            peak = f"{result['peak_mib']:.0f}" if result["peak_mib"] else "-"
-            line += (
-                f"  {first:6.3f}  {over_fit:>6}  {steps / seconds:7,.0f}  "
-                f"{statistics.median(result['process_seconds']):9.2f}  {peak:>4}  "
-                f"{result['test_accuracy']:.4f}"
-            )
-        print(line)
-    for name, ratio in ratios(results).items():
-        print(f"{name}: {ratio:.2f}", flush=True)
+            row += [
+                f"{first:.3f}",
+                f"{fit / seconds:.2f}" if fit else "-",
+                f"{steps / seconds:,.0f}",
+                f"{statistics.median(result['process_seconds']):.2f}",
+                f"{result['peak_mib']:.0f}" if result["peak_mib"] else "-",
+                f"{result['test_accuracy']:.4f}",
+            ]
+        rows.append(row)
+    columns = (
+        "s/epoch",
+        "lowest",
+        "highest",
+        "first",
+        "x fit",
+        "steps/s",
+        "process s",
+        "MiB",
+        "test",
+    )
+    output.table(["", *columns], rows)
+    output.say(*(f"{name}: {ratio:.2f}" for name, ratio in ratios(results).items()))
 
 
 def describe(

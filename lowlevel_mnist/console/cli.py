@@ -1,29 +1,33 @@
 """Runs a command: errors and signals become exit codes, and one or two sentences."""
 
+import argparse
 import contextlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable
 
-from lowlevel_mnist.console import interruption, report
-from lowlevel_mnist.errors import DivergedError, Interrupted, UserError
+from lowlevel_mnist import startup
+from lowlevel_mnist.console import COMMANDS, flags, interruption, output
+from lowlevel_mnist.errors import DivergedError, Interrupted, UnreadError, UserError
 from lowlevel_mnist.runs import files
 
-EXIT_UNREAD = 1
 
-
-def run_command(command: Callable[[], None]) -> None:
-    """Calls a command's main function and ends the process with the exit code of the contract.
+def run_command(
+    main: Callable[[argparse.Namespace], None], parse: Callable[[], argparse.Namespace]
+) -> None:
+    """Calls a command's two functions and ends the process with the exit code of the contract.
 
     Only what the user can mend is said in a sentence; a bug keeps its traceback.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name may have characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
+    startup.is_command = True
     try:
         interruption.raise_on_signals()
-        code = _exit_code(command)
+        code = _exit_code(main, parse)
         interruption.ignore_signals()
     except Interrupted as error:
         _print_error(error)
@@ -33,32 +37,36 @@ def run_command(command: Callable[[], None]) -> None:
         raise SystemExit(code)
 
 
-def _exit_code(command):
-    """Calls a command's main function, prints why it ended early, and returns its exit code."""
+def refuse_module(name: str) -> None:
+    """Ends the process where a module that is no command was started as one."""
+    if name not in (*COMMANDS, "__main__", "benchmarking.contenders"):
+        _print_error(flags.no_command(name))
+        raise SystemExit(UserError.exit_code)
+
+
+def _exit_code(main, parse):
+    """Calls a command's functions, prints why it ended early, and returns its exit code."""
     try:
-        with files.disk_full_as_user_error():
-            command()
+        with files.disk_full_as_user_error(), warnings.catch_warnings():
+            if not sys.warnoptions:  # those of libraries mean nothing to a user
+                warnings.simplefilter("ignore")
+            main(parse())
+            output.clear()
             sys.stdout.flush()
-    except (UserError, DivergedError) as error:
+    except (UserError, DivergedError, UnreadError) as error:
         _print_error(error)
         return error.exit_code
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         _flush(sys.stdout)
-        return EXIT_UNREAD
+        return UnreadError.exit_code
     return 0
 
 
 def _print_error(error):
     _flush(sys.stdout)
     with contextlib.suppress(OSError):  # the terminal may be gone, or stderr be on the full disk
-        report.end_progress()
-        print(_printable(str(error)), file=sys.stderr)
+        output.remark(str(error), style="red")
     _flush(sys.stderr)
-
-
-def _printable(text):
-    """Returns the text without what could move a terminal's cursor: it may quote untrusted data."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def _flush(stream):

@@ -3,23 +3,59 @@
 import argparse
 import math
 import pathlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from lowlevel_mnist.console import COMMANDS
 from lowlevel_mnist.errors import UserError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence, without the usage before it."""
+    """A parser of the flags of one of the COMMANDS, or of the package itself, "".
 
-    def __init__(self, command: str, description: str):
-        super().__init__(prog=f"python -m lowlevel_mnist.{command}", description=description)
+    Its errors are `UserError`s that name what is nearest; argparse does so from Python 3.14 on.
+    """
+
+    def __init__(self, command: str):
+        prog = f"python -m lowlevel_mnist.{command}".rstrip(".")
+        super().__init__(prog=prog, description=COMMANDS.get(command))
 
     def error(self, message):
-        message = f"{message[:1].upper()}{message[1:]}. See {self.prog} --help.\n"
-        self.exit(UserError.exit_code, message)
+        end = "" if message.endswith("?") else "."
+        raise UserError(f"{message[:1].upper()}{message[1:]}{end} See {self.prog} --help.")
+
+    def parse_args(self, args=None, namespace=None):
+        arguments, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            first = unknown[0].partition("=")[0]
+            near = did_you_mean(first, self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
+        return arguments
+
+    def _check_value(self, action, value):
+        if action.choices is not None and value not in action.choices:
+            known = ", ".join(action.choices)
+            near = did_you_mean(value, action.choices)
+            raise argparse.ArgumentError(action, f"{value!r} is none of {known}{near}")
+
+
+def no_command(name: str) -> str:
+    """Returns a sentence on what is taken for a command."""
+    near = did_you_mean(name, COMMANDS) or "."
+    return f"There is no command {name}{near} See python -m lowlevel_mnist."
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """Returns "; did you mean X?" where a known name is near or has these initials, or nothing."""
+    import difflib  # only for who is mistaken: it takes 10 ms
+
+    initials = {"".join(re.findall(r"\b\w", name)): name for name in known}
+    near = [initials.get(given.strip("-")), *difflib.get_close_matches(given.lower(), known, n=1)]
+    near = [name for name in near if name]
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def add_run_flag(parser: Parser) -> None:
@@ -28,10 +64,16 @@ def add_run_flag(parser: Parser) -> None:
     )
 
 
-def whole_number(minimum: int, maximum: float = math.inf) -> Callable[[str], int]:
-    """Returns an argparse type: a whole number in a range, both ends included."""
+def whole_number(
+    minimum: int, maximum: float = math.inf, several: bool = False
+) -> Callable[[str], int]:
+    """Returns an argparse type: a whole number in a range, both ends included.
+
+    several: whether the flag takes more than one, which people separate by commas.
+    """
     accepted = f"a whole number of {minimum} or more"
     accepted += f", at most {maximum}" if maximum < math.inf else ""
+    accepted += "; write several with spaces between them, as in 256 128" if several else ""
     return number(accepted, lambda value: minimum <= value <= maximum, int)
 
 

@@ -4,10 +4,10 @@ import contextlib
 import faulthandler
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 
+from lowlevel_mnist.console import started_module
 from lowlevel_mnist.errors import Interrupted
 
 GRACE = 1.0  # seconds without effect for another signal: `timeout`, for one, sends two at once
@@ -92,7 +92,7 @@ def _handle(handler):
 # Python is about to run a command, as in `python -m lowlevel_mnist.train`. Its other imports take
 # some 0.2 s, in which Ctrl-C would show a traceback, and nothing is at work that could be lost. A
 # user's import of the package has no effect.
-if sys.argv[:1] == ["-m"] and "lowlevel_mnist." in sys.orig_argv[-len(sys.argv)]:
+if started_module():
     try:
         _handle(_exit)
     except KeyboardInterrupt:

@@ -1,64 +1,66 @@
-"""What commands print: recipes, header, line of progress, results, tables."""
+"""What commands print: recipes, header, progress, results, tables."""
 
-import contextlib
-import dataclasses
-import errno
 import os
-import shlex
-import sys
+from collections.abc import Mapping
 
 from lowlevel_mnist import startup
-from lowlevel_mnist.recipes import RECIPES, Recipe
+from lowlevel_mnist.console import output
+from lowlevel_mnist.recipes import RECIPES
 from lowlevel_mnist.runs.settings import format_value
 
 BAR_WIDTH = 20
+# What a line of an epoch has on a terminal, each with its width; without the time on a narrow one.
+WIDE = {"epoch": 7, "time": 8, "loss": 8, "accuracy": 10, "val_loss": 10, "val_accuracy": 14}
+NARROW = {"epoch": 5, "loss": 8, "accuracy": 7, "val_loss": 9, "val_accuracy": 8}
 BRIGHT = 150  # grey level; photographs have a mean of some 120, scanned paper one above 200
 DARK = 64  # grey level; where none is above that, images were meant to go to 1 or 16, perhaps
-_unended = False  # whether the terminal's last line is one of progress
 
 
 def print_recipes() -> None:
-    table = [[field.name.replace("_", " ") for field in dataclasses.fields(Recipe)]]
-    for recipe in RECIPES.values():
-        values = dataclasses.astuple(recipe)
-        table.append(["none" if value == 0 else format_value(value) for value in values])
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    header = ["name", "dataset", "hidden units", "dropout", "optimizer, rate", "batch size"]
+    rows = [
+        [
+            recipe.name,
+            recipe.dataset,
+            format_value(recipe.hidden_units),
+            format_value(recipe.dropout or ()),
+            f"{recipe.optimizer} {recipe.learning_rate}",
+            str(recipe.batch_size),
+            str(recipe.epochs),
+            format_value(recipe.validation_split or ()),
+        ]
+        for recipe in RECIPES.values()
+    ]
+    output.table([*header, "epochs", "val split"], rows, left=len(rows[0]))
 
 
 def print_remarks(dataset) -> None:
     """Says on stderr what a user should know of the data before he waits for the results."""
     if dataset.fallback_reason:
-        print(
-            f"{dataset.fallback_reason} Meanwhile the network learns from the built-in digits.",
-            file=sys.stderr,
+        output.remark(
+            f"{dataset.fallback_reason} Meanwhile the network learns from the built-in digits."
         )
     if dataset.other_data:
         read, unread = dataset.other_data
-        print(
+        output.remark(
             f"{dataset.place} holds other data, too, such as {unread}, which is not read; {read} "
             "is, with what belongs to it. To read other data, name one of its files with "
-            "--data-dir.",
-            file=sys.stderr,
+            "--data-dir."
         )
     all_images = (dataset.train_images, dataset.test_images)
     if any(images[:: len(images) // 1000 + 1].mean() > BRIGHT for images in all_images):
-        print(
+        output.remark(
             "Most pixels of these images were dark, and are light since --invert of this run has "
             "exchanged the two."
             if dataset.inverted
             else "Most pixels of these images are light, as those of ink on white paper are. A "
             "network learns little from them; train it with --invert, which exchanges light and "
-            "dark.",
-            file=sys.stderr,
+            "dark."
         )
     if dataset.train_images.max() < DARK:
-        print(
+        output.remark(
             f"No pixel of these images is above {dataset.train_images.max()}, but white is 255. A "
-            "network learns slowly from them; multiply them so that they go up to 255.",
-            file=sys.stderr,
+            "network learns slowly from them; multiply them so that they go up to 255."
         )
 
 
@@ -76,35 +78,40 @@ def test_images(dataset) -> str:
     return f"{len(dataset.test_labels):,} test images{drawn}"
 
 
-def print_header(tf, run, dataset, training, validation, model) -> None:
+def print_header(tf, run, dataset, training, validation, model, state) -> None:
     """Says what is about to be trained, and where.
 
     tf: TensorFlow; run: a `runs.run.Run`; training, validation: images and labels, or None.
-    model: the `model.Network`.
+    model: the `model.Network`; state: the `checkpoints.TrainingState`.
     """
     settings, device = run.settings, model.weights[0].device
     counts = [f"{len(training[1]):,} training"]
     counts += [f"{len(validation[1]):,} validation"] if validation else []
     sharing = f", batches shared by {run.replica_count} replicas" if run.replica_count > 1 else ""
     dropout = f", dropout {settings.dropout:g}" if settings.dropout else ""
-    print(
+    output.say(
         f"TensorFlow {tf.__version__}, "
         f"eager execution {'on' if tf.executing_eagerly() else 'off'}, "
-        f"steps executed: {settings.execution}, device {device.rpartition('device:')[2]}{sharing}\n"
+        f"steps executed: {settings.execution}, device {device.rpartition('device:')[2]}{sharing}",
         f"Data: {dataset.title}, {provenance(dataset)}, "
         f"{', '.join(counts)} and {test_images(dataset)} of "
-        f"{'x'.join(map(str, settings.image_size))}, {len(dataset.classes_with_images)} classes\n"
-        f"Network: {settings.recipe}, {'-'.join(map(str, settings.layer_sizes))}{dropout}, "
+        f"{'x'.join(map(str, settings.image_size))}, {len(dataset.classes_with_images)} classes",
+        f"Network: {settings.title}, {'-'.join(map(str, settings.layer_sizes))}{dropout}, "
         f"{settings.parameters:,} parameters, {settings.optimizer} with learning rate "
         f"{settings.learning_rate:g}, batch size {settings.batch_size}, seed {settings.seed}",
-        flush=True,
     )
     if os.environ.get("TF_CONFIG") and run.flags.distribute != "multi-worker":
-        print(
+        output.remark(
             "TF_CONFIG is set, but this process trains alone. With --distribute multi-worker it "
-            "shares the run with the workers named there.",
-            file=sys.stderr,
+            "shares the run with the workers named there."
         )
+    for path in run.damaged:
+        output.remark(f"The checkpoint {path} is damaged; going on from before it.")
+    if run.flags.resume:
+        print_resumed(state)
+    if output.is_terminal():
+        names = [name for name in WIDE if validation or not name.startswith("val_")]
+        output.say(_epoch_row({name: name for name in names}))
 
 
 def print_resumed(state) -> None:
@@ -113,60 +120,66 @@ def print_resumed(state) -> None:
     step = f" and step {progress.step} of {progress.steps}" if progress else ""
     begun = state.history or progress
     where = f"after epoch {len(state.history)}{step}" if begun else "at the beginning"
-    print(f"Resumed {where}", flush=True)
+    output.say(f"Resumed {where}")
 
 
 def show_progress(epoch: int, epochs: int, progress) -> None:
-    """Prints how far an epoch has come, on a terminal only, where the next line replaces it.
+    """Shows how far an epoch has come, in a line that the next one replaces.
 
     progress: a `training.Progress`.
     """
-    show_line(_progress_line(epoch, epochs, progress))
+    left = (epochs - epoch + 1) * progress.steps / progress.step - 1
+    # The first step may be compiled, which says nothing of those to come.
+    left = format_seconds(left * progress.seconds) if progress.step > 1 else "-:--"
+    loss, accuracy = f"loss {progress.loss:.4f}", f"{progress.accuracy:.4f}"
+    output.show_progress(
+        progress.step,
+        progress.steps,
+        f"{_of(epoch, epochs):>{WIDE['epoch']}}",
+        f"{_of(progress.step, progress.steps)}  {left} left  {loss}  accuracy {accuracy}",
+        f"{progress.step / progress.steps:4.0%} {left} {loss} acc {accuracy}",
+    )
 
 
-def show_line(line: str) -> None:
-    """Prints a line on a terminal only, where the next one replaces it."""
-    global _unended
-    if sys.stdout.isatty():
-        print(f"\r{line}", end="", flush=True)
-        _unended = True
-
-
-def end_progress() -> None:
-    """Leaves the line of progress, so that what is said next has a line of its own."""
-    global _unended
-    if _unended:
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            print(flush=True)
-        _unended = False
+def format_seconds(seconds: float) -> str:
+    """Returns a time as a clock shows it, such as "2:05" or "1:02:05"."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def print_epoch(epoch: int, epochs: int, progress, validation) -> None:
-    """Prints the line that stays of an epoch, in the style of Keras.
+    """Prints the line that stays of an epoch: of a table on a terminal, or else as Keras has it.
 
     progress: its last `training.Progress`.
     validation: a `metrics.Evaluation`, or None.
     """
-    global _unended
-    line = _progress_line(epoch, epochs, progress)
+    scores = {"loss": f"{progress.loss:.4f}", "accuracy": f"{progress.accuracy:.4f}"}
     if validation is not None:
-        line += f" - val_loss: {validation.loss:.4f} - val_accuracy: {validation.accuracy:.4f}"
-    try:
-        print(f"\r{line}" if sys.stdout.isatty() else line, flush=True)
-    except OSError as error:
-        if error.errno != errno.EIO:  # the terminal is gone, and a signal says so, too
-            raise
-    _unended = False
-
-
-def _progress_line(epoch, epochs, progress):
-    filled = BAR_WIDTH * progress.step // progress.steps
-    return (
-        f"Epoch {epoch}/{epochs}  {progress.step:>{len(str(progress.steps))}}/{progress.steps} "
-        f"[{'=' * filled:.<{BAR_WIDTH}}] "
-        f"{progress.seconds:.1f}s {1e3 * progress.seconds / progress.step:.2f}ms/step - "
-        f"loss: {progress.loss:.4f} - accuracy: {progress.accuracy:.4f}"
+        scores["val_loss"] = f"{validation.loss:.4f}"
+        scores["val_accuracy"] = f"{validation.accuracy:.4f}"
+    if output.is_terminal():
+        output.say(
+            _epoch_row({"epoch": _of(epoch, epochs), "time": f"{progress.seconds:.1f}s"} | scores)
+        )
+        return
+    output.say(
+        f"Epoch {epoch}/{epochs}  {progress.step}/{progress.steps} [{'=' * BAR_WIDTH}] "
+        f"{progress.seconds:.1f}s {1e3 * progress.seconds / progress.step:.2f}ms/step"
+        + "".join(f" - {name}: {score}" for name, score in scores.items())
     )
+
+
+def _epoch_row(cells: Mapping[str, str]) -> str:
+    fits = sum(WIDE[name] for name in cells) <= output.width()
+    if fits:
+        return "".join(f"{cell:>{WIDE[name]}}" for name, cell in cells.items())
+    cells = {name: cell.replace("accuracy", "acc") for name, cell in cells.items()}
+    return "".join(f"{cells[name]:>{width}}" for name, width in NARROW.items() if name in cells)
+
+
+def _of(number, total):
+    return f"{number:>{len(str(total))}}/{total}"
 
 
 def print_results(run, state, test, dataset) -> None:
@@ -174,68 +187,61 @@ def print_results(run, state, test, dataset) -> None:
 
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
-    folder, show = shlex.quote(str(run.folder)), startup.command_line("show_random")
     if state.history[0]["val_accuracy"] is not None:
         best = max(state.history, key=lambda row: row["val_accuracy"])
-        print(
+        output.say(
             f"Best epoch: {best['epoch']}, validation accuracy {best['val_accuracy']:.4f}, "
             f"loss {best['val_loss']:.4f}"
         )
-    print(
+    show = startup.command_line("show_random", "--run", run.folder)
+    output.say(
         f"Test loss {test.loss:.4f}, test accuracy {test.accuracy:.4f} "
-        f"on the {len(dataset.test_labels):,} test images of {dataset.title}\n"
-        f"Saved in {run.folder}\n"
-        "Next, see random test images with what the network says, and what it gets wrong:\n"
-        f"  {show} --run {folder}\n"
-        f"  {show} --run {folder} --mistakes"
+        f"on the {len(dataset.test_labels):,} test images of {dataset.title}",
+        f"Saved in {run.folder}",
+        "Next, see random test images with what the network says, and what it gets wrong:",
+        f"  {show}",
+        f"  {show} --mistakes",
     )
     print_page_hint(run.folder)
 
 
 def print_page_hint(folder) -> None:
     """Says how to make a page of the run in a folder."""
-    print(
-        "Draw for it yourself, on a page that opens in any browser:\n"
-        f"  {startup.command_line('page')} --run {shlex.quote(str(folder))}"
+    output.say(
+        "Draw for it yourself, on a page that opens in any browser:",
+        f"  {startup.command_line('page', '--run', folder)}",
     )
 
 
 def print_classes(classes, names) -> None:
     """Prints what `metrics.per_class` gave."""
-    width = max(len("class"), *map(len, names))
-    print(f"{'class':<{width}}  precision  recall     F1  support")
+    rows = []
     for name, row in zip(names, classes, strict=True):
-        print(
-            f"{name:<{width}}  {row['precision']:>9.3f}  {row['recall']:>6.3f}  "
-            f"{row['f1']:>5.3f}  {row['support']:>7,}"
-        )
+        scores = [f"{row[score]:.3f}" for score in ("precision", "recall", "f1")]
+        rows.append([name, *scores, f"{row['support']:,}"])
+    output.table(["class", "precision", "recall", "F1", "support"], rows)
 
 
 def print_matrix(matrix, names) -> None:
-    print("\nConfusion matrix (row: true class, column: predicted class)")
-    label, cell = max(map(len, names)), max(4, *map(len, names), len(str(matrix.max())))
-    print(" " * label + "".join(f"  {name:>{cell}}" for name in names))
-    for name, row in zip(names, matrix, strict=True):
-        print(f"{name:<{label}}" + "".join(f"  {count:>{cell}}" for count in row))
+    output.say("", "Confusion matrix (row: true class, column: predicted class)")
+    rows = [[name, *map(str, row)] for name, row in zip(names, matrix, strict=True)]
+    output.table(["", *names], rows)
 
 
 def print_confused(pairs, names) -> None:
     """Prints what `metrics.most_confused` gave."""
     if pairs:
-        print("\nMost confused")
+        output.say("", "Most confused")
     for truth, taken_for, count in pairs:
-        print(f"  {names[truth]} taken for {names[taken_for]}: {count:,}")
+        output.say(f"  {names[truth]} taken for {names[taken_for]}: {count:,}")
 
 
 def print_shown(dataset, test, shown) -> None:
     """Prints what the network says of some test images; shown: their indices."""
-    names = dataset.class_names
-    width = max(len("prediction"), *map(len, names))
-    print(f"{'image':>6}  {'prediction':>{width}}  probability  {'true':>{width}}")
+    names, rows = dataset.class_names, []
     for index in shown:
         predicted, label = test.predictions[index], dataset.test_labels[index]
         probability = test.probabilities[index, predicted]
-        print(
-            f"{index:>6}  {names[predicted]:>{width}}  {probability:>11.1%}  "
-            f"{names[label]:>{width}}{'' if predicted == label else '  wrong'}"
-        )
+        wrong = "" if predicted == label else "wrong"
+        rows.append([str(index), names[predicted], f"{probability:.1%}", names[label], wrong])
+    output.table(["image", "prediction", "probability", "true", ""], rows, left=0)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from lowlevel_mnist import startup
+from lowlevel_mnist.console import output
 from lowlevel_mnist.distribution.cluster import ALONE, VARIABLE, Cluster
 from lowlevel_mnist.errors import UserError
 
@@ -29,7 +30,7 @@ def connect(workers: Cluster) -> tf.distribute.Strategy:
     if workers is ALONE:
         return tf.distribute.MirroredStrategy()
     if workers.others:
-        print(f"Waiting for {workers.describe(*workers.others)}", flush=True)
+        output.say(f"Waiting for {workers.describe(*workers.others)}")
     if not workers.is_chief:
         _wait_for_chief(workers)
     _limit_waiting(workers)

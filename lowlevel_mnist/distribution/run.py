@@ -8,6 +8,7 @@ import pathlib
 import signal
 
 from lowlevel_mnist import startup
+from lowlevel_mnist.console import output
 from lowlevel_mnist.distribution import cluster
 from lowlevel_mnist.errors import LostWorkerError, UserError
 from lowlevel_mnist.runs.run import Run
@@ -111,10 +112,9 @@ class WorkerRun(DistributedRun):
 
     def __init__(self, flags: argparse.Namespace, workers: cluster.Cluster):
         self.flags, self.title = flags, "the chief's run"
-        print(
+        output.say(
             f"This is {workers.describe(workers.index)}, one of {len(workers.names)}; the chief, "
-            f"{workers.describe(0)}, keeps the run and reports",
-            flush=True,
+            f"{workers.describe(0)}, keeps the run and reports"
         )
         self.connect(workers)
         with self.replicas.lost_worker_as_user_error():
@@ -133,7 +133,7 @@ class WorkerRun(DistributedRun):
                 yield  # the chief reports
             self.replicas.barrier()  # which the chief reaches when it has saved the run
             self.meet()
-        print("The training is done, and the chief has saved the run")
+        output.say("The training is done, and the chief has saved the run")
 
     def restore(self, model, optimizer):
         from lowlevel_mnist.runs.checkpoints import TrainingState

@@ -68,16 +68,17 @@ class SavedRun:
 
 
 @contextlib.contextmanager
-def new_folder(folder: pathlib.Path | None, recipe_name: str) -> Iterator[pathlib.Path]:
+def new_folder(folder: pathlib.Path | None, title: str) -> Iterator[pathlib.Path]:
     """Makes a run's folder, and locks it so that nobody else trains in it.
 
-    folder: absent or empty; None for a new runs/<UTC time>-<recipe>.
+    folder: absent or empty; None for a new runs/<UTC time>-<title>.
+    title: that of the run's `Settings`.
     Raises `UserError` where the folder can't be made or is not empty.
     """
     check_path(folder or RUNS)
     what = f"The output folder {folder or RUNS} can't be made"
     with files.os_error_as_user_error(what, files.CHOOSE_ANOTHER):
-        folder = folder or _default_folder(recipe_name)
+        folder = folder or _default_folder(title)
         folder.mkdir(parents=True, exist_ok=True)
     with files.locked(folder):
         names = {path.name for path in folder.iterdir()} - {files.LOCK}
@@ -126,9 +127,9 @@ def check_path(folder: pathlib.Path) -> None:
         )
 
 
-def _default_folder(recipe_name):
-    """Returns runs/<UTC time>-<recipe>, with -2, -3 ... where that is taken."""
-    name = f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}-{recipe_name}"
+def _default_folder(title):
+    """Returns runs/<UTC time>-<title>, with -2, -3 ... where that is taken."""
+    name = f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}-{title}"
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     return next(RUNS / name for name in names if not (RUNS / name).exists())
 

@@ -7,13 +7,18 @@ import dataclasses
 import os
 import pathlib
 import shlex
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.data import Images
-from lowlevel_mnist.errors import DivergedError, Interrupted, UserError, check_finite
+from lowlevel_mnist.errors import (
+    DivergedError,
+    Interrupted,
+    UnreadError,
+    UserError,
+    check_finite,
+)
 from lowlevel_mnist.runs import files, folders
 from lowlevel_mnist.runs.settings import Settings, check_flags, resolve_flags, resolve_settings
 
@@ -32,6 +37,7 @@ class Run:
     settings, folder: the `Settings`, from `resolve_settings` on, and the folder, from `open` on.
     is_chief: whether it tests and keeps the network; False for any other worker.
     replica_count: how many devices share each batch.
+    damaged: the checkpoints that were passed over, from `restore` on.
     Raises `UserError` where the flags contradict each other or the run that is to go on.
     """
 
@@ -39,6 +45,7 @@ class Run:
     folder: pathlib.Path
     is_chief = True
     replica_count = 1
+    damaged: Sequence[pathlib.Path] = ()
 
     def __init__(self, flags: argparse.Namespace):
         self.flags = flags
@@ -85,7 +92,7 @@ class Run:
         """
         self.check_batch_size(training)
         if self.before is None:
-            locked = folders.new_folder(self.flags.output_dir, self.settings.recipe)
+            locked = folders.new_folder(self.flags.output_dir, self.settings.title)
         else:
             locked = files.locked(self.flags.output_dir)
         with locked as self.folder:
@@ -99,8 +106,9 @@ class Run:
                 error.args = (f"{error} {self.hint(error)}".rstrip(),)
                 raise
             except BrokenPipeError as error:
-                print(f"Nobody reads the output any more. {self.hint(error)}", file=sys.stderr)
-                raise
+                raise UnreadError(
+                    f"Nobody reads the output any more. {self.hint(error)}"
+                ) from error
 
     def check_batch_size(self, training: Images) -> None:
         """Raises `UserError` where a batch is larger than all training images together."""
@@ -141,8 +149,7 @@ class Run:
         from lowlevel_mnist.runs.checkpoints import CheckpointManager
 
         self.checkpoints = CheckpointManager(self.folder, model, optimizer, self.flags.resume)
-        for path in self.checkpoints.damaged:
-            print(f"The checkpoint {path} is damaged; going on from before it.", file=sys.stderr)
+        self.damaged = self.checkpoints.damaged
         return self.checkpoints.state
 
     def stop_requested(self, signal: int | None) -> int | None:

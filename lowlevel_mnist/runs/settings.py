@@ -116,6 +116,17 @@ class Settings:
         layers = itertools.pairwise(self.layer_sizes)
         return sum((inputs + 1) * outputs for inputs, outputs in layers)
 
+    @property
+    def title(self) -> str:
+        """The recipe, and what was changed of its network, as in "softmax+256-128"."""
+        hidden_units, recipe = self.layer_sizes[1:-1], RECIPES.get(self.recipe)
+        changes = [self.recipe]
+        if recipe and hidden_units != recipe.hidden_units:
+            changes.append("-".join(map(str, hidden_units)))
+        if recipe and self.dropout != recipe.dropout:
+            changes.append(f"dropout-{self.dropout:g}")
+        return "+".join(changes)
+
     def data_source(self, data_dir: pathlib.Path | None = None) -> dict[str, typing.Any]:
         """Returns the arguments of `data.load` for the data of the run, by their names.
 

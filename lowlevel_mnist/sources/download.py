@@ -42,7 +42,8 @@ def download(name, url=DOWNLOAD_URL):
         reason = str(error).strip("<>").removeprefix("urlopen error ")
         raise UnreachableError(
             f"The data set {name} is not on disk and can't be downloaded ({reason}). Give "
-            "--data-dir a folder with its four IDX files or one .npz, or set LOWLEVEL_MNIST_DATA."
+            f"{startup.argument('data_dir')} a folder with its four IDX files or one .npz, or set "
+            "LOWLEVEL_MNIST_DATA."
         ) from error
     finally:
         socket.setdefaulttimeout(timeout_before)

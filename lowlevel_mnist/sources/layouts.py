@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from lowlevel_mnist import startup
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import idx, npz, tables
 from lowlevel_mnist.sources.opening import open_bytes, readable
@@ -182,7 +183,7 @@ def _find(path):
         shown += ", ..." * (len(rivals) > MAX_SHOWN)
         raise UserError(
             f"{path} holds {len(rivals)} data sets: {shown}. Name one of these files with "
-            "--data-dir, and the data set to which it belongs is taken."
+            f"{startup.argument('data_dir')}, and the data set to which it belongs is taken."
         )
     # A lone CSV file beside something else may be anything.
     others = [found for found in candidates if found != best and found.layout != LAYOUTS[-1]]

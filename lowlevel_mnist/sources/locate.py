@@ -26,7 +26,7 @@ def read(name: str, data_dir: pathlib.Path | str | None) -> tuple[layouts.Arrays
             return arrays, known | {"fallback_reason": str(error)}
     if name == "digits":
         if data_dir is not None:
-            raise UserError("The data set digits is built in: it can't be read from --data-dir.")
+            raise UserError("The data set digits is built in: it can't be read from a folder.")
         training, test = digits.generate(60_000, part="train"), digits.generate(10_000, part="test")
         known = {"name": name, "source": "built-in", "place": "the built-in digits"}
         return dict(zip(PARTS, (*training, *test), strict=True)), known

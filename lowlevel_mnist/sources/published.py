@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lowlevel_mnist import startup
 from lowlevel_mnist.errors import UserError
 
 PARTS = ("training images", "training labels", "test images", "test labels")
@@ -62,7 +63,7 @@ def identify(
     if wrong:
         raise UserError(
             f"The {' and '.join(wrong)} of {place} are not the published {TITLES[name]} (their "
-            "SHA-256 differs); get the files again. For data of your own, give --data-dir "
-            "without --dataset."
+            "SHA-256 differs); get the files again. For data of your own, name no data set, only "
+            f"{startup.argument('data_dir')}."
         )
     return name, True

@@ -1,0 +1,212 @@
+"""The one place through which all goes that a command prints.
+
+On a terminal, `rich` folds text to its width, and a line may be shown that the next one replaces.
+`rich.progress` would hide the cursor, for good where TensorFlow aborts the process, and draw from
+a thread. Anywhere else (a pipe, a file, `TERM=dumb`) lines are printed as they are.
+"""
+
+import contextlib
+import errno
+import functools
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any
+
+STARTING = "Starting TensorFlow ..."  # is shown at once by all who import it, which takes seconds
+UNBOUNDED = 100_000  # columns, where there is no terminal
+MIN_BAR, MAX_BAR = 6, 30  # columns
+_is_line_shown = False  # on the terminal, one that the next line replaces
+_cell: Any = None  # in a notebook, the output that does the same
+
+
+def printable(text: str) -> str:
+    """Returns a line without what could move a terminal's cursor, or turn the text around.
+
+    Names of files and classes are untrusted: they can hold such characters, and line breaks.
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def is_terminal(stream: IO[str] | None = None) -> bool:
+    """Returns whether a stream, or else stdout, is a terminal on which lines can be replaced."""
+    is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return (stream or sys.stdout).isatty() and not is_dumb
+
+
+def width() -> int:
+    """Returns how many columns there are for a line on stdout."""
+    return _console(sys.stdout, is_terminal()).width
+
+
+def say(*lines: str) -> None:
+    """Prints lines on stdout, folded between words.
+
+    One that begins with two spaces is to be copied, so it is left to the terminal to break it.
+    """
+    clear()
+    for line in lines:
+        _print(sys.stdout, printable(line), soft_wrap=line.startswith("  "))
+
+
+def remark(text: str, style: str = "yellow") -> None:
+    """Prints a line on stderr; style: its colour on a terminal."""
+    clear()
+    _print(sys.stderr, printable(text), style=style, soft_wrap=True)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
+    """Prints a table on stdout; where it is too wide, some columns after the others.
+
+    left: so many columns, the first ones, are aligned at their left, the others at their right.
+    """
+    from rich.cells import cell_len
+    from rich.table import Table
+
+    clear()
+    columns = [[printable(cell) for cell in column] for column in zip(header, *rows, strict=True)]
+    names = [_fold(name, max(map(cell_len, cells), default=0)) for name, *cells in columns]
+    height = max(name.count("\n") for name in names)
+    widths = [
+        max(map(cell_len, [*name.split("\n"), *cells]))
+        for name, (_, *cells) in zip(names, columns, strict=True)
+    ]
+    gap = 2 if sum(widths) + 2 * (len(widths) - 1) <= width() else 1
+    for number, group in enumerate(_groups(widths, width(), gap)):
+        if number:
+            say("")
+        grid = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+        for column in group:
+            grid.add_column(
+                "\n" * (height - names[column].count("\n")) + names[column],
+                justify="left" if column < left else "right",
+                overflow="fold",
+            )
+        for row in zip(*(columns[column][1:] for column in group), strict=True):
+            grid.add_row(*row)
+        _print(sys.stdout, grid)
+
+
+def _fold(name, widest):
+    """Returns the name of a column, on a terminal with line breaks if its cells are narrower."""
+    from rich.cells import cell_len
+
+    return name.replace(" ", "\n") if is_terminal() and cell_len(name) > widest else name
+
+
+def _groups(widths, room, gap):
+    """Returns the numbers of columns in groups that fit the width, each with the first column.
+
+    `rich` itself would make all of them narrower, and break words.
+    """
+    groups, used = [[0]], widths[0]
+    for column, needed in enumerate(widths[1:], start=1):
+        if used + gap + needed > room and groups[-1] != [0]:
+            groups.append([0])
+            used = widths[0]
+        groups[-1].append(column)
+        used += gap + needed
+    return groups
+
+
+def show(*parts: Any) -> None:
+    """Shows a line that the next one replaces, on a terminal or in a notebook only.
+
+    parts: strings, and whatever else `rich` can draw.
+    """
+    global _is_line_shown, _cell
+    if is_terminal():
+        _replace_line(*parts)
+        _is_line_shown = True
+    elif _in_notebook():
+        from IPython.display import display
+
+        console = _console(sys.stdout, False)
+        with console.capture() as capture:
+            console.print(*parts, sep="", end="")
+        content = {"text/plain": capture.get()}
+        if _cell is None:
+            _cell = display(content, raw=True, display_id=True)
+        else:
+            _cell.update(content, raw=True)
+
+
+def show_progress(done: int, total: int, title: str, *texts: str) -> None:
+    """Shows a bar as `show` does a line.
+
+    title: stands before the bar; texts: after it, the longest first, of which one that fits is
+    taken.
+    """
+    from rich.progress_bar import ProgressBar
+
+    if not (is_terminal() or _in_notebook()):
+        return
+    room = width() - len(title) - 3
+    text = next((text for text in texts if len(text) + MIN_BAR <= room), texts[-1])
+    if len(text) + MIN_BAR > room:
+        show(f"{title} {text}")
+    else:
+        bar = ProgressBar(total, done, width=min(room - len(text), MAX_BAR))
+        show(f"{title} ", bar, f" {text}")
+
+
+def clear() -> None:
+    """Removes the line that `show` has shown."""
+    global _is_line_shown, _cell
+    if _is_line_shown:
+        _is_line_shown = False
+        _replace_line("")
+    if _cell is not None:
+        _cell.update({"text/plain": ""}, raw=True)
+        _cell = None
+
+
+def _in_notebook():
+    return type(sys.stdout).__module__.startswith("ipykernel.")
+
+
+def _replace_line(*parts):
+    from rich.control import Control, ControlType
+
+    console = _console(sys.stdout, True)
+    with _terminal_may_be_gone(), console:  # all at once
+        console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
+        console.print(*parts, sep="", end="", no_wrap=True, overflow="crop")
+        console.control(Control(ControlType.CARRIAGE_RETURN))  # what others print replaces it, too
+
+
+def _print(stream, content, style=None, soft_wrap=False):
+    console = _console(stream, is_terminal(stream))
+    with _terminal_may_be_gone():
+        if console.is_terminal:
+            console.print(content, style=style, soft_wrap=soft_wrap)
+        else:
+            with console.capture() as capture:
+                console.print(content)
+            lines = capture.get().splitlines() or [""]
+            print(*(line.rstrip() for line in lines), sep="\n", file=stream, flush=True)
+
+
+@functools.lru_cache(maxsize=4)
+def _console(stream, on_terminal):
+    from rich.console import Console
+
+    return Console(
+        file=stream,
+        force_terminal=on_terminal,
+        force_jupyter=False,
+        width=None if on_terminal else UNBOUNDED,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+@contextlib.contextmanager
+def _terminal_may_be_gone() -> Iterator[None]:
+    """Ignores that a terminal is gone: a signal says so, too."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
