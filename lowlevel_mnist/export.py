@@ -7,6 +7,8 @@ from lowlevel_mnist.console import cli, flags, output
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 
+DARK = "The images must be uint8, 0 to 255; these are blank, or were scaled."
+
 
 def parse():
     parser = flags.Parser("export")
@@ -29,18 +31,18 @@ def main(arguments):
     model = run.load_model()
     import tensorflow as tf
 
-    height, width = run.settings.image_size
-    module = serving_module(tf, model, height, width, run.settings.invert)
+    module, serve = make_module(tf, model, run.settings)
     # With the folders above it that have to be made, so that none of them stays in case of error.
     top = next((path for path in reversed(folder.parents) if not path.exists()), folder)
     try:
         with files.atomic_write(top) as unfinished:
             target = unfinished / folder.relative_to(top)
-            tf.saved_model.save(module, str(target), signatures=module.predict)
+            tf.saved_model.save(module, str(target), signatures=serve)
     except tf.errors.OpError as error:
         raise UserError(
             f"{folder} can't be written: the disk is full, or the place is not yours to write in."
         ) from error
+    height, width = run.settings.image_size
     print(
         f"Run {run.folder}: {run.settings.title}\n"
         f"Saved in {folder}; in Python it is used so:\n"
@@ -48,6 +50,8 @@ def main(arguments):
         f"  model = tf.saved_model.load({str(folder)!r})\n"
         f"  model.predict(images)  # uint8 [n, {height}, {width}], 0 to 255; "
         "a dict: probabilities [n, classes], classes [n]\n"
+        "  model.class_names  # in the order of the probabilities\n"
+        "TensorFlow Serving looks for versions by number: export --to MODEL/1, and serve MODEL.\n"
         "TensorFlow's own tool shows its signature, what goes in and what comes out:\n"
         f"  saved_model_cli show --dir {shlex.quote(str(folder))} --tag_set serve "
         "--signature_def serving_default"
@@ -64,28 +68,38 @@ def check_folder(folder: pathlib.Path) -> None:
             raise UserError(f"The folder {folder} is not empty; choose another --to.")
 
 
-def serving_module(tf, model, height, width, invert):
-    """Returns a `tf.Module` whose function `predict` goes from images to classes.
+def make_module(tf, model, settings):
+    """Returns a `tf.Module` to be saved, and its signature for servers, a `tf.function`.
 
-    invert: whether the network has learnt from images whose light and dark were exchanged.
+    The module has `class_names`, and `predict`, which goes from images to classes.
     """
     from lowlevel_mnist import preprocessing
     from lowlevel_mnist.model import probabilities
 
+    spec = tf.TensorSpec([None, *settings.image_size], tf.uint8, "images")
+    names = [name or str(label) for label, name in enumerate(settings.class_names)]
+    learnt_lighter = settings.image_style.mean_grey_levels[1] > 2
     module = tf.Module()
-    module.model = model
+    module.model, module.class_names = model, tf.Variable(names, trainable=False)
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([None, height, width], tf.uint8, "images")], autograph=False
-    )
+    # No input_signature: with one, TensorFlow casts NumPy's floats to bytes, without a word.
+    @tf.function(autograph=False)
     def predict(images):
-        pixels = tf.reshape(255 - images if invert else images, [-1, height * width])
-        scaled = preprocessing.scale(pixels, model.weights[0].dtype)
-        outputs = probabilities(model(scaled))
+        pixels = tf.reshape(255 - images if settings.invert else images, [-1, model.layer_sizes[0]])
+        outputs = probabilities(model(preprocessing.scale(pixels, settings.dtype)))
         return {"probabilities": outputs, "classes": tf.argmax(outputs, axis=1)}
 
+    @tf.function(input_signature=[spec], autograph=False)
+    def serve(images):
+        # A signature needs one, and casts: scaled or standardised pixels come in as 0, 1 and 2.
+        is_dark = (tf.size(images) > 0) & (tf.reduce_max(images) <= 2) & learnt_lighter
+        tf.debugging.Assert(~is_dark, [DARK])
+        found = predict(images)
+        return {**found, "names": tf.gather(names, found["classes"])}
+
+    predict.get_concrete_function(spec)
     module.predict = predict
-    return module
+    return module, serve
 
 
 if __name__ == "__main__":

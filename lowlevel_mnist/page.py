@@ -27,7 +27,7 @@ def parse():
         "--to",
         type=pathlib.Path,
         metavar="FILE",
-        help=f"where to save the page, a new file (default: {PAGE} in the run's folder)",
+        help=f"where to save the page (default: {PAGE} in the run's folder)",
     )
     return parser.parse_args()
 
@@ -37,8 +37,6 @@ def main(arguments):
     run = folders.find(arguments.run)
     if arguments.to:
         flags.check_file_name(arguments.to, "page", SUFFIXES)
-        if arguments.to.exists() or arguments.to.is_symlink():
-            raise UserError(f"{arguments.to} exists already; remove it, or choose another --to.")
     check_size(run)
     dataset = run.load_data()
     model = run.load_model()

@@ -74,7 +74,7 @@ def curves(
         without validation) for each epoch; title: that of the data set.
     """
     figure.set_layout_engine("constrained")
-    figure.set_size_inches(9, 3.8)
+    figure.set_size_inches(9, 4.1)
     epochs = [row["epoch"] for row in history]
     tests = {"loss": test_loss, "accuracy": test_accuracy}
     for axis, (key, test) in zip(figure.subplots(1, 2), tests.items(), strict=True):
@@ -85,9 +85,11 @@ def curves(
             axis.plot(epochs, values, "s--", color=GREEN, label="validation (after the epoch)")
         axis.plot(epochs[-1], test, "D", color=ORANGE, label="test (at the end)")
         axis.set(xlabel="epoch", ylabel="loss (cross-entropy)" if key == "loss" else "accuracy")
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.set_xlim(0.5 - 0.02 * epochs[-1], 0.5 + 1.02 * epochs[-1])
+        axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axis.grid(alpha=0.3)
-        axis.legend()
+    axis.set_ylim(top=min(axis.get_ylim()[1], 1.005))  # no accuracy is above 1
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(_headline(title, test_accuracy), fontsize=13)
 
 
@@ -131,24 +133,16 @@ def weights(
     weights: float [pixels, classes], or another number for each weight, such as its gradient.
     image_shape: (height, width); names: of the classes; label: what the colours mean.
     """
-    columns = max(5, math.ceil(math.sqrt(len(names))))
+    columns = max(5, math.ceil(math.sqrt(1.6 * len(names))))  # more than rows, as a screen is wide
+    side = 1.4 if columns < 8 else 1.0
     strongest = np.abs(weights).max()
     images = weights.T.reshape(-1, *image_shape)
     colors = {"cmap": "RdBu_r", "vmin": -strongest, "vmax": strongest}
-    axis, tops = _montage(figure, images, columns, title, side=1.4, gap=np.nan, **colors)
+    axis, tops = _montage(figure, images, columns, title, side, gap=np.nan, **colors)
     for top, name in zip(tops, names, strict=True):
         _write_above(axis, top, _shorten(name), fontsize=11)
     figure.set_figwidth(figure.get_figwidth() / 0.85)  # the rest is for the colour bar
     figure.colorbar(axis.images[0], ax=axis, label=label, fraction=0.1, shrink=0.8, panchor=False)
-
-
-def classes_to_show(with_images: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Returns the classes that tables and pictures show, in order.
-
-    with_images: the classes that there are images of; one without is only shown where it was
-    predicted all the same. predictions: [n].
-    """
-    return np.union1d(with_images, predictions)
 
 
 def choose_images(

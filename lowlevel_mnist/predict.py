@@ -60,7 +60,7 @@ def main(arguments):
     learnt_on = data.TITLES[run.settings.dataset]
     names = run.settings.class_names
     with_images = [label for label, name in enumerate(names) if name is not None]
-    shown = plots.classes_to_show(with_images, probabilities.argmax(axis=1))
+    shown = np.union1d(with_images, probabilities.argmax(axis=1))
     names = [names[label] or str(label) for label in shown]
     probabilities = probabilities[:, shown]
     # A file's name may have bytes that are no text.

@@ -7,6 +7,7 @@ from lowlevel_mnist.console import cli, flags, output, report
 from lowlevel_mnist.runs import folders
 
 MAX_IMAGES = 400  # more panels make a picture that no screen shows
+PICTURE = "show_random.png"  # the run's own random_predictions.png stays as it is
 
 
 def parse():
@@ -57,7 +58,7 @@ def main(arguments):
     report.print_shown(dataset, test, shown)
     # Without a display, no window opens, and the picture goes into the run's folder.
     if arguments.save or not plots.show(plots.random_predictions, *content):
-        file = arguments.save or run.folder / "random_predictions.png"
+        file = arguments.save or run.folder / PICTURE
         figures.save_picture(file, plots.random_predictions, *content)
         output.say(f"Saved in {file}")
     report.print_page_hint(run.folder)

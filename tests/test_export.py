@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from commands import environment, run, run_python, train
 from conftest import assert_refused, change_settings, digit_arrays, pattern_arrays, write_idx_folder
 
@@ -22,17 +23,17 @@ sys.modules["lowlevel_mnist"] = None
 import numpy as np
 import tensorflow as tf
 
-load, predict, images, results = sys.argv[1:]
+load, predict, class_names, images, results = sys.argv[1:]
 many = np.load(images)
 exec(load)
-found = {}
+found = {"names": eval(class_names).numpy()}
 for name, images in (("none", many[:0]), ("one", many[:1]), ("many", many)):
     for kind, said in (
         ("python", eval(predict)),
         ("serving", model.signatures["serving_default"](images=tf.constant(images))),
     ):
         found |= {f"{name} {kind} {key}": value.numpy() for key, value in said.items()}
-np.savez(results, **found)
+np.savez(results, **{k: v.astype("S") if v.dtype == object else v for k, v in found.items()})
 """
 
 
@@ -47,17 +48,23 @@ def export(base, to="exported"):
 def ask_serving_program(base, lines, images):
     """What the SavedModel says of images in a process without this package, a dictionary."""
     np.save(base / "images.npy", images)
-    imports, load, predict = (line.strip() for line in lines[2:5])
-    arguments = [f"{imports}; {load}", predict, "images.npy", "results.npz"]
+    imports, load, *shown = (line.strip() for line in lines[2:6])
+    arguments = [f"{imports}; {load}", *shown, "images.npy", "results.npz"]
     assert run_python("-c", PROGRAM, *arguments, cwd=base, PYTHONPATH="").returncode == 0
     with np.load(base / "results.npz") as results:
         return dict(results)
 
 
 def assert_equal(found, base, images, rtol):
-    """The SavedModel gives what `metrics.predict` gives for the run, with the very same classes."""
-    expected = metrics.predict(folders.find(base / "run").load_model(), images)
-    assert len(found) == 3 * 2 * 2
+    """The SavedModel gives what `metrics.predict` gives for the run, with the very same classes.
+
+    A server's answer has their names, too.
+    """
+    saved = folders.find(base / "run")
+    expected = metrics.predict(saved.load_model(), images)
+    names = [name.encode() for name in saved.settings.class_names]
+    assert found["names"].tolist() == names
+    assert len(found) == 1 + 3 * (2 + 3)
     for name, count in (("none", 0), ("one", 1), ("many", len(images))):
         for kind in ("python", "serving"):
             chances = found[f"{name} {kind} probabilities"]
@@ -66,6 +73,7 @@ def assert_equal(found, base, images, rtol):
             np.testing.assert_allclose(chances, expected[:count], rtol=rtol, atol=rtol)
             classes = found[f"{name} {kind} classes"]
             assert classes.tolist() == expected[:count].argmax(axis=1).tolist()
+        assert found[f"{name} serving names"].tolist() == [names[label] for label in classes]
 
 
 NETWORKS = {
@@ -123,6 +131,119 @@ def base(trained, tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def exported(trained):
+    """The folder of an export of that run, numbered as TensorFlow Serving wants it."""
+    assert "--to MODEL/1" in "\n".join(export(trained, "served/1"))
+    export(trained, "served/2")  # beside an older version
+    return trained / "served" / "2"
+
+
+def serve(folder, images):
+    """Calls the signature as servers and `saved_model_cli run` do: by its name, in a session."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        graph = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
+        signature = graph.signature_def["serving_default"]
+        outputs = {key: output.name for key, output in signature.outputs.items()}
+        return session.run(outputs, {signature.inputs["images"].name: images})
+
+
+def scaled(images):
+    """What others' networks take: floats from 0 to 1."""
+    return images / 255.0
+
+
+REFUSALS = ValueError, TypeError, tf.errors.InvalidArgumentError
+FLOATS = {
+    "float64": scaled,
+    "float32": lambda images: scaled(images).astype(np.float32),
+    "float16": lambda images: scaled(images).astype(np.float16),
+    "tensor": lambda images: tf.constant(scaled(images)),
+    "float32 tensor": lambda images: tf.constant(scaled(images), tf.float32),
+    "list": lambda images: scaled(images[:1]).tolist(),
+    "standardised": lambda images: (scaled(images) - 0.1307) / 0.3081,
+}
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+def test_scaled_images_are_never_taken_for_bytes(exported, kind):
+    """TensorFlow would make zeros of them, and the network say nonsense, without a word."""
+    model = tf.saved_model.load(str(exported))
+    signature = model.signatures["serving_default"]
+    for images in (digit_arrays()[2], digit_arrays()[2][:1] // 2):  # the latter without any 255
+        floats = FLOATS[kind](images)
+        for function in (model.predict, signature):
+            with pytest.raises(REFUSALS, match="uint8|to be a Tensor"):
+                function(floats)
+            with pytest.raises(REFUSALS, match="uint8"):
+                function(images=floats)
+        if "tensor" not in kind:
+            with pytest.raises(tf.errors.InvalidArgumentError, match="must be uint8, 0 to 255"):
+                serve(exported, floats)
+
+
+def test_bytes_in_any_container_are_right(exported, trained):
+    images = digit_arrays()[2]
+    expected = metrics.predict(folders.find(trained / "run").load_model(), images).argmax(axis=1)
+    model = tf.saved_model.load(str(exported))
+    signature = model.signatures["serving_default"]
+    names = [str(label).encode() for label in expected]
+    for given in (images, tf.constant(images), list(images)):
+        assert model.predict(given)["classes"].numpy().tolist() == expected.tolist()
+    assert model.predict(images[:1].tolist())["classes"].numpy() == expected[0]
+    # Floats from 0 to 255 lose nothing where TensorFlow makes bytes of them.
+    for given in (images, tf.constant(images), images.astype(float)):
+        assert signature(images=given)["names"].numpy().tolist() == names
+    for given in (images, images.tolist(), images.astype(float)):
+        assert serve(exported, given)["names"].tolist() == names
+
+
+def test_names_of_classes(base):
+    """In any script, and a number for a class without images."""
+    names = ["zéro", None, "둘", *"3456789"]
+    change_settings(base / "run", class_names=names)
+    export(base)
+    model = tf.saved_model.load(str(base / "exported"))
+    found = [name.decode() for name in model.class_names.numpy()]
+    assert found == ["zéro", "1", *names[2:]]
+    images = digit_arrays()[2]
+    answer = serve(base / "exported", images)
+    assert [name.decode() for name in answer["names"]] == [found[n] for n in answer["classes"]]
+
+
+def test_a_blank_image(exported):
+    """A server can't tell it from floats that were made bytes."""
+    blank = np.zeros((1, 28, 28), np.uint8)
+    model = tf.saved_model.load(str(exported))
+    assert model.predict(blank)["classes"].shape == [1]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="are blank"):
+        serve(exported, blank)
+
+
+def test_a_network_that_learnt_on_zeros_and_ones(tmp_path):
+    images, labels, test_images, test_labels = digit_arrays()
+    arrays = images > 127, labels, test_images > 127, test_labels
+    folder = write_idx_folder(tmp_path / "data", arrays)
+    train(folder, "--epochs", 1, "--no-plots", "--output-dir", "run", cwd=tmp_path)
+    export(tmp_path)
+    assert len(serve(tmp_path / "exported", arrays[2].astype(np.uint8))["classes"]) == 100
+
+
+@pytest.mark.full
+def test_litert(exported):
+    """It converts, and says the same, and refuses floats, too."""
+    images = digit_arrays()[2]
+    converted = tf.lite.TFLiteConverter.from_saved_model(str(exported)).convert()
+    runner = tf.lite.Interpreter(model_content=converted).get_signature_runner("serving_default")
+    expected = serve(exported, images)
+    found = runner(images=images)
+    assert found["classes"].tolist() == expected["classes"].tolist()
+    assert found["names"].tolist() == expected["names"].tolist()
+    np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=1e-6)
+    with pytest.raises(ValueError, match="UINT8"):
+        runner(images=scaled(images))
+
+
 def snapshot(base):
     return {path: path.is_file() and path.read_bytes() for path in base.rglob("*")}
 
@@ -151,6 +272,7 @@ def test_tensorflow_s_tool_shows_the_signature(base):
         ("inputs['images']", "DT_UINT8", "(-1,28,28)"),
         ("outputs['probabilities']", "DT_FLOAT", "(-1,10)"),
         ("outputs['classes']", "DT_INT64", "(-1)"),
+        ("outputs['names']", "DT_STRING", "(-1)"),
     ):
         said = "".join(words[words.index(name) :])
         assert said.startswith(f"{name}tensor_info:dtype:{dtype}shape:{shape}name:")

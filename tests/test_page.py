@@ -888,15 +888,14 @@ def refuse(base, *arguments, words, before=None):
 
 
 def test_where_it_can_not_be_saved(base):
-    (base / "old.html").write_text("precious")
+    (base / "file.html").write_text("no folder")
     (base / "folder.html").mkdir()
-    (base / "link.html").symlink_to("nowhere")
+    (base / "device.html").symlink_to("/dev/null")
     for place, words in {
         "absent/new.html": ["no folder absent"],
-        "old.html": ["old.html exists already", "another --to"],
-        "folder.html": ["folder.html exists already", "another --to"],
-        "link.html": ["link.html exists already", "another --to"],
-        "old.html/new.html": ["no folder old.html"],
+        "folder.html": ["folder.html can't be written"],
+        "device.html": ["device.html can't be written: it is a device"],
+        "file.html/new.html": ["no folder file.html"],
         "page.pdf": ["must end in one of .html, .htm"],
         "x" * 300 + ".html": ["can't be"],
     }.items():
@@ -930,9 +929,18 @@ def test_a_run_without_checkpoint(base):
 
 
 def test_another_place_and_another_page(base):
-    """The page of the run is written anew; one elsewhere is as good."""
+    """The page of the run is written anew; one elsewhere is as good, and replaces what was there.
+
+    That is a file, or a link, but not what it leads to.
+    """
     first = write_page(base).read_bytes()
     assert write_page(base).read_bytes() == first
-    done = run("page", "--run", "run", "--to", "elsewhere.HTM", cwd=base)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (base / "elsewhere.HTM").read_bytes() == first
+    (base / "precious").write_text("precious")
+    (base / "old.html").write_text("old")
+    (base / "link.html").symlink_to("precious")
+    for place in ("elsewhere.HTM", "old.html", "link.html"):
+        done = run("page", "--run", "run", "--to", place, cwd=base)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert not (base / place).is_symlink()
+        assert (base / place).read_bytes() == first
+    assert (base / "precious").read_text() == "precious"

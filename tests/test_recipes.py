@@ -90,10 +90,9 @@ def test_the_checkpoint_has_the_slots_of_the_optimizer(trained):
 
 
 def test_the_pictures(trained):
-    recipe, _, saved = trained
+    _, _, saved = trained
     names = {path.stem for path in saved.folder.glob("*.png")}
-    expected = {"samples", "curves", "confusion_matrix", "random_predictions"}
-    assert names == expected | (set() if recipe.hidden_units else {"weights"})
+    assert names == {"samples", "curves", "confusion_matrix", "random_predictions", "weights"}
 
 
 def test_the_other_commands(trained):

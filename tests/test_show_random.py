@@ -78,12 +78,18 @@ def test_mistakes_are_all_wrong(trained):
 
 
 def test_the_picture_goes_into_the_run_without_a_display(trained):
+    """The same file each time, and never one of the run's own."""
     base, _ = trained
-    picture = newest(base) / "random_predictions.png"
-    picture.unlink()
-    done = run("show_random", "--count", 3, cwd=base)
-    assert f"Saved in runs/{newest(base).name}/random_predictions.png" in done.stdout
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    shown = newest(base) / "show_random.png"
+    shown.unlink(missing_ok=True)
+    own = {path: path.read_bytes() for path in newest(base).glob("*.png")}
+    assert "random_predictions.png" in {path.name for path in own}
+    for count in (3, 4):
+        done = run("show_random", "--count", count, cwd=base)
+        assert f"Saved in runs/{newest(base).name}/{shown.name}\n" in done.stdout
+    found = {path: path.read_bytes() for path in newest(base).glob("*.png")}
+    assert found.pop(shown).startswith(b"\x89PNG")
+    assert found == own
 
 
 @pytest.mark.parametrize(("file", "start"), [("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")])
@@ -105,8 +111,8 @@ def test_a_picture_that_cannot_be_saved(trained, tmp_path, file):
 @pytest.mark.full
 def test_a_backend_without_windows(trained):
     base, _ = trained
-    picture = newest(base) / "random_predictions.png"
-    picture.unlink()
+    picture = newest(base) / "show_random.png"
+    picture.unlink(missing_ok=True)
     done = run_anew("show_random", cwd=base, MPLBACKEND="svg")
     assert done.returncode == 0
     assert picture.exists()

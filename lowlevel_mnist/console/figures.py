@@ -12,6 +12,7 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files
 
 RANDOM_IMAGES = 24
+MAX_UNITS = 60  # hidden units whose weights are drawn: what a screen holds
 
 
 def save_picture(path: pathlib.Path, draw: Callable[..., None], *content: Any) -> None:
@@ -42,8 +43,11 @@ def random_images(dataset, test, count: int, seed: int, mistakes: bool = False):
 
 
 def classes_to_show(dataset, test):
-    """Returns the classes that tables and pictures show, their names and their confusion matrix."""
-    classes = plots.classes_to_show(dataset.classes_with_images, test.predictions)
+    """Returns the classes that tables and pictures show, their names and their confusion matrix.
+
+    One that there are no images of is only shown where it was predicted all the same.
+    """
+    classes = np.union1d(dataset.classes_with_images, test.predictions)
     names = [dataset.class_names[label] for label in classes]
     return classes, names, test.confusion_matrix[np.ix_(classes, classes)]
 
@@ -61,10 +65,24 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
         "curves": (plots.curves, state.history, test.loss, test.accuracy, title),
         "confusion_matrix": (plots.confusion_matrix, matrix, names, title),
         "random_predictions": (plots.random_predictions, *shown),
+        "weights": weights_to_draw(model, classes, names, images.shape[1:], title),
     }
-    if len(model.weights) == 1:
-        weights = model.weights[0].numpy()[:, classes]
-        headline = f"Which pixels speak for each class (red) or against it (blue), on {title}"
-        pictures["weights"] = (plots.weights, weights, images.shape[1:], names, headline)
     for name, content in pictures.items():
         save_picture(folder / f"{name}.png", *content)
+
+
+def weights_to_draw(model, classes, names, image_shape, title):
+    """Returns `plots.weights` and its arguments: the weights of the classes, or of hidden units."""
+    weights, *later = (variable.numpy() for variable in model.weights)
+    if not later:
+        headline = f"Which pixels speak for each class (red) or against it (blue), on {title}"
+        return plots.weights, weights[:, classes], image_shape, names, headline
+    lengths, count = np.linalg.norm(later[0], axis=1), weights.shape[1]
+    units = np.sort(np.argsort(-lengths, kind="stable")[:MAX_UNITS])
+    headline = (
+        f"Which pixels raise each hidden unit (red) or lower it (blue), on {title}\n"
+        f"{len(units)} of the first layer's {count} units, by number"
+    )
+    if len(units) < count:
+        headline += ": those that weigh most in the next layer"
+    return plots.weights, weights[:, units], image_shape, [str(unit) for unit in units], headline
