@@ -43,18 +43,18 @@ def main(arguments):
             f"{folder} can't be written: the disk is full, or the place is not yours to write in."
         ) from error
     height, width = run.settings.image_size
-    print(
-        f"Run {run.folder}: {run.settings.title}\n"
-        f"Saved in {folder}; in Python it is used so:\n"
-        "  import tensorflow as tf\n"
-        f"  model = tf.saved_model.load({str(folder)!r})\n"
+    tool = f"saved_model_cli show --dir {shlex.quote(str(folder))} --tag_set serve"
+    output.say(
+        f"Run {run.folder}: {run.settings.title}",
+        f"Saved in {folder}; in Python it is used so:",
+        "  import tensorflow as tf",
+        f"  model = tf.saved_model.load({str(folder)!r})",
         f"  model.predict(images)  # uint8 [n, {height}, {width}], 0 to 255; "
-        "a dict: probabilities [n, classes], classes [n]\n"
-        "  model.class_names  # in the order of the probabilities\n"
-        "TensorFlow Serving looks for versions by number: export --to MODEL/1, and serve MODEL.\n"
-        "TensorFlow's own tool shows its signature, what goes in and what comes out:\n"
-        f"  saved_model_cli show --dir {shlex.quote(str(folder))} --tag_set serve "
-        "--signature_def serving_default"
+        "a dict: probabilities [n, classes], classes [n]",
+        "  model.class_names  # in the order of the probabilities",
+        "TensorFlow Serving looks for versions by number: export --to MODEL/1, and serve MODEL.",
+        "TensorFlow's own tool shows its signature, what goes in and what comes out:",
+        f"  {tool} --signature_def serving_default",
     )
 
 
