@@ -3,6 +3,7 @@
 import argparse
 import io
 import pathlib
+import re
 import tempfile
 
 from rich.console import Console
@@ -35,7 +36,7 @@ def main():
             "train", *flags, cwd=folder, LOWLEVEL_MNIST_DATA=arguments.data.absolute()
         ) as process,
     ):
-        terminal.read_while(lambda: b"4/5 " not in terminal.sent or b"% " in terminal.sent[-1:])
+        terminal.read_while(lambda: not re.search(rb"4/5 .* 1\d\d\d/1688", terminal.sent))
         rows = [terminal.screen.buffer[y] for y in range(terminal.screen.cursor.y + 1)]
         picture = Console(record=True, width=COLUMNS, file=io.StringIO())
         picture.print(Text("$ python -m lowlevel_mnist.train " + " ".join(map(str, flags))))

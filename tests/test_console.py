@@ -63,9 +63,14 @@ def test_epochs_are_a_table_under_which_nothing_is_left(folder, tmp_path, column
 def see_progress(terminal, columns):
     """The line of progress on a terminal that has become so wide."""
     terminal.resize(columns)
+
+    def line():
+        return terminal.screen.display[terminal.screen.cursor.y].rstrip()
+
     end = time.monotonic() + 2
-    terminal.read_while(lambda: time.monotonic() < end)
-    return terminal.screen.display[terminal.screen.cursor.y].rstrip()
+    # Between two epochs there is none for a moment.
+    terminal.read_while(lambda: time.monotonic() < end or "loss" not in line())
+    return line()
 
 
 def test_a_line_of_progress_that_fits_and_is_replaced(folder, tmp_path):
@@ -144,7 +149,7 @@ def test_nothing_of_a_stranger_s_is_printed_raw(tmp_path):
     """Every command, on files and folders of such names; each has printed them, but escaped."""
     data, out = tmp_path / f"data{STRANGE}", f"run{STRANGE}"
     write_idx_folder(data, pattern_arrays())
-    np.savez(data / f"{STRANGE}.npz", **dict(zip(NPZ_KEYS, pattern_arrays(), strict=True)))
+    np.savez(data / "other.npz", **dict(zip(NPZ_KEYS, pattern_arrays(), strict=True)))
     image = Image.fromarray(pattern_arrays()[0][0])
     image.save(tmp_path / f"{STRANGE}.png")
     (tmp_path / f"broken{STRANGE}.png").write_bytes(b"no picture")

@@ -585,7 +585,7 @@ def test_a_class_without_images_is_not_shown(browser, tmp_path):
 def test_what_it_is_of(page, trained):
     kept = read_metrics(trained / "run")
     footer = page.text("footer")
-    assert f"recipe softmax, 784-32-10, trained on {kept['dataset']} data" in footer
+    assert f"recipe softmax+32, 784-32-10, trained on {kept['dataset']} data" in footer
     assert f"Test accuracy {kept['test_accuracy']:.4f} on 100 images" in footer
 
 

@@ -1,7 +1,6 @@
 """One suite for every recipe: train, save, load, evaluate, show. A new recipe is covered by being
 in the table."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -113,8 +112,8 @@ def test_the_list(tmp_path):
     done = run("train", "--list", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     header, *rows = done.stdout.splitlines()
-    for field in dataclasses.fields(recipes.Recipe):
-        assert field.name.replace("_", " ") in header
+    for name in ("dataset", "hidden units", "dropout", "optimizer, rate", "batch size", "epochs"):
+        assert name in header
     assert [row.split()[0] for row in rows] == list(recipes.RECIPES)
     for row, recipe in zip(rows, recipes.RECIPES.values(), strict=True):
         for value in (recipe.optimizer, recipe.batch_size, recipe.learning_rate):

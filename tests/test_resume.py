@@ -458,7 +458,7 @@ def main():
             time.sleep(0.01)
         time.sleep({seconds})
         print("finished", flush=True)
-cli.run_command(main)
+cli.run_command(main, lambda: None)
 """
 
 
@@ -517,7 +517,7 @@ def main():
             raise Interrupted(signal.SIGINT, "Interrupted after step 3.")
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
-cli.run_command(main)
+cli.run_command(main, lambda: None)
 """,
     )
     assert_ends(ended, 130, "Interrupted after step 3.")
@@ -532,7 +532,7 @@ from lowlevel_mnist.console import cli
 class Thing:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGTERM)
-cli.run_command(Thing)
+cli.run_command(lambda _: Thing(), lambda: None)
 """,
     )
     assert ended.returncode == 143

@@ -111,7 +111,7 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
         print_resumed(state)
     if output.is_terminal():
         names = [name for name in WIDE if validation or not name.startswith("val_")]
-        output.say(_epoch_row({name: name for name in names}))
+        output.say("", _epoch_row({name: name for name in names}))
 
 
 def print_resumed(state) -> None:
