@@ -168,7 +168,9 @@ class Forked:
         self._process.start()
         for writer in writers:
             writer.close()
-        self.stdout, self.stderr = (os.fdopen(os.dup(reader.fileno())) for reader in readers)
+        self.stdout, self.stderr = (
+            os.fdopen(os.dup(reader.fileno()), encoding="utf-8") for reader in readers
+        )
         for reader in readers:
             reader.close()
 
@@ -223,7 +225,8 @@ def _become(command, arguments, cwd, environ, before, stdout, stderr):
         os.dup2(connection.fileno(), number)
         connection.close()
     # Anew, as the old one may have found itself on a file, and a pipe has no position.
-    sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", 0, closefd=False), write_through=True)
+    stdout_bytes = os.fdopen(1, "wb", 0, closefd=False)
+    sys.stdout = io.TextIOWrapper(stdout_bytes, encoding="utf-8", write_through=True)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environ)

@@ -888,7 +888,7 @@ def refuse(base, *arguments, words, before=None):
 
 
 def test_where_it_can_not_be_saved(base):
-    (base / "old.html").write_text("precious")
+    (base / "old.html").write_text("precious", encoding="utf-8")
     (base / "folder.html").mkdir()
     (base / "link.html").symlink_to("nowhere")
     for place, words in {

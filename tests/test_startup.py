@@ -17,7 +17,9 @@ def without_tensorflow(tmp_path):
     folder = tmp_path / "poison"
     folder.mkdir()
     for module in ("tensorflow", "keras", "matplotlib"):
-        (folder / f"{module}.py").write_text(f"raise SystemExit('{module} was imported')")
+        (folder / f"{module}.py").write_text(
+            f"raise SystemExit('{module} was imported')", encoding="utf-8"
+        )
     return {"PYTHONPATH": f"{folder}:{environment()['PYTHONPATH']}"}
 
 
@@ -87,7 +89,8 @@ def test_who_has_asked_for_quiet_gets_it(level):
 def test_a_failing_import_of_tensorflow_says_why(tmp_path):
     """What was held back while TensorFlow started is shown when it does not start."""
     (tmp_path / "tensorflow.py").write_text(
-        "import os\nos.write(2, b'the reason, in C++')\nraise ImportError('no TensorFlow')"
+        "import os\nos.write(2, b'the reason, in C++')\nraise ImportError('no TensorFlow')",
+        encoding="utf-8",
     )
     done = run_python(
         "-c",

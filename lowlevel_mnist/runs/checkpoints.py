@@ -169,7 +169,7 @@ class CheckpointManager:
             lines = [f'all_model_checkpoint_paths: "{path.name}"\n' for path in self.paths]
             lines += [f'model_checkpoint_path: "{self.paths[-1].name}"\n']
             with files.atomic_write(self.folder / CHECKPOINT) as unfinished:
-                unfinished.write_text("".join(lines))
+                unfinished.write_text("".join(lines), encoding="utf-8")
 
 
 def load(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
