@@ -1,8 +1,8 @@
 """`python -m lowlevel_mnist.export`: saves a run's network for TensorFlow Serving and the like."""
 
 import pathlib
-import shlex
 
+from lowlevel_mnist import startup
 from lowlevel_mnist.console import cli, flags
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
@@ -43,6 +43,7 @@ def main():
         raise UserError(
             f"{folder} can't be written: the disk is full, or the place is not yours to write in."
         ) from error
+    tool = ["saved_model_cli", "show", "--dir", folder, "--tag_set", "serve"]
     print(
         f"Run {run.folder}: {run.settings.recipe}\n"
         f"Saved in {folder}; in Python it is used so:\n"
@@ -51,8 +52,7 @@ def main():
         f"  model.predict(images)  # uint8 [n, {height}, {width}], 0 to 255; "
         "a dict: probabilities [n, classes], classes [n]\n"
         "TensorFlow's own tool shows its signature, what goes in and what comes out:\n"
-        f"  saved_model_cli show --dir {shlex.quote(str(folder))} --tag_set serve "
-        "--signature_def serving_default"
+        f"  {startup.shell_line(*tool, '--signature_def', 'serving_default')}"
     )
 
 

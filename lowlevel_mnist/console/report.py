@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import errno
 import os
-import shlex
 import sys
 
 from lowlevel_mnist import startup
@@ -174,7 +173,7 @@ def print_results(run, state, test, dataset) -> None:
 
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
-    folder, show = shlex.quote(str(run.folder)), startup.command_line("show_random")
+    show = startup.command_line("show_random", "--run", run.folder)
     if state.history[0]["val_accuracy"] is not None:
         best = max(state.history, key=lambda row: row["val_accuracy"])
         print(
@@ -186,8 +185,8 @@ def print_results(run, state, test, dataset) -> None:
         f"on the {len(dataset.test_labels):,} test images of {dataset.title}\n"
         f"Saved in {run.folder}\n"
         "Next, see random test images with what the network says, and what it gets wrong:\n"
-        f"  {show} --run {folder}\n"
-        f"  {show} --run {folder} --mistakes"
+        f"  {show}\n"
+        f"  {show} --mistakes"
     )
     print_page_hint(run.folder)
 
@@ -196,7 +195,7 @@ def print_page_hint(folder) -> None:
     """Says how to make a page of the run in a folder."""
     print(
         "Draw for it yourself, on a page that opens in any browser:\n"
-        f"  {startup.command_line('page')} --run {shlex.quote(str(folder))}"
+        f"  {startup.command_line('page', '--run', folder)}"
     )
 
 

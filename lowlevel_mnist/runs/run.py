@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import os
 import pathlib
-import shlex
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -193,18 +192,17 @@ class Run:
 
     def hint(self, error: BaseException) -> str:
         """Returns how to go on after an error that has ended the training early."""
-        folder = shlex.quote(str(self.folder))
         if isinstance(error, DivergedError):
             rate = self.settings.learning_rate
             hint = f"Try a new run with a much smaller --learning-rate than {rate:g}."
             if folders.find_checkpoints(self.folder):
-                command = f"{startup.command_line('evaluate')} --run {folder}"
+                command = startup.command_line("evaluate", "--run", self.folder)
                 hint += f" The network of the last checkpoint is kept; see it with {command}"
             return hint
         if not folders.is_run(self.folder):  # it could not be written
             return ""
-        command = f"{startup.command_line('train')} --resume --output-dir {folder}"
-        command += " --no-plots" * self.flags.no_plots
+        words = ["--resume", "--output-dir", self.folder]
+        words += ["--no-plots"] if self.flags.no_plots else []
         if self.flags.distribute != "none":
-            command += f" --distribute {self.flags.distribute}"
-        return f"Go on with: {command}"
+            words += ["--distribute", self.flags.distribute]
+        return f"Go on with: {startup.command_line('train', *words)}"
