@@ -22,13 +22,14 @@ def run_command(command: Callable[[], None]) -> None:
         # A file's name may have characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        interruption.raise_on_signals()
-        code = _exit_code(command)
-        interruption.ignore_signals()
+        with interruption.raise_on_signals():
+            code = _exit_code(command)
     except Interrupted as error:
         _print_error(error)
-        # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
-        os._exit(error.exit_code)
+        code = error.exit_code
+        if not interruption.is_interactive():
+            # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
+            os._exit(code)
     if code:
         raise SystemExit(code)
 
