@@ -3,8 +3,10 @@
 import contextlib
 import errno
 import json
+import os
 import pathlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -14,6 +16,7 @@ LOCK = ".lock"
 CHOOSE_ANOTHER = "Choose another one with --output-dir."
 UNFINISHED = "unfinished-"  # how the name begins of what is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LOCK_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
 @contextlib.contextmanager
@@ -92,20 +95,44 @@ def locked(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
     Raises `UserError` where another process holds it, or it can't be made.
     """
-    import filelock  # only for who trains: it takes 40 ms
-
-    lock = filelock.FileLock(str(folder / LOCK), timeout=0)
+    path = folder / LOCK
     with os_error_as_user_error(f"The output folder {folder} can't be written to", CHOOSE_ANOTHER):
-        try:
-            lock.acquire()
-        except filelock.Timeout as error:
-            raise UserError(
-                f"Another process is training in {folder}; wait for it or choose another "
-                "--output-dir."
-            ) from error
+        file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:
-        yield folder
+        _lock(file, folder)
+        try:
+            yield folder
+        finally:
+            with contextlib.suppress(OSError):  # Windows keeps files that are open
+                path.unlink()
     finally:
-        with contextlib.suppress(OSError):  # Windows keeps files that are open
-            (folder / LOCK).unlink()
-        lock.release()
+        os.close(file)
+
+
+def _lock(file, folder):
+    """Locks an open file, or says why it can't be: on some clusters, file systems have no locks.
+
+    Raises `UserError` where another process holds it.
+    """
+    try:
+        try:
+            import fcntl
+        except ImportError:  # on Windows
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_held = os.fstat(file).st_nlink == 0  # until now, by a process that has removed it
+    except OSError as error:
+        is_held = error.errno in LOCK_HELD
+        if not is_held:
+            print(
+                f"The file system of {folder} has no locks ({error.strerror}); see to it that no "
+                "other process trains there.",
+                file=sys.stderr,
+            )
+    if is_held:
+        raise UserError(
+            f"Another process is training in {folder}; wait for it or choose another --output-dir."
+        )
