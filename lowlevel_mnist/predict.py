@@ -70,8 +70,12 @@ def main():
     picture = arguments.save or run.folder / "predictions.png"
     titles = [pathlib.PurePath(file).name for file in files]
     content = images, probabilities, names, titles, learnt_on
-    figures.save_picture(picture, plots.predictions, *content)
-    print(f"Saved in {picture}")
+    advice = "Choose another file with --save."
+    try:
+        figures.save_picture(picture, plots.predictions, *content, advice=advice)
+        print(f"Saved in {picture}")
+    except UserError as error:
+        errors.append(str(error))
     if errors:
         raise UserError("\n".join(errors))
 

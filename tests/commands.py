@@ -12,6 +12,7 @@ test that fails.
 import atexit
 import concurrent.futures
 import contextlib
+import ctypes
 import functools
 import io
 import multiprocessing
@@ -22,6 +23,7 @@ import resource
 import runpy
 import shlex
 import signal
+import struct
 import subprocess
 import sys
 
@@ -117,6 +119,18 @@ def limit_files(size):
 def _limit_files(size):
     sys.dont_write_bytecode = True  # Python takes a cached file that was cut off for a whole one
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def drop_privileges():
+    """For `before`: the modes of files hold from now on for root, too, as for anybody else.
+
+    Only Linux has these capabilities; elsewhere tests are not for root.
+    """
+    if sys.platform == "linux":
+        version, this_process = 0x20080522, 0
+        header = struct.pack("=Ii", version, this_process)
+        none = struct.pack("=6I", *[0] * 6)  # effective, permitted, inheritable, twice 32 each
+        assert ctypes.CDLL(None).capset(header, none) == 0
 
 
 def split_cpu(count):

@@ -37,7 +37,7 @@ def run_command(command: Callable[[], None]) -> None:
 def _exit_code(command):
     """Calls a command's main function, prints why it ended early, and returns its exit code."""
     try:
-        with files.disk_full_as_user_error():
+        with files.refusal_as_user_error():
             command()
             sys.stdout.flush()
     except (UserError, DivergedError) as error:

@@ -160,7 +160,7 @@ class CheckpointManager:
     def _remove_others(self):
         """Removes old checkpoints, and what a kill has left half-written, and lists the others."""
         with files.os_error_as_user_error(f"A checkpoint can't be written in {self.folder}"):
-            for path in self.folder.glob("*"):
+            for path in files.content(self.folder):
                 is_ours = CHECKPOINT_FILE.fullmatch(path.name)
                 is_other = is_ours and path.with_suffix("") not in self.paths
                 if is_other or path.name.startswith(files.UNFINISHED):
@@ -175,10 +175,14 @@ class CheckpointManager:
 def load(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
     """Gives the model, and what else a checkpoint is made of, the values in a file.
 
-    Raises one of RESTORE_ERRORS where these are damaged or of another network.
+    Raises one of RESTORE_ERRORS where these are damaged or of another network, and `OSError` where
+    a file can't be read.
     """
-    if not all(file.is_file() for file in path.parent.glob(f"{path.name}.*")):
-        raise ValueError("it would be read for ever: it is a pipe or a device")
+    for file in files.content(path.parent):
+        if file.name.startswith(f"{path.name}."):
+            if not file.is_file():
+                raise ValueError("it would be read for ever: it is a pipe or a device")
+            file.open("rb").close()
     # There may be more in the file: the slots, which only a training needs, TensorFlow's counter.
     checkpoint.restore(str(path)).assert_existing_objects_matched().expect_partial()
     if not is_finite(checkpoint.model):

@@ -1,4 +1,4 @@
-"""Files and folders that commands write atomically, whole or not at all, and a folder's lock."""
+"""Files and folders: written atomically, whole or not at all; what is there; a folder's lock."""
 
 import contextlib
 import errno
@@ -16,20 +16,23 @@ LOCK = ".lock"
 CHOOSE_ANOTHER = "Choose another one with --output-dir."
 UNFINISHED = "unfinished-"  # how the name begins of what is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 LOCK_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
 @contextlib.contextmanager
-def disk_full_as_user_error() -> Iterator[None]:
-    """Raises `UserError` in place of an `OSError` for want of room."""
+def refusal_as_user_error() -> Iterator[None]:
+    """Raises `UserError` in place of an `OSError` for want of room or of a right."""
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno in FULL:
+            text = f"There is no room for {error.filename or 'the output'} ({error.strerror})."
+        elif error.errno in DENIED and error.filename:
+            text = f"{error.filename} can't be used: {error.strerror}."
+        else:
             raise
-        raise UserError(
-            f"There is no room for {error.filename or 'the output'} ({error.strerror})."
-        ) from error
+        raise UserError(text) from error
 
 
 @contextlib.contextmanager
@@ -42,15 +45,26 @@ def os_error_as_user_error(what: str, advice: str = "") -> Iterator[None]:
         raise UserError(f"{what}: {reason}. {advice}".rstrip()) from error
 
 
+def content(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns what is in a folder, nothing where there is none.
+
+    Raises `OSError` where it can't be read, for which `Path.glob` finds nothing.
+    """
+    try:
+        return [*folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 @contextlib.contextmanager
-def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def atomic_write(path: pathlib.Path, advice: str = "") -> Iterator[pathlib.Path]:
     """Yields where to write a file, or a folder, that appears as `path` only when it is whole.
 
     It replaces a file, a link (which is not followed) or an empty folder of this name.
-    Raises `UserError` where it can't be written; what is at `path` stays then.
+    Raises `UserError` where it can't be written, with an advice; what is at `path` stays then.
     """
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
-    with os_error_as_user_error(f"{path} can't be written"):
+    with os_error_as_user_error(f"{path} can't be written", advice):
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UserError(f"{path} can't be written: it is a device or a pipe.")
         remove(unfinished)  # from a command that was killed; or a link to something precious

@@ -89,7 +89,7 @@ class Run:
             locked = files.locked(self.flags.output_dir)
         with locked as self.folder:
             try:
-                with files.disk_full_as_user_error():
+                with files.refusal_as_user_error():
                     record = dataclasses.asdict(self.settings)
                     files.write_json(self.folder / folders.SETTINGS, record)
                     self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
