@@ -1,5 +1,6 @@
 """`python -m lowlevel_mnist.export`: saves a run's network for TensorFlow Serving and the like."""
 
+import os
 import pathlib
 
 from lowlevel_mnist import startup
@@ -27,6 +28,7 @@ def main():
     arguments = parse()
     run = folders.find(arguments.run)
     folder = arguments.to.resolve()
+    folders.check_path(folder)
     check_folder(folder)
     model = run.load_model()
     import tensorflow as tf
@@ -38,7 +40,7 @@ def main():
     try:
         with files.atomic_write(top) as unfinished:
             target = unfinished / folder.relative_to(top)
-            tf.saved_model.save(module, str(target), signatures=module.predict)
+            tf.saved_model.save(module, files.as_text(target), signatures=module.predict)
     except tf.errors.OpError as error:
         raise UserError(
             f"{folder} can't be written: the disk is full, or the place is not yours to write in."
@@ -58,6 +60,12 @@ def main():
 
 def check_folder(folder: pathlib.Path) -> None:
     """Raises `UserError` where nothing can be saved in a folder of this name."""
+    try:
+        os.fsencode(folder).decode()
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"The name of the folder {folder} is not UTF-8; choose another --to."
+        ) from error
     with files.os_error_as_user_error(f"The folder {folder} can't be read"):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not there.is_dir():

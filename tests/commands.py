@@ -80,7 +80,8 @@ def run_python(*arguments, cwd=None, stdout=subprocess.PIPE, stderr=subprocess.P
         preexec_fn=_heed_signals,
         stdout=stdout,
         stderr=stderr,
-        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",  # in another locale it prints other bytes
         timeout=PATIENCE,
     )
     show(done.args, cwd, done.returncode, done.stdout, done.stderr)

@@ -170,6 +170,8 @@ def refuse(base, *words, to="exported", run_folder="run"):
         ("file/exported", ["file is a file", "another --to"]),
         ("taken", ["taken is not empty", "another --to"]),
         ("run", ["run is not empty", "another --to"]),
+        ("a[1]", ["a[1] has one of", "pattern"]),
+        (os.fsdecode(b"n\xff"), ["not UTF-8"]),
     ],
 )
 def test_a_place_that_is_taken(base, to, words):

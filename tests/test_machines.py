@@ -1,15 +1,16 @@
-"""Machines that are not ours: Windows, and file systems without locks.
+"""Machines that are not ours: Windows, file systems without locks, locales that are not UTF-8.
 
 What can't be had is taken away from Python, or from the C library, before anything is imported.
 """
 
 import errno
+import os
 import shutil
 import signal
 import subprocess
 
 import pytest
-from commands import PROJECT, run_anew, run_python, start_anew
+from commands import PROJECT, run, run_anew, run_python, start_anew
 from conftest import assert_ends, assert_refused, read_metrics
 
 # `sitecustomize` is imported before all else. Its `msvcrt` locks with what Linux has; `subprocess`
@@ -68,6 +69,12 @@ def without_locks(tmp_path_factory):
     return {"LD_PRELOAD": folder / "flock.so"}
 
 
+@pytest.fixture
+def no_language():
+    """Environment changes under which Python has ASCII alone."""
+    return {"LC_ALL": "C", "PYTHONUTF8": 0, "PYTHONCOERCECLOCALE": 0}
+
+
 def test_what_windows_lacks(like_windows, small_folder, tmp_path):
     """It is missing, and nobody misses it: not for a lock, a signal, a resumed or tested run."""
     script = "import os, signal; from lowlevel_mnist.benchmarking import contenders\n"
@@ -111,3 +118,35 @@ def test_a_training_without_locks(without_locks, small_folder, tmp_path):
     done = run_anew("train", *flags, cwd=tmp_path, **changes)
     assert_ends(done, 0, "The file system of run has no locks (No locks available)")
     assert len(read_metrics(tmp_path / "run")["history"]) == 5
+
+
+@pytest.fixture(scope="module")
+def korean_of_old(tmp_path_factory):
+    """Environment changes that make the locale that of Korea before UTF-8."""
+    folder = tmp_path_factory.mktemp("locales")
+    command = ["localedef", "-i", "ko_KR", "-f", "EUC-KR", folder / "ko_KR.EUC-KR"]
+    if not shutil.which(command[0]) or subprocess.run(command).returncode:
+        pytest.skip("needs localedef and its sources, to make the locale ko_KR.EUC-KR")
+    return {"LOCPATH": folder, "LC_ALL": "ko_KR.EUC-KR"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "locale", "exported"),
+    [("utf-8", "no_language", "수출"), ("euc_kr", "korean_of_old", "exported")],
+)
+def test_a_locale_that_is_not_utf8(small_folder, tmp_path, request, encoding, locale, exported):
+    """Korean names in it, which TensorFlow takes for UTF-8, whether they are or not."""
+    changes = request.getfixturevalue(locale)
+    data, folder = (os.fsdecode(name.encode(encoding)) for name in ("자료", "실행"))
+    small_folder.rename(tmp_path / data)
+    flags = ["--data-dir", data, "--output-dir", folder]
+    done = run_anew("train", *flags, cwd=tmp_path, **changes)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_metrics(tmp_path / folder)["data_dir"] == str(tmp_path / data)
+
+    # What one has kept, the other one finds.
+    assert run("evaluate", "--run", folder, cwd=tmp_path).returncode == 0
+    assert run("train", *flags, "--resume", "--epochs", 6, cwd=tmp_path).returncode == 0
+    done = run_anew("export", "--run", folder, "--to", exported, cwd=tmp_path, **changes)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / exported / "saved_model.pb").is_file()

@@ -120,8 +120,8 @@ class WorkerRun(DistributedRun):
         with self.replicas.lost_worker_as_user_error():
             settings = from_json(self.replicas.broadcast_record(), "What the chief says")
         check_flags(settings, flags, self.title, growing=False)
-        chiefs = settings.data_dir
-        if chiefs and settings.dataset != "custom" and not pathlib.Path(chiefs).exists():
+        chiefs = settings.data_path
+        if chiefs and settings.dataset != "custom" and not chiefs.exists():
             settings = dataclasses.replace(settings, data_dir=None)  # that disk is not here
         self.before = settings
 

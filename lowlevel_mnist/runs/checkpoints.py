@@ -1,8 +1,10 @@
 """A run's state on disk, as `tf.train.Checkpoint` writes it: weights, slots and training state."""
 
+import contextlib
 import dataclasses
 import json
 import math
+import os
 import pathlib
 import re
 import shutil
@@ -125,7 +127,10 @@ class CheckpointManager:
         unfinished = self.folder / f"{files.UNFINISHED}{CHECKPOINT}"
         self.checkpoint.save_counter.assign_add(1)  # TensorFlow's `restore` looks for it
         try:
-            self.checkpoint.write(str(unfinished / path.name))
+            # When all is written, TensorFlow takes the name for UTF-8 and has Python look for the
+            # size of the files, in vain where it or the locale is anything else.
+            with contextlib.suppress(UnicodeError):
+                self.checkpoint.write(os.fsencode(unfinished / path.name))
             for file in sorted(unfinished.iterdir()):  # at last the index, which makes it whole
                 file.replace(self.folder / file.name)
         except (tf.errors.OpError, OSError) as error:
@@ -184,7 +189,8 @@ def load(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
                 raise ValueError("it would be read for ever: it is a pipe or a device")
             file.open("rb").close()
     # There may be more in the file: the slots, which only a training needs, TensorFlow's counter.
-    checkpoint.restore(str(path)).assert_existing_objects_matched().expect_partial()
+    status = checkpoint.read(os.fsencode(path))  # as text it would be taken for UTF-8
+    status.assert_existing_objects_matched().expect_partial()
     if not is_finite(checkpoint.model):
         raise ValueError("a weight is not a finite number")
 

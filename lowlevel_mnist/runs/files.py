@@ -56,6 +56,16 @@ def content(folder: pathlib.Path) -> list[pathlib.Path]:
         return []
 
 
+def as_text(path: pathlib.Path) -> str:
+    """Returns a path as UTF-8 has it, whatever the locale; other bytes are surrogates in it."""
+    return os.fsencode(path).decode(errors="surrogateescape")
+
+
+def as_path(text: str) -> pathlib.Path:
+    """Returns the path of which `as_text` has made a text. Raises `ValueError` for any other."""
+    return pathlib.Path(os.fsdecode(text.encode(errors="surrogateescape")))
+
+
 @contextlib.contextmanager
 def atomic_write(path: pathlib.Path, advice: str = "") -> Iterator[pathlib.Path]:
     """Yields where to write a file, or a folder, that appears as `path` only when it is whole.

@@ -116,8 +116,6 @@ def is_run(folder: pathlib.Path) -> bool:
 def check_path(folder: pathlib.Path) -> None:
     """Raises `UserError` where TensorFlow could not read or write checkpoints in a folder."""
     name = str(folder)
-    if name.encode(errors="ignore").decode() != name:
-        raise UserError(f"The name of the folder {name!r} is not UTF-8; rename it.")
     if any(character in name for character in PATTERN):
         raise UserError(
             f"The name of the folder {name} has one of {' '.join(PATTERN)} in it, which TensorFlow "

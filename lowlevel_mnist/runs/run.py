@@ -69,7 +69,7 @@ class Run:
                 "trained on. Get the same data back, or name its folder with --data-dir."
             )
         if self.before and self.flags.data_dir:  # where it lies now
-            where, source = str(self.flags.data_dir.absolute()), dataset.source
+            where, source = files.as_text(self.flags.data_dir.absolute()), dataset.source
             self.settings = dataclasses.replace(
                 self.settings, data_dir=where, dataset_source=source
             )
