@@ -124,6 +124,13 @@ def test_a_folder_in_which_no_run_can_be_made(base, tmp_path):
         assert_refused(done, "runs", words, "Permission denied", "--output-dir")
 
 
+def test_a_folder_in_which_no_chart_can_be_saved(tmp_path):
+    tmp_path.chmod(0o555)
+    done = run_as_other("benchmark", cwd=tmp_path)
+    tmp_path.chmod(0o755)
+    assert_refused(done, "benchmark.png can't be written: Permission denied", "--chart")
+
+
 def test_data_that_cannot_be_read(base, tmp_path):
     data = shutil.copytree(base / "data", tmp_path / "data" / "mnist")
     for closed in (data, data.parent, next(data.iterdir())):

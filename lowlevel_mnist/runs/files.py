@@ -105,9 +105,9 @@ def write_json(path: pathlib.Path, content: object) -> None:
         unfinished.write_text(f"{text}\n", encoding="utf-8")
 
 
-def check_writable(path: pathlib.Path) -> None:
+def check_writable(path: pathlib.Path, advice: str = "") -> None:
     """Raises `UserError` where no file can be written at `path`; for work that takes minutes."""
-    with os_error_as_user_error(f"{path} can't be written"):
+    with os_error_as_user_error(f"{path} can't be written", advice):
         if path.exists() and not path.is_file():
             raise UserError(f"{path} can't be written: it is a folder or a device.")
         tempfile.TemporaryFile(dir=path.parent).close()
