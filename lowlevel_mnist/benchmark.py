@@ -65,7 +65,7 @@ def parse():
 
 def main(arguments):
     flags.check_file_name(arguments.chart)
-    files.check_writable(arguments.chart)
+    files.check_writable(arguments.chart, "Choose another file with --chart.")
     if arguments.json:
         if arguments.json.absolute() == arguments.chart.absolute():
             raise UserError(f"{arguments.json} can't be the JSON and the chart; choose two files.")

@@ -13,6 +13,10 @@ class UnreachableError(UserError):
     """A data set is neither on disk nor to be downloaded."""
 
 
+class Remark(UserWarning):
+    """Something the user should know, though a command goes on; it prints the text on stderr."""
+
+
 class LostWorkerError(UserError):
     """Another worker of the run has ended, or can't be reached any more."""
 

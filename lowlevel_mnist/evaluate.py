@@ -22,6 +22,12 @@ def parse():
     parser.add_argument(
         "--json", type=pathlib.Path, metavar="FILE", help="write the results to FILE, too"
     )
+    parser.add_argument(
+        "--to",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="where to save the confusion matrix (default: the run's folder)",
+    )
     return parser.parse_args()
 
 
@@ -49,9 +55,12 @@ def main(arguments):
     report.print_classes(metrics.per_class(matrix), names)
     report.print_matrix(matrix, names)
     report.print_confused(metrics.most_confused(matrix, MAX_CONFUSED_PAIRS), names)
-    own = arguments.data_dir is None
-    picture = run.folder / f"confusion_matrix{'' if own else f'-{dataset.name}'}.png"
-    figures.save_picture(picture, plots.confusion_matrix, matrix, names, dataset.title)
+    other = f"-{dataset.name}" if arguments.data_dir else ""
+    picture = (arguments.to or run.folder) / f"confusion_matrix{other}.png"
+    content, advice = (matrix, names, dataset.title), "Choose another folder with --to."
+    with files.os_error_as_user_error(f"The folder {picture.parent} can't be made", advice):
+        picture.parent.mkdir(parents=True, exist_ok=True)
+    figures.save_picture(picture, plots.confusion_matrix, *content, advice=advice)
     output.say("", f"Saved in {picture}")
 
 

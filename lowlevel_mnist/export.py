@@ -1,8 +1,9 @@
 """`python -m lowlevel_mnist.export`: saves a run's network for TensorFlow Serving and the like."""
 
+import os
 import pathlib
-import shlex
 
+from lowlevel_mnist import startup
 from lowlevel_mnist.console import cli, flags, output
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
@@ -27,6 +28,7 @@ def main(arguments):
     output.show(output.STARTING)
     run = folders.find(arguments.run)
     folder = arguments.to.resolve()
+    folders.check_path(folder)
     check_folder(folder)
     model = run.load_model()
     import tensorflow as tf
@@ -37,13 +39,13 @@ def main(arguments):
     try:
         with files.atomic_write(top) as unfinished:
             target = unfinished / folder.relative_to(top)
-            tf.saved_model.save(module, str(target), signatures=serve)
+            tf.saved_model.save(module, files.as_text(target), signatures=serve)
     except tf.errors.OpError as error:
         raise UserError(
             f"{folder} can't be written: the disk is full, or the place is not yours to write in."
         ) from error
     height, width = run.settings.image_size
-    tool = f"saved_model_cli show --dir {shlex.quote(str(folder))} --tag_set serve"
+    tool = ["saved_model_cli", "show", "--dir", folder, "--tag_set", "serve"]
     output.say(
         f"Run {run.folder}: {run.settings.title}",
         f"Saved in {folder}; in Python it is used so:",
@@ -54,12 +56,18 @@ def main(arguments):
         "  model.class_names  # in the order of the probabilities",
         "TensorFlow Serving looks for versions by number: export --to MODEL/1, and serve MODEL.",
         "TensorFlow's own tool shows its signature, what goes in and what comes out:",
-        f"  {tool} --signature_def serving_default",
+        f"  {startup.shell_line(*tool, '--signature_def', 'serving_default')}",
     )
 
 
 def check_folder(folder: pathlib.Path) -> None:
     """Raises `UserError` where nothing can be saved in a folder of this name."""
+    try:
+        os.fsencode(folder).decode()
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"The name of the folder {folder} is not UTF-8; choose another --to."
+        ) from error
     with files.os_error_as_user_error(f"The folder {folder} can't be read"):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not there.is_dir():

@@ -45,7 +45,7 @@ def main(arguments):
     test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
     page = assemble(describe(run, dataset, model, test))
     path = arguments.to or run.folder / PAGE
-    with files.atomic_write(path) as unfinished:
+    with files.atomic_write(path, "Choose another file with --to.") as unfinished:
         unfinished.write_text(page, encoding="utf-8")
     output.say(
         f"Run {run.folder}: {run.settings.title}, learnt on {dataset.title}",

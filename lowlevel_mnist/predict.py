@@ -71,8 +71,12 @@ def main(arguments):
     picture = arguments.save or run.folder / "predictions.png"
     titles = [pathlib.PurePath(file).name for file in files]
     content = images, probabilities, names, titles, learnt_on
-    figures.save_picture(picture, plots.predictions, *content)
-    output.say(f"Saved in {picture}")
+    advice = "Choose another file with --save."
+    try:
+        figures.save_picture(picture, plots.predictions, *content, advice=advice)
+        output.say(f"Saved in {picture}")
+    except UserError as error:
+        errors.append(str(error))
     if errors:
         raise_errors(errors)
 

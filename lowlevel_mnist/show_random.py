@@ -59,7 +59,8 @@ def main(arguments):
     # Without a display, no window opens, and the picture goes into the run's folder.
     if arguments.save or not plots.show(plots.random_predictions, *content):
         file = arguments.save or run.folder / PICTURE
-        figures.save_picture(file, plots.random_predictions, *content)
+        advice = "Choose another file with --save."
+        figures.save_picture(file, plots.random_predictions, *content, advice=advice)
         output.say(f"Saved in {file}")
     report.print_page_hint(run.folder)
 

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -83,8 +84,28 @@ def command_line(command: str, *arguments: object) -> str:
 
     It names Python as the user has just done it, be it `python` or `.venv/bin/python`.
     """
-    words = sys.orig_argv[0], "-m", f"lowlevel_mnist.{command}", *map(str, arguments)
-    return shlex.join(words)
+    return shell_line(sys.orig_argv[0], "-m", f"lowlevel_mnist.{command}", *arguments)
+
+
+def shell_line(program: str, *arguments: object) -> str:
+    """Returns a program and its arguments as one line, quoted for the user's shell.
+
+    On Windows it is good for cmd and PowerShell, except where a name has %, which is cmd's even
+    in quotes, or a $, a backtick or a curly double quote, which are PowerShell's.
+    """
+    words = [str(argument) for argument in arguments]
+    if sys.platform != "win32":
+        return shlex.join([program, *words])
+    # PowerShell runs no program whose name begins with a quote, but lets folders have quotes.
+    parts = re.split(r"([\\/])", program)
+    return " ".join(["".join(map(_quote_on_windows, parts)), *map(_quote_on_windows, words)])
+
+
+def _quote_on_windows(word):
+    """Returns the word in quotes, if it needs them; a backslash before the last one is doubled."""
+    if re.fullmatch(r"[\w.:\\/+-]*", word):
+        return word
+    return '"' + re.sub(r"(\\+)$", r"\1\1", word) + '"'
 
 
 def _shall_be_quiet():

@@ -12,6 +12,7 @@ test that fails.
 import atexit
 import concurrent.futures
 import contextlib
+import ctypes
 import functools
 import io
 import multiprocessing
@@ -22,6 +23,7 @@ import resource
 import runpy
 import shlex
 import signal
+import struct
 import subprocess
 import sys
 
@@ -78,7 +80,8 @@ def run_python(*arguments, cwd=None, stdout=subprocess.PIPE, stderr=subprocess.P
         preexec_fn=_heed_signals,
         stdout=stdout,
         stderr=stderr,
-        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",  # in another locale it prints other bytes
         timeout=PATIENCE,
     )
     show(done.args, cwd, done.returncode, done.stdout, done.stderr)
@@ -117,6 +120,18 @@ def limit_files(size):
 def _limit_files(size):
     sys.dont_write_bytecode = True  # Python takes a cached file that was cut off for a whole one
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def drop_privileges():
+    """For `before`: the modes of files hold from now on for root, too, as for anybody else.
+
+    Only Linux has these capabilities; elsewhere tests are not for root.
+    """
+    if sys.platform == "linux":
+        version, this_process = 0x20080522, 0
+        header = struct.pack("=Ii", version, this_process)
+        none = struct.pack("=6I", *[0] * 6)  # effective, permitted, inheritable, twice 32 each
+        assert ctypes.CDLL(None).capset(header, none) == 0
 
 
 def split_cpu(count):
@@ -168,7 +183,9 @@ class Forked:
         self._process.start()
         for writer in writers:
             writer.close()
-        self.stdout, self.stderr = (os.fdopen(os.dup(reader.fileno())) for reader in readers)
+        self.stdout, self.stderr = (
+            os.fdopen(os.dup(reader.fileno()), encoding="utf-8") for reader in readers
+        )
         for reader in readers:
             reader.close()
 
@@ -223,7 +240,8 @@ def _become(command, arguments, cwd, environ, before, stdout, stderr):
         os.dup2(connection.fileno(), number)
         connection.close()
     # Anew, as the old one may have found itself on a file, and a pipe has no position.
-    sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", 0, closefd=False), write_through=True)
+    stdout_bytes = os.fdopen(1, "wb", 0, closefd=False)
+    sys.stdout = io.TextIOWrapper(stdout_bytes, encoding="utf-8", write_through=True)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environ)

@@ -42,13 +42,15 @@ def pytest_configure(config):
 
 
 def read_metrics(folder):
-    return json.loads((folder / "metrics.json").read_text())
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
 
 
 def change_settings(folder, **changes):
     """Gives keys in the `settings.json` of a run other values, as damage or a stranger would."""
     path = folder / "settings.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8"
+    )
 
 
 def read_state(folder):

@@ -31,7 +31,7 @@ def train_ours(recipe, dataset, seed):
         flags = ["--recipe", recipe.name, "--dataset", dataset.name, "--seed", str(seed)]
         command = [sys.executable, "-m", "lowlevel_mnist.train", *flags, "--output-dir", run]
         subprocess.run([*command, "--no-plots"], check=True, stdout=subprocess.DEVNULL)
-        metrics = json.loads((run / "metrics.json").read_text())
+        metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     return {**metrics["history"][-1], "test_accuracy": metrics["test_accuracy"]}
 
 

@@ -184,7 +184,7 @@ def test_another_thing_under_an_archive_s_name(tmp_path, content, word):
 
 
 def test_a_file_that_belongs_to_no_data_set(tmp_path, small_folder):
-    (small_folder / "notes.txt").write_text("two years of work")
+    (small_folder / "notes.txt").write_text("two years of work", encoding="utf-8")
     refuse_data(
         tmp_path, small_folder / "notes.txt", small_folder / "notes.txt", "not known by its name"
     )
@@ -234,7 +234,7 @@ def changed(row, column, value):
     ids=range(22),
 )
 def test_a_bad_csv(tmp_path, text, words):
-    (tmp_path / "train.csv").write_text(text)
+    (tmp_path / "train.csv").write_text(text, encoding="utf-8")
     refuse_data(tmp_path, "train.csv", "train.csv", *words)
 
 
@@ -253,7 +253,7 @@ def test_a_mapping_of_emnist_that_does_not_fit(tmp_path, mapping, words):
     folder = tmp_path / "data"
     for path in list(write_idx_folder(folder, pattern_arrays()).iterdir()):
         path.rename(folder / f"emnist-x-{path.name.replace('t10k', 'test')}")
-    (folder / "emnist-x-mapping.txt").write_text(mapping)
+    (folder / "emnist-x-mapping.txt").write_text(mapping, encoding="utf-8")
     refuse_data(tmp_path, folder, folder, *words)
 
 
@@ -350,18 +350,18 @@ def test_a_bad_flag_of_train(tmp_path, small_folder, flag, value, words):
 
 def test_an_output_folder_that_is_not_empty(tmp_path, small_folder):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "thesis.txt").write_text("two years of work")
+    (tmp_path / "run" / "thesis.txt").write_text("two years of work", encoding="utf-8")
     done = run("train", "--data-dir", small_folder, "--output-dir", "run", cwd=tmp_path)
     assert_refused(done, "run is not empty")
-    assert (tmp_path / "run" / "thesis.txt").read_text() == "two years of work"
+    assert (tmp_path / "run" / "thesis.txt").read_text(encoding="utf-8") == "two years of work"
     assert len(list((tmp_path / "run").iterdir())) == 1
 
 
 def test_an_output_folder_that_is_a_file(tmp_path, small_folder):
-    (tmp_path / "run").write_text("a file")
+    (tmp_path / "run").write_text("a file", encoding="utf-8")
     done = run("train", "--data-dir", small_folder, "--output-dir", "run", cwd=tmp_path)
     assert_refused(done, "output folder run", "File exists")
-    assert (tmp_path / "run").read_text() == "a file"
+    assert (tmp_path / "run").read_text(encoding="utf-8") == "a file"
 
 
 def test_an_early_end_keeps_the_folder(tmp_path, small_folder):
@@ -409,7 +409,7 @@ def test_a_run_of_another_version(tmp_path, command):
     for version, said in ((None, "None"), (99, "99"), ("1", "'1'")):
         (tmp_path / "run").mkdir(exist_ok=True)
         record = {"recipe": "softmax"} | ({"format_version": version} if version else {})
-        (tmp_path / "run" / "settings.json").write_text(json.dumps(record))
+        (tmp_path / "run" / "settings.json").write_text(json.dumps(record), encoding="utf-8")
         arguments = ["any.png"] if command == "predict" else []
         done = run(command, "--run", "run", *arguments, cwd=tmp_path)
         assert_refused(done, "run/settings.json is of another version", f"is {said}, not 1")

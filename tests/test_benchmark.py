@@ -42,7 +42,7 @@ def measured(tmp_path_factory):
 @pytest.mark.full
 def test_the_json(measured):
     folder, _ = measured
-    result = json.loads((folder / "result.json").read_text())
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert (result["epochs"], result["repeats"]) == (2, 1)
     softmax = result["recipes"]["softmax"]
     assert (softmax["dataset"], softmax["samples"]) == ("digits", 60_000)
@@ -65,9 +65,9 @@ def test_the_json(measured):
 @pytest.mark.full
 def test_everybody_did_the_same_work(measured):
     folder, _ = measured
-    contenders = json.loads((folder / "result.json").read_text())["recipes"]["softmax"][
-        "contenders"
-    ]
+    contenders = json.loads((folder / "result.json").read_text(encoding="utf-8"))["recipes"][
+        "softmax"
+    ]["contenders"]
     accuracies = [contenders[name]["test_accuracy"] for name in ("eager", "xla", "fit")]
     assert max(accuracies) - min(accuracies) < 0.02
     assert min(accuracies) > 0.8
@@ -141,7 +141,7 @@ def test_an_interrupted_run_is_removed_too(tmp_path):
 def test_what_can_t_be_done_is_refused_at_once(tmp_path, flags, words):
     poison = tmp_path / "poison"
     poison.mkdir()
-    (poison / "tensorflow.py").write_text("raise SystemExit('too late')")
+    (poison / "tensorflow.py").write_text("raise SystemExit('too late')", encoding="utf-8")
     done = run_anew("benchmark", *flags, cwd=tmp_path, PYTHONPATH=f"{poison}:{PROJECT}")
     assert_refused(done, *words)
     assert [path.name for path in tmp_path.iterdir()] == ["poison"]
@@ -188,7 +188,7 @@ def test_a_peer_that_crashes_costs_its_own_bar(tmp_path):
         "softmax, 1/2, products",
         "softmax, 2/2, products",
     ]
-    recipes = json.loads((tmp_path / "r.json").read_text())["recipes"]
+    recipes = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["recipes"]
     assert list(recipes["softmax"]["contenders"]) == ["products"]
     assert (tmp_path / "benchmark.png").stat().st_size > 1000
 
@@ -212,7 +212,7 @@ def test_how_a_peer_failed(tmp_path, monkeypatch, script, failure):
 def broken_torch(folder, script):
     """Returns a PYTHONPATH by which `import torch` runs a script."""
     (folder / "broken").mkdir()
-    (folder / "broken" / "torch.py").write_text(script)
+    (folder / "broken" / "torch.py").write_text(script, encoding="utf-8")
     return f"{folder / 'broken'}:{PROJECT}"
 
 

@@ -301,6 +301,6 @@ def test_damaged_settings(tmp_path, how):
 
 @pytest.mark.parametrize("content", ["[" * 100_000, "9" * 10_000, '{"a": ' * 50_000, '"\\ud800"'])
 def test_hostile_settings(tmp_path, content):
-    (tmp_path / "settings.json").write_text(content)
+    (tmp_path / "settings.json").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match="settings.json is"):
         folders.find(tmp_path)

@@ -197,7 +197,7 @@ def test_without_mnist_the_first_command_learns_the_built_in_digits(tmp_path):
     done = run("train", *flags, cwd=tmp_path, **without_network(tmp_path))
     words = ["mnist is not on disk", "built-in digits", "--data-dir", "LOWLEVEL_MNIST_DATA"]
     assert_ends(done, 0, *words)
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["dataset"] == "digits"
     assert metrics["dataset_source"] == "built-in"
     assert metrics["dataset_verified"] is False
@@ -215,7 +215,7 @@ def test_digits_are_not_read_from_a_folder(small_folder, tmp_path):
 
 def test_the_source_is_recorded(small_folder, tmp_path):
     done = train(small_folder, "--output-dir", "run", "--no-plots", cwd=tmp_path)
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["dataset"] == "custom"
     assert metrics["dataset_source"] == "data-dir"
     assert metrics["dataset_verified"] is False

@@ -215,7 +215,7 @@ def commands(page):
 
 def unlike_the_english_page(korean):
     """What the Korean page says otherwise than the English one, or has and that one has not."""
-    english = ENGLISH_PAGE.read_text()
+    english = ENGLISH_PAGE.read_text(encoding="utf-8")
     if commands(korean) != commands(english):
         yield "the commands"
     matched = 0
@@ -230,7 +230,7 @@ def unlike_the_english_page(korean):
     if matched != len(SAME_TABLES):
         yield f"there are {matched} tables of {', '.join(SAME_TABLES)}"
     for pattern in (INLINE_CODE, NUMBER):
-        known = pattern.findall(english + ROOM_PAGE.read_text()) + KOREAN_ALONE
+        known = pattern.findall(english + ROOM_PAGE.read_text(encoding="utf-8")) + KOREAN_ALONE
         yield from (
             said for said in pattern.findall(korean.replace(".ko.", ".")) if said not in known
         )
@@ -251,7 +251,7 @@ KOREAN_ALONE = ["70,000", "15"]  # what MNIST is; fifteen digits
 
 
 def test_the_korean_page_agrees_with_the_english_one():
-    assert list(unlike_the_english_page(KOREAN_PAGE.read_text())) == []
+    assert list(unlike_the_english_page(KOREAN_PAGE.read_text(encoding="utf-8"))) == []
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_the_korean_page_agrees_with_the_english_one():
     ],
 )
 def test_a_slip_in_the_korean_page_is_noticed(said, instead):
-    page = KOREAN_PAGE.read_text()
+    page = KOREAN_PAGE.read_text(encoding="utf-8")
     assert page.count(said) == 1
     assert list(unlike_the_english_page(page.replace(said, instead)))
 
@@ -279,7 +279,9 @@ def test_a_slip_in_the_korean_page_is_noticed(said, instead):
 def test_the_walkthrough_has_the_same_steps_in_both_pages():
     steps = [
         re.findall(
-            r"^\| ([\d-]+) \|.*\(lowlevel_mnist/(\w+\.py)\) \|$", page.read_text(), re.MULTILINE
+            r"^\| ([\d-]+) \|.*\(lowlevel_mnist/(\w+\.py)\) \|$",
+            page.read_text(encoding="utf-8"),
+            re.MULTILINE,
         )
         for page in (ENGLISH_PAGE, KOREAN_PAGE)
     ]
@@ -297,7 +299,7 @@ def test_each_edition_begins_with_a_link_to_the_other(path):
 def text_of(path):
     """A page's text; of a notebook, that of its text cells."""
     if path.suffix == ".md":
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
 
 

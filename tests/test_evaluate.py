@@ -28,7 +28,7 @@ def trained(tmp_path_factory):
 
 
 def read_json(path):
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def test_the_run_s_own_data(trained):
@@ -106,7 +106,7 @@ def test_a_network_that_is_only_claimed(trained, tmp_path, sizes, words):
 
 @pytest.mark.parametrize("name", ["absent/r.json", "file/r.json", "/dev/full"])
 def test_a_json_that_cannot_be_written(trained, tmp_path, name):
-    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
     done = run("evaluate", "--json", tmp_path / name, cwd=trained)
     assert_refused(done, f"{name} can't be written")
 
@@ -123,7 +123,7 @@ def test_a_json_that_is_something_else(trained, tmp_path):
 
 def test_a_json_behind_a_link(trained, tmp_path):
     (tmp_path / "link").symlink_to("target")
-    (tmp_path / "target").write_text("old")
+    (tmp_path / "target").write_text("old", encoding="utf-8")
     run("evaluate", "--json", tmp_path / "link", cwd=trained)
     assert (tmp_path / "link").is_symlink()
     assert read_json(tmp_path / "target")["dataset"] == "custom"

@@ -96,7 +96,7 @@ def test_it_says_what_the_run_s_network_says(tmp_path, name):
     train(folder, *flags, "--epochs", 2, "--no-plots", "--output-dir", "run", cwd=tmp_path)
     left = tmp_path / "unfinished-exported" / "variables"  # by an export that was killed
     left.mkdir(parents=True)
-    (left / "junk").write_text("junk")
+    (left / "junk").write_text("junk", encoding="utf-8")
     lines = export(tmp_path)
     assert lines[0] == "Run run: softmax+16+dropout-0.5"
     assert {path.name for path in tmp_path.iterdir()} == {"data", "run", "exported"}
@@ -292,12 +292,14 @@ def refuse(base, *words, to="exported", run_folder="run"):
         ("file/exported", ["file is a file", "another --to"]),
         ("taken", ["taken is not empty", "another --to"]),
         ("run", ["run is not empty", "another --to"]),
+        ("a[1]", ["a[1] has one of", "pattern"]),
+        (os.fsdecode(b"n\xff"), ["not UTF-8"]),
     ],
 )
 def test_a_place_that_is_taken(base, to, words):
-    (base / "file").write_text("no folder")
+    (base / "file").write_text("no folder", encoding="utf-8")
     (base / "taken").mkdir()
-    (base / "taken" / "precious").write_text("precious")
+    (base / "taken" / "precious").write_text("precious", encoding="utf-8")
     refuse(base, *words, to=to)
 
 

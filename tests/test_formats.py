@@ -167,7 +167,9 @@ def pixels(name):
 def csv_pair(folder, prefix="", header="", arrays=ARRAYS, **options):
     folder.mkdir(parents=True, exist_ok=True)
     for part, contents in (("train", arrays[:2]), ("test", arrays[2:])):
-        (folder / f"{prefix}{part}.csv").write_text(csv(*contents, header, **options))
+        (folder / f"{prefix}{part}.csv").write_text(
+            csv(*contents, header, **options), encoding="utf-8"
+        )
     return folder
 
 
@@ -213,7 +215,7 @@ def csv_with_the_label_last(folder, name="label"):
         rows = [f"{pixels('p{}')},{name}\n"]
         for image, label in zip(images, labels, strict=True):
             rows.append(f"{','.join(map(str, image.ravel()))},{label}\n")
-        (folder / f"{part}.csv").write_text("".join(rows))
+        (folder / f"{part}.csv").write_text("".join(rows), encoding="utf-8")
     return folder
 
 
@@ -227,7 +229,7 @@ def csv_with_an_index(folder):
         rows = [f",label,{pixels('pixel{}')}\n"]
         for number, (image, label) in enumerate(zip(images, labels, strict=True), start=300):
             rows.append(f"{number},{label},{','.join(map(str, image.ravel()))}\n")
-        (folder / f"{part}.csv").write_text("".join(rows))
+        (folder / f"{part}.csv").write_text("".join(rows), encoding="utf-8")
     return folder
 
 
@@ -319,7 +321,7 @@ def test_a_command_reads_it(tmp_path, layout):
 
 def test_a_lone_csv_of_emnist_is_turned_as_well(tmp_path):
     for name in ("emnist-mini-train.csv", "emnist-mini-test.csv", "emnist_mini.csv"):
-        (tmp_path / name).write_text(csv(*transposed()[:2]))
+        (tmp_path / name).write_text(csv(*transposed()[:2]), encoding="utf-8")
         dataset = data.load("auto", tmp_path)
         together = rows_of(dataset.train_images, dataset.train_labels)
         together += rows_of(dataset.test_images, dataset.test_labels)
@@ -329,7 +331,7 @@ def test_a_lone_csv_of_emnist_is_turned_as_well(tmp_path):
 
 def test_csv_with_images_for_validation(tmp_path):
     csv_pair(tmp_path)
-    (tmp_path / "val.csv").write_text(csv(ARRAYS[0][:9], ARRAYS[1][:9]))
+    (tmp_path / "val.csv").write_text(csv(ARRAYS[0][:9], ARRAYS[1][:9]), encoding="utf-8")
     images, labels = data.load("auto", tmp_path).validation
     np.testing.assert_array_equal(images, ARRAYS[0][:9])
     np.testing.assert_array_equal(labels, ARRAYS[1][:9])
@@ -338,8 +340,12 @@ def test_csv_with_images_for_validation(tmp_path):
 def test_a_test_file_of_an_index_and_pixels_has_no_labels(tmp_path):
     """As that of Kannada-MNIST."""
     images, labels, *_ = ARRAYS
-    (tmp_path / "train.csv").write_text(csv(images, labels, f"label,{pixels('pixel{}')}"))
-    (tmp_path / "test.csv").write_text(csv(images, range(70), f"id,{pixels('pixel{}')}"))
+    (tmp_path / "train.csv").write_text(
+        csv(images, labels, f"label,{pixels('pixel{}')}"), encoding="utf-8"
+    )
+    (tmp_path / "test.csv").write_text(
+        csv(images, range(70), f"id,{pixels('pixel{}')}"), encoding="utf-8"
+    )
     assert len(data.load("auto", tmp_path).test_labels) == 10
 
 
@@ -353,7 +359,7 @@ def test_a_mapping_names_the_classes_in_all_commands(tmp_path):
     letters = [x_train, y_train + 1, x_test, y_test + 1]
     rename(tmp_path / "data", emnist_name, letters)
     mapping = "".join(f"{label} {64 + label} {96 + label}\n" for label in range(1, 27))
-    (tmp_path / "data" / "emnist-mini-mapping.txt").write_text(mapping)
+    (tmp_path / "data" / "emnist-mini-mapping.txt").write_text(mapping, encoding="utf-8")
     done = train("data", "--output-dir", "run", "--epochs", 20, "--batch-size", 10, cwd=tmp_path)
     assert "of 6x6, 3 classes" in done.stdout
     record = read_metrics(tmp_path / "run")
@@ -433,10 +439,14 @@ def test_a_seventh_of_one_labelled_file_is_set_aside(tmp_path):
     """As of Kaggle's digit recognizer, whose test.csv has no labels."""
     images, labels, unlabelled, _ = ARRAYS
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "train.csv").write_text(csv(images, labels, f"label,{pixels('pixel{}')}"))
+    (tmp_path / "data" / "train.csv").write_text(
+        csv(images, labels, f"label,{pixels('pixel{}')}"), encoding="utf-8"
+    )
     rows = "".join(f"{','.join(map(str, image.ravel()))}\n" for image in unlabelled)
-    (tmp_path / "data" / "test.csv").write_text(f"{pixels('pixel{}')}\n{rows}")
-    (tmp_path / "data" / "sample_submission.csv").write_text("ImageId,Label\n1,0\n")
+    (tmp_path / "data" / "test.csv").write_text(f"{pixels('pixel{}')}\n{rows}", encoding="utf-8")
+    (tmp_path / "data" / "sample_submission.csv").write_text(
+        "ImageId,Label\n1,0\n", encoding="utf-8"
+    )
     done = train("data", "--output-dir", "run", *QUICKLY, "--seed", 3, cwd=tmp_path)
     assert done.stderr == ""
     assert "60 training and 10 test images (a seventh of the labelled ones" in done.stdout
@@ -463,7 +473,7 @@ def test_a_seventh_of_one_labelled_file_is_set_aside(tmp_path):
 def test_classes_of_one_image_are_trained_on(tmp_path):
     images, *_ = ARRAYS
     labels = np.arange(70) % 65
-    (tmp_path / "any.csv").write_text(csv(images, labels))
+    (tmp_path / "any.csv").write_text(csv(images, labels), encoding="utf-8")
     for seed in range(10):
         dataset = data.load("auto", tmp_path, seed=seed)
         assert len(dataset.test_labels) == 5
@@ -585,7 +595,7 @@ def test_what_is_begun_is_not_replaced_by_another_layout(tmp_path):
 def test_a_run_keeps_the_names_of_its_classes(tmp_path):
     rename(tmp_path / "data", emnist_name, transposed())
     mapping = tmp_path / "data" / "emnist-mini-mapping.txt"
-    mapping.write_text("0 65\n1 66\n2 67\n3 68\n")
+    mapping.write_text("0 65\n1 66\n2 67\n3 68\n", encoding="utf-8")
     train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
     mapping.unlink()
     lines = run("evaluate", "--run", "run", cwd=tmp_path).stdout.splitlines()

@@ -190,7 +190,7 @@ def test_no_room_at_the_end(base):
 def test_no_room_for_what_a_training_prints(base):
     """Its output goes to a file that is full after a few epochs."""
     limit, header, line = 10**6, 330, 93
-    with (base / "printed").open("a") as printed:
+    with (base / "printed").open("a", encoding="utf-8") as printed:
         printed.truncate(limit - header - 4 * line)
         flags = [*start_over(base), "--no-plots"]
         done = run_limited_anew(limit, "train", *flags, cwd=base, stdout=printed)
@@ -205,7 +205,7 @@ def test_no_room_for_what_a_training_prints(base):
 
 def test_no_room_for_anything_that_is_printed(base):
     """What goes wrong can't be said then, but the exit code says it."""
-    with (base / "all").open("w") as both:
+    with (base / "all").open("w", encoding="utf-8") as both:
         for arguments in (["train", "--list"], ["evaluate", "--run", "absent"]):
             done = run_limited_anew(0, *arguments, cwd=base, stdout=both, stderr=both)
             assert done.returncode == 2

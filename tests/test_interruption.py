@@ -17,7 +17,7 @@ COMMANDS = ["train", "evaluate", "show_random", "predict", "export", "page", "be
 def path_with(folder, **modules):
     """A PYTHONPATH on which modules with these contents come first."""
     for name, content in modules.items():
-        (folder / f"{name}.py").write_text(content)
+        (folder / f"{name}.py").write_text(content, encoding="utf-8")
     return f"{folder}:{PROJECT}"
 
 
@@ -48,11 +48,12 @@ import lowlevel_mnist
 def test_a_user_who_imports_the_package_keeps_his_handlers(tmp_path, start):
     package = tmp_path / "users"
     package.mkdir()
-    (package / "__init__.py").write_text("import lowlevel_mnist")
+    (package / "__init__.py").write_text("import lowlevel_mnist", encoding="utf-8")
     (package / "script.py").write_text(
         "import signal\n"
         "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
-        "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n"
+        "assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL\n",
+        encoding="utf-8",
     )
     done = run_python(*start, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{PROJECT}")
     assert (done.returncode, done.stderr) == (0, "")

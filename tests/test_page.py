@@ -888,7 +888,7 @@ def refuse(base, *arguments, words, before=None):
 
 
 def test_where_it_can_not_be_saved(base):
-    (base / "file.html").write_text("no folder")
+    (base / "file.html").write_text("no folder", encoding="utf-8")
     (base / "folder.html").mkdir()
     (base / "device.html").symlink_to("/dev/null")
     for place, words in {

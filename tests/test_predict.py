@@ -265,7 +265,7 @@ def test_a_bad_picture(trained, tmp_path, ink, kind, word):
     elif kind == "empty":
         path.write_bytes(b"")
     elif kind == "text":
-        path.write_text("a seven")
+        path.write_text("a seven", encoding="utf-8")
     elif kind == "cut":
         VARIANTS["black on white.png"](ink).save(path)
         path.write_bytes(path.read_bytes()[:300])
@@ -290,8 +290,8 @@ def test_the_pictures_that_can_be_read_are_read(trained, tmp_path):
     (tmp_path / "all").mkdir()
     for number, image in enumerate(digits.generate(2, seed=3)[0]):
         saved_picture(image, tmp_path / "all" / f"{number}.png", np.random.default_rng(number))
-    (tmp_path / "all" / "notes.txt").write_text("a seven")
-    (tmp_path / "all" / "broken.png").write_text("a seven")
+    (tmp_path / "all" / "notes.txt").write_text("a seven", encoding="utf-8")
+    (tmp_path / "all" / "broken.png").write_text("a seven", encoding="utf-8")
     flags = ["--run", trained / "runs" / "one", "--save", "sheet.pdf"]
     done = run("predict", *flags, "all", "missing.jpg", cwd=tmp_path)
     assert done.returncode == 2

@@ -98,7 +98,7 @@ def test_the_other_commands(trained):
     recipe, base, saved = trained
     done = run("evaluate", "--json", "result.json", cwd=base)
     assert done.returncode == 0
-    result = json.loads((base / "result.json").read_text())
+    result = json.loads((base / "result.json").read_text(encoding="utf-8"))
     assert result["confusion_matrix"] == read_metrics(saved.folder)["confusion_matrix"]
     done = run("show_random", "--count", 3, cwd=base)
     assert done.returncode == 0
@@ -124,7 +124,7 @@ def test_flags_override_the_recipe(folder, tmp_path):
     flags = ["--recipe", "mlp-512-dropout", "--hidden-units", 20, 15, "--dropout", 0.5]
     flags += ["--optimizer", "sgd", "--batch-size", 50, "--epochs", 1, "--validation-split", 0.25]
     done = train(folder, *flags, "--output-dir", "run", "--no-plots", cwd=tmp_path)
-    said = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    said = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
     assert said["layer_sizes"] == [784, 20, 15, 10]
     assert (said["dropout"], said["optimizer"], said["batch_size"]) == (0.5, "sgd", 50)
     assert said["learning_rate"] == 0.01  # Keras's for SGD, not the recipe's for Adam

@@ -49,7 +49,7 @@ def test_predictions_are_those_of_the_run_s_checkpoint(trained):
         assert wrong == (prediction != label)
         assert 10 <= probability <= 100
         matrix[label, prediction] += 1
-    metrics = json.loads((newest(base) / "metrics.json").read_text())
+    metrics = json.loads((newest(base) / "metrics.json").read_text(encoding="utf-8"))
     assert matrix.tolist() == metrics["confusion_matrix"]
 
 
@@ -71,7 +71,7 @@ def test_without_a_seed_the_choice_is_another_one_and_can_be_repeated(trained):
 
 def test_mistakes_are_all_wrong(trained):
     base, _ = trained
-    metrics = json.loads((newest(base) / "metrics.json").read_text())
+    metrics = json.loads((newest(base) / "metrics.json").read_text(encoding="utf-8"))
     rows = show(base, "--mistakes", "--count", 100, "--seed", 1)
     assert all(wrong for *_, wrong in rows)
     assert len(rows) == 100 - np.trace(metrics["confusion_matrix"]) > 0

@@ -1,5 +1,6 @@
 """What does not need TensorFlow does not wait for it."""
 
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -7,6 +8,8 @@ import sysconfig
 import pytest
 from commands import PROJECT, environment, run_anew, run_python
 from conftest import assert_refused
+
+from lowlevel_mnist import startup
 
 COMMANDS = ["train", "evaluate", "show_random", "predict", "export", "page", "benchmark"]
 
@@ -17,7 +20,9 @@ def without_tensorflow(tmp_path):
     folder = tmp_path / "poison"
     folder.mkdir()
     for module in ("tensorflow", "keras", "matplotlib"):
-        (folder / f"{module}.py").write_text(f"raise SystemExit('{module} was imported')")
+        (folder / f"{module}.py").write_text(
+            f"raise SystemExit('{module} was imported')", encoding="utf-8"
+        )
     return {"PYTHONPATH": f"{folder}:{environment()['PYTHONPATH']}"}
 
 
@@ -62,6 +67,34 @@ def test_commands_to_try_name_python_as_the_user_did(tmp_path, python):
     assert_refused(done, f"make one with {python} -m lowlevel_mnist.train, or")
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["python", "-m", "runs/one", "softmax+256-128"], "python -m runs/one softmax+256-128"),
+        ([r"C:\실행\my runs", "Kim's", "R&D"], r'''"C:\실행\my runs" "Kim's" "R&D"'''),
+        (["a,b", "a;b", "a^b", "~1"], '"a,b" "a;b" "a^b" "~1"'),
+        ([r"\\server\my share" + "\\", "C:\\"], r'"\\server\my share\\" C:' + "\\"),
+    ],
+)
+def test_a_command_for_windows(monkeypatch, words, line):
+    """What cmd and PowerShell both take: no single quotes, and none where a program begins."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    program = r"C:\Program Files\Python311\python.exe"
+    assert startup.shell_line("py", *words) == f"py {line}"
+    quoted = startup.shell_line(program, *words)
+    assert quoted == rf'C:\"Program Files"\Python311\python.exe {line}'
+
+
+def test_a_command_for_other_shells():
+    words = ["실행/my runs", "Kim's R&D", "$HOME", "-m", "runs/one"]
+    assert shlex.split(startup.shell_line(*words)) == words
+    assert shlex.split(startup.command_line("train", *words))[1:] == [
+        "-m",
+        "lowlevel_mnist.train",
+        *words,
+    ]
+
+
 def test_the_package_itself(without_tensorflow, tmp_path):
     done = run_python("-c", "import lowlevel_mnist", cwd=tmp_path, **without_tensorflow)
     assert (done.returncode, done.stderr) == (0, "")
@@ -87,7 +120,8 @@ def test_who_has_asked_for_quiet_gets_it(level):
 def test_a_failing_import_of_tensorflow_says_why(tmp_path):
     """What was held back while TensorFlow started is shown when it does not start."""
     (tmp_path / "tensorflow.py").write_text(
-        "import os\nos.write(2, b'the reason, in C++')\nraise ImportError('no TensorFlow')"
+        "import os\nos.write(2, b'the reason, in C++')\nraise ImportError('no TensorFlow')",
+        encoding="utf-8",
     )
     done = run_python(
         "-c",

@@ -93,7 +93,7 @@ def test_metrics_and_history(small_run):
         assert row["seconds"] > 0
         assert row["val_loss"] is row["val_accuracy"] is None
     assert metrics["history"][0]["loss"] > metrics["history"][2]["loss"] > 0
-    with (folder / "history.csv").open() as file:
+    with (folder / "history.csv").open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     for row, line in zip(metrics["history"], table, strict=True):
         assert {key: "" if value is None else str(value) for key, value in row.items()} == line

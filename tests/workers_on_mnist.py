@@ -81,7 +81,7 @@ def seconds_a_step(metrics):
 
 def bytes_on_loopback():
     """Bytes that have come through the loopback interface since the machine was started."""
-    lines = pathlib.Path("/proc/net/dev").read_text().splitlines()
+    lines = pathlib.Path("/proc/net/dev").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.strip().startswith("lo:"))
 
 

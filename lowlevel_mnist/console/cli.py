@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import COMMANDS, flags, interruption, output
-from lowlevel_mnist.errors import DivergedError, Interrupted, UnreadError, UserError
+from lowlevel_mnist.errors import DivergedError, Interrupted, Remark, UnreadError, UserError
 from lowlevel_mnist.runs import files
 
 
@@ -26,13 +26,16 @@ def run_command(
         sys.stdout.reconfigure(errors="backslashreplace")
     startup.is_command = True
     try:
-        interruption.raise_on_signals()
-        code = _exit_code(main, parse)
-        interruption.ignore_signals()
+        with interruption.raise_on_signals():
+            code = _exit_code(main, parse)
     except Interrupted as error:
         _print_error(error)
-        # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
-        os._exit(error.exit_code)
+        code = error.exit_code
+        if not interruption.is_interactive():
+            # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
+            os._exit(code)
+    finally:
+        startup.is_command = False
     if code:
         raise SystemExit(code)
 
@@ -47,9 +50,7 @@ def refuse_module(name: str) -> None:
 def _exit_code(main, parse):
     """Calls a command's functions, prints why it ended early, and returns its exit code."""
     try:
-        with files.disk_full_as_user_error(), warnings.catch_warnings():
-            if not sys.warnoptions:  # those of libraries mean nothing to a user
-                warnings.simplefilter("ignore")
+        with files.refusal_as_user_error(), _print_remarks():
             main(parse())
             output.clear()
             sys.stdout.flush()
@@ -60,6 +61,25 @@ def _exit_code(main, parse):
         _flush(sys.stdout)
         return UnreadError.exit_code
     return 0
+
+
+@contextlib.contextmanager
+def _print_remarks():
+    """Prints each `Remark` that is made inside of the context, and no warnings of libraries."""
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        warnings.simplefilter("always", Remark)
+        others = warnings.showwarning
+
+        def show(message, category, *where):
+            if category is Remark:
+                output.remark(str(message))
+            else:
+                others(message, category, *where)
+
+        warnings.showwarning = show
+        yield
 
 
 def _print_error(error):

@@ -15,14 +15,19 @@ RANDOM_IMAGES = 24
 MAX_UNITS = 60  # hidden units whose weights are drawn: what a screen holds
 
 
-def save_picture(path: pathlib.Path, draw: Callable[..., None], *content: Any) -> None:
-    """Saves a picture as `plots.save` does. Raises `UserError` where that is impossible."""
+def save_picture(
+    path: pathlib.Path, draw: Callable[..., None], *content: Any, advice: str = ""
+) -> None:
+    """Saves a picture as `plots.save` does.
+
+    Raises `UserError` where that is impossible, and where no file can be written, with an advice.
+    """
     picture = io.BytesIO()  # on a full disk, Matplotlib loses its way within a PDF
     try:
         plots.save(picture, path.suffix[1:], draw, *content)
     except ValueError as error:
         raise UserError(f"The picture {path} can't be saved: {error}.") from error
-    with files.atomic_write(path) as unfinished:
+    with files.atomic_write(path, advice) as unfinished:
         unfinished.write_bytes(picture.getbuffer())
 
 

@@ -4,12 +4,14 @@ import contextlib
 import faulthandler
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 
 from lowlevel_mnist.console import started_module
 from lowlevel_mnist.errors import Interrupted
 
+AT_ONCE = "Interrupted at once; what had been saved before is kept."
 GRACE = 1.0  # seconds without effect for another signal: `timeout`, for one, sends two at once
 
 
@@ -32,7 +34,9 @@ class Request:
             if not self.is_deferred:
                 raise Interrupted(number)
         elif now - self._since > GRACE:  # somebody who asks again does not want to wait
-            os.write(2, b"Interrupted at once; what had been saved before is kept.\n")
+            if is_interactive():
+                raise Interrupted(number, AT_ONCE)
+            os.write(2, f"{AT_ONCE}\n".encode())
             _exit(number, _frame)
 
     def raise_recorded(self):
@@ -47,16 +51,32 @@ class Request:
 _request = Request()
 
 
-def raise_on_signals() -> None:
-    """Makes a signal raise `Interrupted` from now on, wherever the program is.
+def is_interactive() -> bool:
+    """Returns whether Python goes on after the command, as after `%run` in a notebook."""
+    return hasattr(sys, "ps1")
 
-    Another one, after a second, ends the process on the spot.
+
+@contextlib.contextmanager
+def raise_on_signals() -> Iterator[None]:
+    """Makes a signal raise `Interrupted` inside of the context, wherever the program is.
+
+    Another one, after a second, ends the process on the spot. In the end signals are ignored, but
+    for those of before, as the process is about to end; if it goes on, they are as they were.
     """
     # This gives signals a stack. Without one, a signal lands where the stack pointer is, and
     # oneDNN's matrix product has it point into the heap (uxlfoundation/oneDNN#4845): 18 of 354
     # trainings that Ctrl-C was to interrupt crashed instead.
     faulthandler.enable()
-    _handle(_request.record)
+    before = _handle(_request.record)
+    try:
+        yield
+        _handle(signal.SIG_IGN)
+        _request.raise_recorded()
+    finally:
+        if is_interactive():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            _request.signal = None
 
 
 @contextlib.contextmanager
@@ -71,22 +91,21 @@ def defer_signals() -> Iterator[Request]:
     _request.raise_recorded()
 
 
-def ignore_signals() -> None:
-    """Ignores signals from now on, but for those of before: the process is about to end."""
-    _handle(signal.SIG_IGN)
-    _request.raise_recorded()
-
-
 def _exit(number, _frame):
     os._exit(Interrupted(number).exit_code)
 
 
 def _handle(handler):
-    """Sets the handler of each signal but those that the process was started to ignore."""
+    """Sets the handler of each signal but those that the process was started to ignore.
+
+    Returns the handlers of before, by the numbers of the signals.
+    """
+    before = {}
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last one not on Windows
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
+            before[number] = signal.signal(number, handler)
+    return before
 
 
 # Python is about to run a command, as in `python -m lowlevel_mnist.train`. Its other imports take

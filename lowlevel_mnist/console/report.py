@@ -105,8 +105,6 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
             "TF_CONFIG is set, but this process trains alone. With --distribute multi-worker it "
             "shares the run with the workers named there."
         )
-    for path in run.damaged:
-        output.remark(f"The checkpoint {path} is damaged; going on from before it.")
     if run.flags.resume:
         print_resumed(state)
     if output.is_terminal():

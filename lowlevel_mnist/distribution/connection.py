@@ -103,7 +103,7 @@ def _deaf_to_python() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     if before[signal.SIGINT] is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with os.fdopen(os.dup(2), "w") as stderr:
+    with os.fdopen(os.dup(2), "w", encoding="utf-8") as stderr:
         faulthandler.dump_traceback_later(PATIENCE + 20, exit=True, file=stderr)
         try:
             yield

@@ -120,8 +120,8 @@ class WorkerRun(DistributedRun):
         with self.replicas.lost_worker_as_user_error():
             settings = from_json(self.replicas.broadcast_record(), "What the chief says")
         check_flags(settings, flags, self.title, growing=False)
-        chiefs = settings.data_dir
-        if chiefs and settings.dataset != "custom" and not pathlib.Path(chiefs).exists():
+        chiefs = settings.data_path
+        if chiefs and settings.dataset != "custom" and not chiefs.exists():
             settings = dataclasses.replace(settings, data_dir=None)  # that disk is not here
         self.before = settings
 
@@ -129,7 +129,10 @@ class WorkerRun(DistributedRun):
     def open(self, training):
         self.check_batch_size(training)
         with self.replicas.lost_worker_as_user_error():
-            with pathlib.Path(os.devnull).open("w") as null, contextlib.redirect_stdout(null):
+            with (
+                pathlib.Path(os.devnull).open("w", encoding="utf-8", errors="replace") as null,
+                contextlib.redirect_stdout(null),
+            ):
                 yield  # the chief reports
             self.replicas.barrier()  # which the chief reaches when it has saved the run
             self.meet()

@@ -1,8 +1,10 @@
 """A run's state on disk, as `tf.train.Checkpoint` writes it: weights, slots and training state."""
 
+import contextlib
 import dataclasses
 import json
 import math
+import os
 import pathlib
 import re
 import shutil
@@ -125,7 +127,10 @@ class CheckpointManager:
         unfinished = self.folder / f"{files.UNFINISHED}{CHECKPOINT}"
         self.checkpoint.save_counter.assign_add(1)  # TensorFlow's `restore` looks for it
         try:
-            self.checkpoint.write(str(unfinished / path.name))
+            # When all is written, TensorFlow takes the name for UTF-8 and has Python look for the
+            # size of the files, in vain where it or the locale is anything else.
+            with contextlib.suppress(UnicodeError):
+                self.checkpoint.write(os.fsencode(unfinished / path.name))
             for file in sorted(unfinished.iterdir()):  # at last the index, which makes it whole
                 file.replace(self.folder / file.name)
         except (tf.errors.OpError, OSError) as error:
@@ -160,7 +165,7 @@ class CheckpointManager:
     def _remove_others(self):
         """Removes old checkpoints, and what a kill has left half-written, and lists the others."""
         with files.os_error_as_user_error(f"A checkpoint can't be written in {self.folder}"):
-            for path in self.folder.glob("*"):
+            for path in files.content(self.folder):
                 is_ours = CHECKPOINT_FILE.fullmatch(path.name)
                 is_other = is_ours and path.with_suffix("") not in self.paths
                 if is_other or path.name.startswith(files.UNFINISHED):
@@ -169,18 +174,23 @@ class CheckpointManager:
             lines = [f'all_model_checkpoint_paths: "{path.name}"\n' for path in self.paths]
             lines += [f'model_checkpoint_path: "{self.paths[-1].name}"\n']
             with files.atomic_write(self.folder / CHECKPOINT) as unfinished:
-                unfinished.write_text("".join(lines))
+                unfinished.write_text("".join(lines), encoding="utf-8")
 
 
 def load(checkpoint: tf.train.Checkpoint, path: pathlib.Path) -> None:
     """Gives the model, and what else a checkpoint is made of, the values in a file.
 
-    Raises one of RESTORE_ERRORS where these are damaged or of another network.
+    Raises one of RESTORE_ERRORS where these are damaged or of another network, and `OSError` where
+    a file can't be read.
     """
-    if not all(file.is_file() for file in path.parent.glob(f"{path.name}.*")):
-        raise ValueError("it would be read for ever: it is a pipe or a device")
+    for file in files.content(path.parent):
+        if file.name.startswith(f"{path.name}."):
+            if not file.is_file():
+                raise ValueError("it would be read for ever: it is a pipe or a device")
+            file.open("rb").close()
     # There may be more in the file: the slots, which only a training needs, TensorFlow's counter.
-    checkpoint.restore(str(path)).assert_existing_objects_matched().expect_partial()
+    status = checkpoint.read(os.fsencode(path))  # as text it would be taken for UTF-8
+    status.assert_existing_objects_matched().expect_partial()
     if not is_finite(checkpoint.model):
         raise ValueError("a weight is not a finite number")
 

@@ -6,6 +6,7 @@ import datetime
 import itertools
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 
 from lowlevel_mnist import data, startup
@@ -81,7 +82,7 @@ def new_folder(folder: pathlib.Path | None, title: str) -> Iterator[pathlib.Path
         folder = folder or _default_folder(title)
         folder.mkdir(parents=True, exist_ok=True)
     with files.locked(folder):
-        names = {path.name for path in folder.iterdir()} - {files.LOCK}
+        names = {path.name for path in files.content(folder)} - {files.LOCK}
         if not all(name.startswith(files.UNFINISHED) for name in names):  # left by a kill
             hint = ", or go on with its run with --resume" if is_run(folder) else ""
             raise UserError(f"The output folder {folder} is not empty; choose another one{hint}.")
@@ -100,7 +101,7 @@ def find_to_resume(folder: pathlib.Path) -> SavedRun:
             "--output-dir, or start a run without --resume."
         )
     # Also one of a checkpoint to come: TensorFlow would write where it points.
-    for path in (folder / CHECKPOINTS, *(folder / CHECKPOINTS).glob("*")):
+    for path in (folder / CHECKPOINTS, *files.content(folder / CHECKPOINTS)):
         if path.is_symlink():
             raise UserError(
                 f"{path} is a link, so a checkpoint could be written or removed where it points. "
@@ -110,16 +111,12 @@ def find_to_resume(folder: pathlib.Path) -> SavedRun:
 
 
 def is_run(folder: pathlib.Path) -> bool:
-    return (folder / SETTINGS).is_file()
+    return folder / SETTINGS in files.content(folder)
 
 
 def check_path(folder: pathlib.Path) -> None:
     """Raises `UserError` where TensorFlow could not read or write checkpoints in a folder."""
     name = str(folder)
-    if name.encode(errors="ignore").decode() != name:
-        raise UserError(f"The name of the folder {name!r} is not UTF-8; rename it.")
-    with files.os_error_as_user_error(f"There can't be a folder {name}"):
-        folder.exists()
     if any(character in name for character in PATTERN):
         raise UserError(
             f"The name of the folder {name} has one of {' '.join(PATTERN)} in it, which TensorFlow "
@@ -140,10 +137,11 @@ def find_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
     By the files that there are. TensorFlow's own list of them, a file in the folder, could name
     others anywhere.
     """
-    indices = (folder / CHECKPOINTS).glob(f"{CHECKPOINT}-*.index")
-    numbers = {path.with_suffix(""): path.stem.rpartition("-")[2] for path in indices}
-    found = [path for path, number in numbers.items() if number.isdecimal()]
-    return sorted(found, key=lambda path: int(numbers[path]))
+    numbers = {}
+    for path in files.content(folder / CHECKPOINTS):
+        if match := re.fullmatch(rf"{CHECKPOINT}-(\d+)\.index", path.name):
+            numbers[path.with_suffix("")] = int(match[1])
+    return sorted(numbers, key=numbers.__getitem__)
 
 
 def find(folder: pathlib.Path | None = None) -> SavedRun:
@@ -152,15 +150,17 @@ def find(folder: pathlib.Path | None = None) -> SavedRun:
     Raises `UserError` where there is none, or it is damaged or of another version.
     """
     if folder is None:
-        candidates = sorted(RUNS.glob(f"*/{METRICS}"), key=lambda path: path.stat().st_mtime)
-        if not candidates:
+        finished = []
+        for one in files.content(RUNS):
+            with contextlib.suppress(OSError):  # it is not finished, or closed to us
+                finished.append(((one / METRICS).stat().st_mtime, one))
+        if not finished:
             raise UserError(
                 f"There is no run in {RUNS.resolve()} yet that is finished; make one with "
                 f"{startup.command_line('train')}, or name one with --run."
             )
-        folder = candidates[-1].parent
+        _, folder = max(finished)
     check_path(folder)
-    path = folder / SETTINGS
-    if not path.exists():
+    if not is_run(folder):
         raise UserError(f"{folder} is not the folder of a run: it has no {SETTINGS}.")
-    return SavedRun(folder, settings.read(path))
+    return SavedRun(folder, settings.read(folder / SETTINGS))

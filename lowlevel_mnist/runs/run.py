@@ -6,8 +6,8 @@ import csv
 import dataclasses
 import os
 import pathlib
-import shlex
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from lowlevel_mnist import data, startup
@@ -15,6 +15,7 @@ from lowlevel_mnist.data import Images
 from lowlevel_mnist.errors import (
     DivergedError,
     Interrupted,
+    Remark,
     UnreadError,
     UserError,
     check_finite,
@@ -37,7 +38,6 @@ class Run:
     settings, folder: the `Settings`, from `resolve_settings` on, and the folder, from `open` on.
     is_chief: whether it tests and keeps the network; False for any other worker.
     replica_count: how many devices share each batch.
-    damaged: the checkpoints that were passed over, from `restore` on.
     Raises `UserError` where the flags contradict each other or the run that is to go on.
     """
 
@@ -45,7 +45,6 @@ class Run:
     folder: pathlib.Path
     is_chief = True
     replica_count = 1
-    damaged: Sequence[pathlib.Path] = ()
 
     def __init__(self, flags: argparse.Namespace):
         self.flags = flags
@@ -77,7 +76,7 @@ class Run:
                 "trained on. Get the same data back, or name its folder with --data-dir."
             )
         if self.before and self.flags.data_dir:  # where it lies now
-            where, source = str(self.flags.data_dir.absolute()), dataset.source
+            where, source = files.as_text(self.flags.data_dir.absolute()), dataset.source
             self.settings = dataclasses.replace(
                 self.settings, data_dir=where, dataset_source=source
             )
@@ -97,7 +96,7 @@ class Run:
             locked = files.locked(self.flags.output_dir)
         with locked as self.folder:
             try:
-                with files.disk_full_as_user_error():
+                with files.refusal_as_user_error():
                     record = dataclasses.asdict(self.settings)
                     files.write_json(self.folder / folders.SETTINGS, record)
                     self.sample = training[0][:SAMPLE], training[1][:SAMPLE]
@@ -149,7 +148,9 @@ class Run:
         from lowlevel_mnist.runs.checkpoints import CheckpointManager
 
         self.checkpoints = CheckpointManager(self.folder, model, optimizer, self.flags.resume)
-        self.damaged = self.checkpoints.damaged
+        for path in self.checkpoints.damaged:
+            remark = Remark(f"The checkpoint {path} is damaged; going on from before it.")
+            warnings.warn(remark, stacklevel=2)
         return self.checkpoints.state
 
     def stop_requested(self, signal: int | None) -> int | None:
@@ -200,18 +201,17 @@ class Run:
 
     def hint(self, error: BaseException) -> str:
         """Returns how to go on after an error that has ended the training early."""
-        folder = shlex.quote(str(self.folder))
         if isinstance(error, DivergedError):
             rate = self.settings.learning_rate
             hint = f"Try a new run with a much smaller --learning-rate than {rate:g}."
             if folders.find_checkpoints(self.folder):
-                command = f"{startup.command_line('evaluate')} --run {folder}"
+                command = startup.command_line("evaluate", "--run", self.folder)
                 hint += f" The network of the last checkpoint is kept; see it with {command}"
             return hint
         if not folders.is_run(self.folder):  # it could not be written
             return ""
-        command = f"{startup.command_line('train')} --resume --output-dir {folder}"
-        command += " --no-plots" * self.flags.no_plots
+        words = ["--resume", "--output-dir", self.folder]
+        words += ["--no-plots"] if self.flags.no_plots else []
         if self.flags.distribute != "none":
-            command += f" --distribute {self.flags.distribute}"
-        return f"Go on with: {command}"
+            words += ["--distribute", self.flags.distribute]
+        return f"Go on with: {startup.command_line('train', *words)}"

@@ -80,7 +80,7 @@ class Settings:
         is_valid = {
             "recipe": is_class_name(self.recipe),
             "dataset": self.dataset in data.TITLES,
-            "data_dir": self.data_dir or self.dataset != "custom",
+            "data_dir": self.data_path or self.dataset != "custom",
             "image_size": min(self.image_size) > 0 and sizes[:1] == (math.prod(self.image_size),),
             "execution": self.execution in EXECUTIONS,
             "dtype": self.dtype in DTYPES,
@@ -111,6 +111,11 @@ class Settings:
             )
 
     @property
+    def data_path(self) -> pathlib.Path | None:
+        """The path of `data_dir`, which is UTF-8, as the locale of this process has it."""
+        return files.as_path(self.data_dir) if self.data_dir else None
+
+    @property
     def parameters(self) -> int:
         """The number of weights and biases of the network."""
         layers = itertools.pairwise(self.layer_sizes)
@@ -135,7 +140,7 @@ class Settings:
         custom = data_dir is not None or self.dataset == "custom"
         return {
             "name": "auto" if custom else self.dataset,
-            "data_dir": data_dir or self.data_dir,
+            "data_dir": data_dir or self.data_path,
             "invert": self.invert,
             "seed": self.seed,
         }
@@ -174,7 +179,7 @@ def resolve_settings(flags: argparse.Namespace, dataset: data.Dataset) -> Settin
         "dataset": dataset.name,
         "dataset_source": dataset.source,
         "dataset_verified": dataset.verified,
-        "data_dir": flags.data_dir and str(flags.data_dir.absolute()),
+        "data_dir": flags.data_dir and files.as_text(flags.data_dir.absolute()),
         "data_sha256": dataset.sha256,
         "image_size": image_size,
         "validation_split": 0.0 if dataset.validation else values["validation_split"],

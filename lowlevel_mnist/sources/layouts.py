@@ -3,6 +3,7 @@
 Another layout takes one more entry in LAYOUTS.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import pathlib
@@ -252,6 +253,7 @@ def _list_files(folder) -> Iterator[pathlib.Path]:
             continue
         if path.is_dir():  # what Kaggle's archives unpack to
             inner = (path / f"{path.name}{suffix}" for suffix in ("", ".gz", ".csv", ".npz"))
-            yield from (file for file in inner if file.is_file())
+            with contextlib.suppress(PermissionError):  # a closed folder, of somebody else's
+                yield from (file for file in inner if file.is_file())
         else:
             yield path

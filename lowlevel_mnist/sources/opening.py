@@ -51,7 +51,7 @@ def readable(path: pathlib.Path) -> Iterator[None]:
                 f"{path} is a link that leads nowhere: there is no {path.readlink()}. Get what it "
                 "points to, or put the file itself in its place."
             ) from error
-        raise UserError(f"{path} can't be read: {error.strerror}.") from error
+        raise UserError(f"{error.filename or path} can't be read: {error.strerror}.") from error
     except MemoryError as error:
         raise UserError(f"{path} does not fit into the memory of this machine.") from error
 

@@ -1,0 +1,102 @@
+"""Commands by `%run` in a notebook: its kernel goes on after them, as it was before."""
+
+import pytest
+from commands import PATIENCE, environment
+from conftest import pattern_arrays, write_idx_folder
+from jupyter_client.manager import start_new_kernel
+
+HANDLERS = """
+import signal
+print([signal.getsignal(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP")])
+"""
+TRAIN = "%run -m lowlevel_mnist.train -- --data-dir data --no-plots"
+IMPATIENT = """
+import os, signal, time
+from lowlevel_mnist.console import cli, interruption
+def main():
+    with interruption.defer_signals():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(interruption.GRACE + 0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+        print("not interrupted")
+cli.run_command(main)
+"""
+
+
+class Kernel:
+    """A running kernel in the folder `base`, in which there is a data set, `data`."""
+
+    def __init__(self, base):
+        self.base = base
+        write_idx_folder(base / "data", pattern_arrays())
+        self.manager, self.client = start_new_kernel(
+            kernel_name="python3", cwd=str(base), env=environment(IPYTHONDIR=base / "ipython")
+        )
+        self.handlers = self.run(HANDLERS)["stdout"]
+
+    def run(self, cell, interrupted_at="never"):
+        """Executes a cell, and interrupts it as soon as it prints a text.
+
+        Returns what it writes to "stdout" and "stderr".
+        """
+        written = {"stdout": "", "stderr": ""}
+
+        def take(message):
+            if message["header"]["msg_type"] == "stream":
+                name, text = message["content"]["name"], message["content"]["text"]
+                is_first = interrupted_at not in written[name]
+                written[name] += text
+                if is_first and interrupted_at in written[name]:
+                    self.manager.interrupt_kernel()
+
+        self.client.execute_interactive(cell, timeout=PATIENCE, output_hook=take)
+        print(written)
+        return written
+
+    def assert_as_before(self):
+        assert self.manager.is_alive()
+        assert self.run("print(6 * 7)")["stdout"] == "42\n"
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    kernel = Kernel(tmp_path_factory.mktemp("kernel"))
+    yield kernel
+    kernel.client.stop_channels()
+    kernel.manager.shutdown_kernel(now=True)
+
+
+def test_a_training(kernel):
+    cell = f"{TRAIN} --output-dir done --epochs 2\n{HANDLERS}"
+    written = kernel.run(cell)
+    assert "Saved in done" in written["stdout"]
+    assert written["stdout"].endswith(kernel.handlers)
+    assert written["stderr"] == ""
+    kernel.assert_as_before()
+
+
+def test_an_interrupted_training_and_one_more(kernel):
+    """A kernel's interrupt asks a training to end each time, and says how it goes on."""
+    cell = f"{TRAIN} --output-dir again --epochs 100000"
+    for flags in ("", " --resume"):
+        written = kernel.run(f"{cell}{flags}\n{HANDLERS}", interrupted_at="Epoch ")
+        assert "Interrupted after " in written["stderr"]
+        assert "Go on with: " in written["stderr"]
+        assert "--resume --output-dir again --no-plots" in written["stderr"]
+        assert written["stdout"].endswith(kernel.handlers)
+        kernel.assert_as_before()
+
+
+def test_a_bad_flag(kernel):
+    written = kernel.run(f"{TRAIN} --output-dir bad --batch-size 10000\n{HANDLERS}")
+    assert "--batch-size 10000 is larger than the data" in written["stderr"]
+    assert written["stdout"].endswith(kernel.handlers)
+    kernel.assert_as_before()
+
+
+def test_who_asks_again_ends_the_command_alone(kernel):
+    written = kernel.run(IMPATIENT)
+    assert "Interrupted at once; what had been saved before is kept.\n" in written["stderr"]
+    assert written["stdout"] == ""
+    assert kernel.run(HANDLERS)["stdout"] == kernel.handlers
+    kernel.assert_as_before()
