@@ -87,7 +87,7 @@ def test_a_line_of_progress_that_fits_and_is_replaced(folder, tmp_path):
     place, scores = r" +\d+/100000 .*", r"\d\.\d{4}"
     assert re.fullmatch(rf"{place}\d+/500  [\d:]+ left  loss {scores}  accuracy {scores}", wide)
     assert re.fullmatch(rf"{place}\d% [\d:]+ loss {scores} acc {scores}", narrow)
-    assert "Go on with:" in " ".join(terminal.lines())
+    assert "Go on with:" in "".join(terminal.lines())
     assert b"\x1b[?25l" not in terminal.sent, "the cursor is hidden"
 
 
@@ -174,6 +174,7 @@ def test_nothing_of_a_stranger_s_is_printed_raw(tmp_path):
             newest = max((tmp_path / out / "checkpoints").glob("*.index"), key=str)
             newest.write_bytes(b"damaged")
         assert escaped in printed(run(*command, cwd=tmp_path)), command
+    (tmp_path / "runs").mkdir()
     (tmp_path / out).rename(tmp_path / "runs" / out)
     assert escaped in printed(run("__main__", cwd=tmp_path))
 

@@ -13,13 +13,13 @@ TRAIN = "%run -m lowlevel_mnist.train -- --data-dir data --no-plots"
 IMPATIENT = """
 import os, signal, time
 from lowlevel_mnist.console import cli, interruption
-def main():
+def main(_):
     with interruption.defer_signals():
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(interruption.GRACE + 0.2)
         os.kill(os.getpid(), signal.SIGINT)
         print("not interrupted")
-cli.run_command(main)
+cli.run_command(main, lambda: None)
 """
 
 

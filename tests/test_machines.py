@@ -41,10 +41,10 @@ LOCK = """
 import pathlib
 from lowlevel_mnist.console import cli
 from lowlevel_mnist.runs import files
-def main():
+def main(_):
     with files.locked(pathlib.Path("run")):
         print("at work")
-cli.run_command(main)
+cli.run_command(main, lambda: None)
 """
 
 

@@ -453,7 +453,7 @@ def test_a_run_whose_last_step_diverges_has_no_checkpoint_of_it(tmp_path):
 HELD = """
 import os, signal, sys, time
 from lowlevel_mnist.console import cli, interruption
-def main():
+def main(_):
     with interruption.defer_signals() as request:
         print("held", flush=True)
         while request.signal is None:
@@ -512,7 +512,7 @@ def test_a_signal_while_a_process_ends_has_no_effect():
 import os, signal
 from lowlevel_mnist.console import cli, interruption
 from lowlevel_mnist.errors import Interrupted
-def main():
+def main(_):
     try:
         with interruption.defer_signals():
             os.kill(os.getpid(), signal.SIGINT)
