@@ -113,6 +113,24 @@ def _shall_be_quiet():
 
 
 @contextlib.contextmanager
+def any_backend() -> Iterator[None]:
+    """Enters a context in which Matplotlib is imported even if MPLBACKEND names no backend.
+
+    Matplotlib chooses one then. Only windows need it; pictures are saved without.
+    """
+    name = None
+    if "matplotlib" not in sys.modules:
+        name = os.environ.pop("MPLBACKEND", None)
+    yield
+    if name:
+        os.environ["MPLBACKEND"] = name
+        import matplotlib
+
+        with contextlib.suppress(ValueError):
+            matplotlib.rcParams["backend"] = name
+
+
+@contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Redirects file descriptor 2 to a temporary file, unless the user wants to see everything.
 

@@ -131,3 +131,33 @@ def test_a_failing_import_of_tensorflow_says_why(tmp_path):
     assert done.returncode == 1
     assert "the reason, in C++" in done.stderr
     assert "ImportError: no TensorFlow" in done.stderr
+
+
+NO_BACKENDS = ["nonsense", "module://no.such"]
+
+
+@pytest.mark.parametrize("backend", NO_BACKENDS)
+def test_pictures_need_no_backend(tmp_path, backend):
+    script = "from lowlevel_mnist import plots; plots.save('a.png', 'png', lambda figure: None)"
+    done = run_python("-c", script, cwd=tmp_path, MPLBACKEND=backend)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("backend", "reason"),
+    [("nonsense", ""), ("module://no.such", "No window can be opened: No module named 'no'.")],
+)
+def test_no_window_without_a_backend(backend, reason):
+    script = "from lowlevel_mnist import plots; print(plots.show(lambda figure: None))"
+    done = run_python("-c", script, MPLBACKEND=backend)
+    assert (done.returncode, done.stdout) == (0, "False\n")
+    assert reason in done.stderr
+    assert bool(done.stderr) == bool(reason)
+
+
+@pytest.mark.parametrize("before", ["", "import matplotlib; matplotlib.use('pdf')"])
+def test_a_backend_that_somebody_has_chosen_stays(before):
+    script = f"{before}\nfrom lowlevel_mnist import plots\nfrom matplotlib import pyplot\n"
+    done = run_python("-c", f"{script}print(pyplot.get_backend())", MPLBACKEND="svg")
+    assert (done.stdout, done.stderr) == ("pdf\n" if before else "svg\n", "")
