@@ -161,3 +161,25 @@ def test_a_backend_that_somebody_has_chosen_stays(before):
     script = f"{before}\nfrom lowlevel_mnist import plots\nfrom matplotlib import pyplot\n"
     done = run_python("-c", f"{script}print(pyplot.get_backend())", MPLBACKEND="svg")
     assert (done.stdout, done.stderr) == ("pdf\n" if before else "svg\n", "")
+
+
+def test_nobody_needs_keras_or_a_backend_to_train(small_folder, tmp_path):
+    """Neither tf_keras nor any of these is there."""
+    changes = {"TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "absent", "MPLBACKEND": "absent"}
+    done = run_anew("train", "--data-dir", small_folder, cwd=tmp_path, **changes)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_keras_is_there_for_who_wants_it():
+    script = """
+from lowlevel_mnist import startup
+tensorflow = startup.import_tensorflow()
+import sys
+assert not [name for name in sys.modules if name.startswith("keras")]
+from tensorflow.keras import layers
+import keras
+assert layers.Dense is keras.layers.Dense
+tensorflow.keras.Sequential([layers.Dense(3)])(tensorflow.ones((2, 2)))
+"""
+    done = run_python("-c", script)
+    assert (done.returncode, done.stderr) == (0, "")
