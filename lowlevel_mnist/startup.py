@@ -17,6 +17,7 @@ from lowlevel_mnist.errors import UserError
 is_command = False  # whether a command is at work, or functions are called by a user's script
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # 0: TensorFlow says all, 2: errors, 3: not even these
 PROCESSOR = pathlib.Path("/proc/cpuinfo")  # on Linux
+GPU = pathlib.Path("/dev/nvidia0")
 # A program that waits for the end of the process that has started it, and then shows what that
 # had kept aside. Ctrl-C, which nobody needs explained, ends it, too.
 WATCHER = """
@@ -204,6 +205,32 @@ def any_backend() -> Iterator[None]:
 
         with contextlib.suppress(ValueError):
             matplotlib.rcParams["backend"] = name
+
+
+def gpu_remark(tensorflow: ModuleType) -> str | None:
+    """Returns why TensorFlow does not use NVIDIA's GPU; None where it does, or there is none."""
+    if not GPU.exists() or tensorflow.config.list_physical_devices("GPU"):
+        return None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return explain_unused_gpu(tensorflow.test.is_built_with_cuda(), visible)
+
+
+def explain_unused_gpu(has_cuda: bool, visible: str | None) -> str | None:
+    """Returns a sentence, or None where the user has hidden the GPU.
+
+    has_cuda: whether TensorFlow was built with CUDA; visible: CUDA_VISIBLE_DEVICES, if set.
+    """
+    if visible is not None and visible.strip() in ("", "-1"):
+        return None
+    reason = (
+        "CUDA's libraries are missing, or do not fit it"
+        if has_cuda
+        else "it was built without CUDA"
+    )
+    return (
+        f"TensorFlow does not use this machine's GPU: {reason}. What it needs comes with "
+        f"pip install 'tensorflow[and-cuda]'; {LOG_LEVEL}=0 shows more."
+    )
 
 
 @contextlib.contextmanager

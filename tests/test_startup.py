@@ -204,7 +204,7 @@ def test_limits(tmp_path, limit, value, words):
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert_refused(done, *words)
 
@@ -232,9 +232,31 @@ def test_a_machine_without_avx(small_folder, tmp_path):
         pytest.skip("needs Linux, and the right to mount")
     command = [sys.executable, "-m", "lowlevel_mnist.train", "--data-dir", small_folder]
     done = subprocess.run(
-        [*cover, *command], cwd=tmp_path, env=environment(), capture_output=True, text=True
+        [*cover, *command],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
     )
     assert_refused(done, "TensorFlow needs a processor with AVX")
+
+
+@pytest.mark.parametrize(
+    ("has_cuda", "visible", "words"),
+    [
+        (True, None, ["CUDA's libraries", "tensorflow[and-cuda]"]),
+        (True, "0", ["CUDA's libraries", "tensorflow[and-cuda]"]),
+        (False, None, ["built without CUDA", "tensorflow[and-cuda]"]),
+    ],
+)
+def test_an_unused_gpu(has_cuda, visible, words):
+    remark = startup.explain_unused_gpu(has_cuda, visible)
+    assert all(word in remark for word in words)
+
+
+@pytest.mark.parametrize("visible", ["", "-1"])
+def test_a_gpu_that_the_user_has_hidden(visible):
+    assert startup.explain_unused_gpu(True, visible) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else elsewhere")
