@@ -6,15 +6,19 @@ file (`save`) or into a window (`show`).
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 import numpy as np
-from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from lowlevel_mnist import randomness
+from lowlevel_mnist import randomness, startup
+from lowlevel_mnist.errors import Remark
+
+with startup.any_backend():
+    from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
 DPI = 110
 MIN_WIDTH = 7  # inches, for the title
@@ -41,9 +45,13 @@ def show(draw: Callable[..., None], *arguments: Any) -> bool:
 
     Returns whether that was possible; without a display it is not.
     """
-    from matplotlib import pyplot  # needed for windows only
+    try:
+        from matplotlib import pyplot  # needed for windows only
 
-    figure = pyplot.figure()
+        figure = pyplot.figure()
+    except Exception as error:  # noqa: BLE001 - a backend may raise anything
+        warnings.warn(Remark(f"No window can be opened: {error}."), stacklevel=2)
+        return False
     if figure.canvas.required_interactive_framework is None:
         return False
     draw(figure, *arguments)

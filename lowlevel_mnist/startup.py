@@ -3,8 +3,10 @@
 import contextlib
 import gc
 import os
+import pathlib
 import re
 import shlex
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +16,18 @@ from lowlevel_mnist.errors import UserError
 
 is_command = False  # whether a command is at work, or functions are called by a user's script
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # 0: TensorFlow says all, 2: errors, 3: not even these
+PROCESSOR = pathlib.Path("/proc/cpuinfo")  # on Linux
+GPU = pathlib.Path("/dev/nvidia0")
+# A program that waits for the end of the process that has started it, and then shows what that
+# had kept aside. Ctrl-C, which nobody needs explained, ends it, too.
+WATCHER = """
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.read(0, 1)
+os.lseek(1, 0, os.SEEK_SET)
+os.write(2, b"The process ended within TensorFlow. What was said until then:\\n")
+os.write(2, os.read(1, 1_000_000))
+"""
 
 
 def import_tensorflow(xla: bool = False, distributed: bool = False) -> ModuleType:
@@ -22,23 +36,69 @@ def import_tensorflow(xla: bool = False, distributed: bool = False) -> ModuleTyp
     xla: whether XLA will be used, which has start-up lines of its own.
     distributed: whether other workers may be lost, of which TensorFlow has much to tell.
     Where the user has set `TF_CPP_MIN_LOG_LEVEL` to less than 2, nothing is hidden.
-    Raises `UserError` where there is no room for temporary files, without which it does not start.
+    Raises `UserError` where it can't be imported, or lacks what it needs: AVX, temporary files.
     """
-    try:
-        tempfile.gettempdir()
-    except FileNotFoundError as error:
-        raise UserError(
-            "TensorFlow needs a folder for temporary files, and none has room: the disk is full. "
-            "Make room, or name another folder in TMPDIR."
-        ) from error
     if "tensorflow" not in sys.modules:
-        with _no_garbage_collection(), quietly():
-            if _shall_be_quiet():
-                _import_quietly(xla, distributed)
-            import tensorflow
+        _check_machine()
+        try:
+            with _no_garbage_collection(), _no_keras(), quietly():
+                if _shall_be_quiet():
+                    _import_quietly(xla, distributed)
+                import tensorflow
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - packages of any kind are imported
+            raise UserError(_explain_import_error(error)) from error
     import tensorflow
 
     return tensorflow
+
+
+def _check_machine():
+    if lacks_avx(PROCESSOR):
+        raise UserError(
+            "TensorFlow needs a processor with AVX, which this one does not have. Use another "
+            "machine; a virtual one may be given its host's processor."
+        )
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:  # which does not say why
+        named = map(os.environ.get, ("TMPDIR", "TEMP", "TMP"))
+        reasons = {}
+        for folder in filter(None, (*named, "/tmp", os.curdir)):
+            try:
+                with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+                    file.write(b"any")
+            except OSError as reason:
+                reasons[folder] = f"{folder} ({reason.strerror})"
+        raise UserError(
+            "TensorFlow needs a folder for temporary files, and none can be written to: "
+            f"{', '.join(reasons.values())}. Make room, or name another folder in TMPDIR."
+        ) from error
+
+
+def lacks_avx(processor: pathlib.Path) -> bool:
+    """Returns whether this is Linux's description of an x86 processor without AVX.
+
+    TensorFlow ends the process there, before it could raise an exception.
+    """
+    if not processor.exists():
+        return False
+    with processor.open(encoding="utf-8", errors="replace") as lines:
+        flags = next((line.split() for line in lines if line.startswith("flags")), ["avx"])
+    return "avx" not in flags
+
+
+def _explain_import_error(error):
+    while error.__cause__:  # the first one says more than what TensorFlow makes of it
+        error = error.__cause__
+    reason = str(error).partition("\n")[0]
+    advice = (
+        "Install it with pip install tensorflow, or see https://www.tensorflow.org/install/errors"
+    )
+    if "failed to map segment" in reason:
+        advice = "It takes more memory, perhaps, than `ulimit -v` allows"
+    return f"TensorFlow can't be imported ({reason}). {advice}."
 
 
 def _import_quietly(xla, distributed):
@@ -72,6 +132,23 @@ def _no_garbage_collection():
         gc.freeze()
         if was_enabled:
             gc.enable()
+
+
+@contextlib.contextmanager
+def _no_keras():
+    """Keeps TensorFlow's import from importing Keras, too, but for registering its optimizers.
+
+    It took 0.6 of 2.8 s, and may fail, as it imports what KERAS_BACKEND names. Who wants Keras
+    can import it later.
+    """
+    if "keras.src" in sys.modules:
+        yield
+        return
+    sys.modules["keras.src"] = None  # type: ignore[assignment]  # so Python finds no such module
+    try:
+        yield
+    finally:
+        del sys.modules["keras.src"]
 
 
 def argument(name: str) -> str:
@@ -113,25 +190,89 @@ def _shall_be_quiet():
 
 
 @contextlib.contextmanager
+def any_backend() -> Iterator[None]:
+    """Enters a context in which Matplotlib is imported even if MPLBACKEND names no backend.
+
+    Matplotlib chooses one then. Only windows need it; pictures are saved without.
+    """
+    name = None
+    if "matplotlib" not in sys.modules:
+        name = os.environ.pop("MPLBACKEND", None)
+    yield
+    if name:
+        os.environ["MPLBACKEND"] = name
+        import matplotlib
+
+        with contextlib.suppress(ValueError):
+            matplotlib.rcParams["backend"] = name
+
+
+def gpu_remark(tensorflow: ModuleType) -> str | None:
+    """Returns why TensorFlow does not use NVIDIA's GPU; None where it does, or there is none."""
+    if not GPU.exists() or tensorflow.config.list_physical_devices("GPU"):
+        return None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return explain_unused_gpu(tensorflow.test.is_built_with_cuda(), visible)
+
+
+def explain_unused_gpu(has_cuda: bool, visible: str | None) -> str | None:
+    """Returns a sentence, or None where the user has hidden the GPU.
+
+    has_cuda: whether TensorFlow was built with CUDA; visible: CUDA_VISIBLE_DEVICES, if set.
+    """
+    if visible is not None and visible.strip() in ("", "-1"):
+        return None
+    reason = (
+        "CUDA's libraries are missing, or do not fit it"
+        if has_cuda
+        else "it was built without CUDA"
+    )
+    return (
+        f"TensorFlow does not use this machine's GPU: {reason}. What it needs comes with "
+        f"pip install 'tensorflow[and-cuda]'; {LOG_LEVEL}=0 shows more."
+    )
+
+
+@contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """Redirects file descriptor 2 to a temporary file, unless the user wants to see everything.
 
-    Some lines are written by C++ code that ignores TF_CPP_MIN_LOG_LEVEL. They are shown
-    after all where what is inside fails.
+    Some lines are written by C++ code that ignores TF_CPP_MIN_LOG_LEVEL. They are shown after all
+    where what is inside fails, or ends the process (but not on Windows), as by `abort`.
     """
     if not _shall_be_quiet():
         yield
         return
     sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
+    with (
+        os.fdopen(os.dup(2), "wb", 0) as stderr,
+        tempfile.TemporaryFile() as aside,
+        _watched(aside, stderr),
+    ):
         os.dup2(aside.fileno(), 2)
         try:
             yield
         except Exception:
             aside.seek(0)
-            os.write(stderr, aside.read())
+            stderr.write(aside.read())
             raise
         finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+            os.dup2(stderr.fileno(), 2)
+
+
+@contextlib.contextmanager
+def _watched(aside, stderr):
+    """Has another process show what was written aside if this one ends within the context.
+
+    After some fatal signals nothing can be shown by the process itself.
+    """
+    with contextlib.ExitStack() as stack:
+        if os.name == "posix":  # on Windows, it might open a window
+            command = [sys.executable, "-I", "-S", "-c", WATCHER]
+            with contextlib.suppress(OSError, TypeError):  # there may be no process, or no Python
+                watcher = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=aside, stderr=stderr
+                )
+                stack.enter_context(watcher)
+                stack.callback(watcher.kill)
+        yield

@@ -2,14 +2,16 @@
 
 import gzip
 import http.server
+import importlib.util
 import json
 import pathlib
+import re
 import socket
 import threading
 
 import numpy as np
 import pytest
-from commands import run, train
+from commands import run, run_python, train
 from conftest import IDX_NAMES, assert_ends, assert_refused, pattern_arrays, write_idx_folder
 
 from lowlevel_mnist import data, memory, preprocessing
@@ -167,6 +169,26 @@ def test_a_missing_file_on_the_server(serve, tmp_path, keras_home):
     url, _ = serve(tmp_path / "www")
     with pytest.raises(UserError, match="404"):
         download("mnist", url)
+
+
+@pytest.mark.parametrize("backend", ["torch", "no_such"])
+def test_a_download_without_keras(serve, tmp_path, backend):
+    """Keras can't be imported where its backend is absent."""
+    if importlib.util.find_spec(backend):
+        pytest.skip(f"{backend} is there")
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "mnist.npz").touch()
+    url, _ = serve(tmp_path / "www")
+    script = f"""
+from lowlevel_mnist.sources import download
+try:
+    download.download("mnist", {url!r})
+except download.UnreachableError as error:
+    print(error)
+"""
+    done = run_python("-c", script, KERAS_HOME=tmp_path / "keras", KERAS_BACKEND=backend)
+    assert re.match(f"The data set mnist .* can't be downloaded \\(.*{backend}", done.stdout)
+    assert done.stderr == ""
 
 
 def without_network(tmp_path):

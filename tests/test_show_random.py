@@ -109,12 +109,20 @@ def test_a_picture_that_cannot_be_saved(trained, tmp_path, file):
 
 
 @pytest.mark.full
-def test_a_backend_without_windows(trained):
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ("svg", ""),
+        ("absent", ""),
+        ("module://absent", "No window can be opened: No module named 'absent'.\n"),
+    ],
+)
+def test_a_backend_without_windows(trained, backend, said):
     base, _ = trained
     picture = newest(base) / "show_random.png"
     picture.unlink(missing_ok=True)
-    done = run_anew("show_random", cwd=base, MPLBACKEND="svg")
-    assert done.returncode == 0
+    done = run_anew("show_random", cwd=base, MPLBACKEND=backend)
+    assert (done.returncode, done.stderr) == (0, said)
     assert picture.exists()
 
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from matplotlib.figure import Figure
-
 from lowlevel_mnist.benchmarking.contenders import FIT, FLOOR
 from lowlevel_mnist.benchmarking.results import Result
-from lowlevel_mnist.plots import BLUE, LIGHT_BLUE, ORANGE
+from lowlevel_mnist.plots import BLUE, LIGHT_BLUE, ORANGE, Figure
 from lowlevel_mnist.recipes import EXECUTIONS
 
 REFERENCE = "fit"  # whose seconds are divided by those of each

@@ -100,6 +100,8 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
         f"{settings.parameters:,} parameters, {settings.optimizer} with learning rate "
         f"{settings.learning_rate:g}, batch size {settings.batch_size}, seed {settings.seed}",
     )
+    if remark := startup.gpu_remark(tf):
+        output.remark(remark)
     if os.environ.get("TF_CONFIG") and run.flags.distribute != "multi-worker":
         output.remark(
             "TF_CONFIG is set, but this process trains alone. With --distribute multi-worker it "

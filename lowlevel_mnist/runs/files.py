@@ -17,19 +17,26 @@ CHOOSE_ANOTHER = "Choose another one with --output-dir."
 UNFINISHED = "unfinished-"  # how the name begins of what is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 LOCK_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
 @contextlib.contextmanager
 def refusal_as_user_error() -> Iterator[None]:
-    """Raises `UserError` in place of an `OSError` for want of room or of a right."""
+    """Raises `UserError` in place of an error for want of room, memory, open files or a right."""
     try:
         yield
+    except MemoryError as error:
+        reason = f" ({error})" if str(error) else ""
+        text = f"There is not enough memory{reason}. End other programs, or raise `ulimit -v`."
+        raise UserError(text) from error
     except OSError as error:
         if error.errno in FULL:
             text = f"There is no room for {error.filename or 'the output'} ({error.strerror})."
         elif error.errno in DENIED and error.filename:
             text = f"{error.filename} can't be used: {error.strerror}."
+        elif error.errno in TOO_MANY_FILES:
+            text = f"{error.strerror}. Raise the limit, for example by `ulimit -n 1024`."
         else:
             raise
         raise UserError(text) from error

@@ -1,5 +1,6 @@
 """Keras's downloader, with a time limit, and its cache."""
 
+import hashlib
 import os
 import pathlib
 import socket
@@ -26,18 +27,16 @@ def download(name, url=DOWNLOAD_URL):
     """
     folder, files = PUBLISHED[name]["cache_folder"], PUBLISHED[name]["cache_files"]
     cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    keras = startup.import_tensorflow().keras
-    if not sys.stdout.isatty():
-        keras.config.disable_interactive_logging()  # its progress bar writes carriage returns
     timeout_before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(NETWORK_TIMEOUT)  # Keras's downloader sets none itself
     try:
         for file, checksum in files.items():
-            if not (cache / folder / file).exists():
+            path = cache / folder / file
+            if not _is_whole(path, checksum):
                 _check_reachable(url + file)
-            path = keras.utils.get_file(
-                file, url + file, cache_dir=cache, cache_subdir=folder, file_hash=checksum
-            )
+                path = _import_keras().utils.get_file(
+                    file, url + file, cache_dir=cache, cache_subdir=folder, file_hash=checksum
+                )
     except Exception as error:  # noqa: BLE001 - Keras raises plain Exception
         reason = str(error).strip("<>").removeprefix("urlopen error ")
         raise UnreachableError(
@@ -48,6 +47,24 @@ def download(name, url=DOWNLOAD_URL):
     finally:
         socket.setdefaulttimeout(timeout_before)
     return layouts.read(path)[0]
+
+
+def _is_whole(path, checksum):
+    if not path.is_file():
+        return False
+    algorithm = "sha256" if len(checksum) == 64 else "md5"  # as Keras tells them apart, too
+    found = hashlib.new(algorithm, path.read_bytes(), usedforsecurity=False)
+    return found.hexdigest() == checksum
+
+
+def _import_keras():
+    """Imports Keras, which raises what it likes where KERAS_BACKEND names none that it finds."""
+    startup.import_tensorflow()
+    import keras  # takes most of a second, and only who downloads needs it
+
+    if not sys.stdout.isatty():
+        keras.config.disable_interactive_logging()  # its progress bar writes carriage returns
+    return keras
 
 
 def _check_reachable(url):
