@@ -12,7 +12,10 @@ from lowlevel_mnist.runs import folders
 from lowlevel_mnist.runs.settings import DEFAULTS, format_value
 
 MAX_RUNS = 20  # the newest ones
-COMPARED = "optimizer", "learning_rate", "batch_size", "validation_split", "execution", "seed"
+COMPARED = (
+    *("dataset", "optimizer", "learning_rate", "batch_size"),
+    *("validation_split", "execution", "dtype", "seed", "invert"),
+)
 
 
 def parse():
@@ -45,32 +48,34 @@ def main(_):
     runs = sorted(folders.RUNS.glob(f"*/{folders.SETTINGS}"), key=lambda path: path.stat().st_mtime)
     if runs:
         newest = f", the newest {MAX_RUNS} of {len(runs)}" if len(runs) > MAX_RUNS else ""
-        output.say("", f"Runs in {folders.RUNS}{newest}, the last one begun at the end:")
+        output.say("", f"Runs in {folders.RUNS}{newest}, the last one at the end:")
         header = ["run", "recipe and changes", "epochs", "val accuracy", "test accuracy"]
         rows = [describe(path) for path in runs[-MAX_RUNS:]]
-        output.table([*header, "seconds", "begun"], rows, left=2)
+        output.table([*header, "seconds", "when"], rows, left=2, stacked=True)
 
 
 def describe(path):
     """Returns a row on the run of a `settings.json`, as texts."""
-    begun = datetime.datetime.fromtimestamp(path.stat().st_mtime)
+    when = datetime.datetime.fromtimestamp(path.stat().st_mtime)
     try:
         settings = folders.find(path.parent).settings
         title = ", ".join([settings.title, *changes(settings)])
     except UserError:
         title = "(damaged, or of another version)"
-    return [path.parent.name, title, *results(path.parent), f"{begun:%Y-%m-%d %H:%M}"]
+    return [path.parent.name, title, *results(path.parent), f"{when:%Y-%m-%d %H:%M}"]
 
 
 def changes(settings):
     """Returns what differs from the recipe beside the network, such as "seed 3"."""
     usual = DEFAULTS | vars(RECIPES.get(settings.recipe, settings))
+    if usual["dataset"] == "auto":
+        usual["dataset"] = "mnist"
     names = [name for name in COMPARED if getattr(settings, name) != usual[name]]
     return [f"{name.replace('_', ' ')} {format_value(getattr(settings, name))}" for name in names]
 
 
 def results(folder):
-    """Returns epochs, accuracies and seconds of a run as texts, dashes where it is unfinished."""
+    """Returns epochs, accuracies and seconds of a run as texts."""
     try:
         record = json.loads((folder / folders.METRICS).read_text(encoding="utf-8"))
         *_, last = history = record["history"]
@@ -82,7 +87,7 @@ def results(folder):
             f"{sum(row['seconds'] for row in history):.1f}",
         ]
     except (OSError, ValueError, KeyError, TypeError):
-        return ["-"] * 4
+        return ["unfinished", "-", "-", "-"]
 
 
 if __name__ == "__main__":

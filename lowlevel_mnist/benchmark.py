@@ -23,12 +23,18 @@ from lowlevel_mnist.runs import files
 def parse():
     parser = flags.Parser("benchmark")
     parser.add_argument(
-        "--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), help="(default: all)"
+        "--recipes",
+        nargs="+",
+        choices=RECIPES,
+        default=list(RECIPES),
+        metavar="NAME",
+        help=f"{', '.join(RECIPES)} (default: all)",
     )
     parser.add_argument(
         "--executions",
         nargs="+",
         choices=CONTENDERS,
+        metavar="NAME",
         default=[name for name in CONTENDERS if name not in LIBRARIES or find_spec(name)],
         help=f"{', '.join(EXECUTIONS)}: this package; fit: Keras as people call it; fit-steps: "
         "with steps_per_execution=100; fit-steps-xla: with jit_compile=True, too, which on a CPU "
@@ -64,6 +70,7 @@ def parse():
 
 
 def main(arguments):
+    output.show(output.LOADING)
     flags.check_file_name(arguments.chart)
     files.check_writable(arguments.chart, "Choose another file with --chart.")
     if arguments.json:

@@ -32,11 +32,12 @@ def parse():
 
 
 def main(arguments):
-    output.show(output.STARTING)
+    output.show(output.LOADING)
     run = folders.find(arguments.run)
     dataset = run.load_data(arguments.data_dir)
     if arguments.data_dir:
         report.print_remarks(dataset)
+    output.show(output.STARTING)
     model = run.load_model()
     from lowlevel_mnist import metrics, plots
     from lowlevel_mnist.console import figures

@@ -33,12 +33,13 @@ def parse():
 
 
 def main(arguments):
-    output.show(output.STARTING)
+    output.show(output.LOADING)
     run = folders.find(arguments.run)
     if arguments.to:
         flags.check_file_name(arguments.to, "page", SUFFIXES)
     check_size(run)
     dataset = run.load_data()
+    output.show(output.STARTING)
     model = run.load_model()
     from lowlevel_mnist import metrics
 

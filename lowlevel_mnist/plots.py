@@ -52,7 +52,9 @@ def show(draw: Callable[..., None], *arguments: Any) -> bool:
     except Exception as error:  # noqa: BLE001 - a backend may raise anything
         warnings.warn(Remark(f"No window can be opened: {error}."), stacklevel=2)
         return False
-    if figure.canvas.required_interactive_framework is None:
+    is_inline = "inline" in pyplot.get_backend()  # a notebook shows it below the cell
+    if figure.canvas.required_interactive_framework is None and not is_inline:
+        pyplot.close(figure)
         return False
     draw(figure, *arguments)
     pyplot.show()

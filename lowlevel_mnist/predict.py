@@ -38,7 +38,6 @@ def parse():
 
 
 def main(arguments):
-    output.show(output.STARTING)
     if arguments.save:
         flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
@@ -52,6 +51,7 @@ def main(arguments):
     if not readings:
         raise_errors(errors)
     images = np.stack([reading.image for _, reading in readings])
+    output.show(output.STARTING)
     model = run.load_model()
     from lowlevel_mnist import metrics, plots
     from lowlevel_mnist.console import figures
@@ -110,8 +110,8 @@ def print_prediction(file, reading, probabilities, names):
         levels = [LEVELS[int(value) * (len(LEVELS) - 1) // 255] for value in row]
         output.say("".join(2 * level for level in levels).rstrip())
     if count := reading.other_digits:
-        pieces = "one more piece" if count == 1 else f"{count} more pieces"
-        output.say(f"There is {pieces} of ink that could be read for itself; this is the largest.")
+        are = "is one more piece" if count == 1 else f"are {count} more pieces"
+        output.say(f"There {are} of ink that could be read for itself; this is the largest.")
     width = max(map(len, names))
     bar = min(MAX_BAR, output.width() - width - 10)
     for name, probability in zip(names, probabilities, strict=True):

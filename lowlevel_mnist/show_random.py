@@ -37,11 +37,12 @@ def parse():
 
 
 def main(arguments):
-    output.show(output.STARTING)
+    output.show(output.LOADING)
     if arguments.save:
         flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
     dataset = run.load_data()
+    output.show(output.STARTING)
     model = run.load_model()
     from lowlevel_mnist import metrics, plots
     from lowlevel_mnist.console import figures

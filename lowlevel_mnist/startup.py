@@ -3,7 +3,6 @@
 import contextlib
 import gc
 import os
-import pathlib
 import re
 import shlex
 import subprocess
@@ -13,11 +12,10 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.execution import machine
 
 is_command = False  # whether a command is at work, or functions are called by a user's script
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # 0: TensorFlow says all, 2: errors, 3: not even these
-PROCESSOR = pathlib.Path("/proc/cpuinfo")  # on Linux
-GPU = pathlib.Path("/dev/nvidia0")
 # A program that waits for the end of the process that has started it, and then shows what that
 # had kept aside. Ctrl-C, which nobody needs explained, ends it, too.
 WATCHER = """
@@ -39,7 +37,7 @@ def import_tensorflow(xla: bool = False, distributed: bool = False) -> ModuleTyp
     Raises `UserError` where it can't be imported, or lacks what it needs: AVX, temporary files.
     """
     if "tensorflow" not in sys.modules:
-        _check_machine()
+        machine.check()
         try:
             with _no_garbage_collection(), _no_keras(), quietly():
                 if _shall_be_quiet():
@@ -48,57 +46,10 @@ def import_tensorflow(xla: bool = False, distributed: bool = False) -> ModuleTyp
         except (MemoryError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - packages of any kind are imported
-            raise UserError(_explain_import_error(error)) from error
+            raise UserError(machine.explain_import_error(error)) from error
     import tensorflow
 
     return tensorflow
-
-
-def _check_machine():
-    if lacks_avx(PROCESSOR):
-        raise UserError(
-            "TensorFlow needs a processor with AVX, which this one does not have. Use another "
-            "machine; a virtual one may be given its host's processor."
-        )
-    try:
-        tempfile.gettempdir()
-    except FileNotFoundError as error:  # which does not say why
-        named = map(os.environ.get, ("TMPDIR", "TEMP", "TMP"))
-        reasons = {}
-        for folder in filter(None, (*named, "/tmp", os.curdir)):
-            try:
-                with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-                    file.write(b"any")
-            except OSError as reason:
-                reasons[folder] = f"{folder} ({reason.strerror})"
-        raise UserError(
-            "TensorFlow needs a folder for temporary files, and none can be written to: "
-            f"{', '.join(reasons.values())}. Make room, or name another folder in TMPDIR."
-        ) from error
-
-
-def lacks_avx(processor: pathlib.Path) -> bool:
-    """Returns whether this is Linux's description of an x86 processor without AVX.
-
-    TensorFlow ends the process there, before it could raise an exception.
-    """
-    if not processor.exists():
-        return False
-    with processor.open(encoding="utf-8", errors="replace") as lines:
-        flags = next((line.split() for line in lines if line.startswith("flags")), ["avx"])
-    return "avx" not in flags
-
-
-def _explain_import_error(error):
-    while error.__cause__:  # the first one says more than what TensorFlow makes of it
-        error = error.__cause__
-    reason = str(error).partition("\n")[0]
-    advice = (
-        "Install it with pip install tensorflow, or see https://www.tensorflow.org/install/errors"
-    )
-    if "failed to map segment" in reason:
-        advice = "It takes more memory, perhaps, than `ulimit -v` allows"
-    return f"TensorFlow can't be imported ({reason}). {advice}."
 
 
 def _import_quietly(xla, distributed):
@@ -159,8 +110,11 @@ def argument(name: str) -> str:
 def command_line(command: str, *arguments: object) -> str:
     """Returns what starts a command, such as "train", for the user's shell.
 
-    It names Python as the user has just done it, be it `python` or `.venv/bin/python`.
+    It names Python as the user has just done it, be it `python` or `.venv/bin/python`. In a
+    notebook, it is a line for a cell.
     """
+    if hasattr(sys, "ps1") and "IPython" in sys.modules:
+        return "%run " + shell_line("-m", f"lowlevel_mnist.{command}", "--", *arguments)
     return shell_line(sys.orig_argv[0], "-m", f"lowlevel_mnist.{command}", *arguments)
 
 
@@ -205,32 +159,6 @@ def any_backend() -> Iterator[None]:
 
         with contextlib.suppress(ValueError):
             matplotlib.rcParams["backend"] = name
-
-
-def gpu_remark(tensorflow: ModuleType) -> str | None:
-    """Returns why TensorFlow does not use NVIDIA's GPU; None where it does, or there is none."""
-    if not GPU.exists() or tensorflow.config.list_physical_devices("GPU"):
-        return None
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return explain_unused_gpu(tensorflow.test.is_built_with_cuda(), visible)
-
-
-def explain_unused_gpu(has_cuda: bool, visible: str | None) -> str | None:
-    """Returns a sentence, or None where the user has hidden the GPU.
-
-    has_cuda: whether TensorFlow was built with CUDA; visible: CUDA_VISIBLE_DEVICES, if set.
-    """
-    if visible is not None and visible.strip() in ("", "-1"):
-        return None
-    reason = (
-        "CUDA's libraries are missing, or do not fit it"
-        if has_cuda
-        else "it was built without CUDA"
-    )
-    return (
-        f"TensorFlow does not use this machine's GPU: {reason}. What it needs comes with "
-        f"pip install 'tensorflow[and-cuda]'; {LOG_LEVEL}=0 shows more."
-    )
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ def main(arguments):
     if arguments.list:
         report.print_recipes()
         return
-    output.show(output.STARTING)
+    output.show(output.LOADING)
     train(Run(arguments) if arguments.distribute == "none" else join(arguments))
 
 
@@ -39,6 +39,7 @@ def train(run):
     validation = validation or dataset.validation
     with run.open(training):
         # TensorFlow takes seconds to import: not before the flags and the data are found good.
+        output.show(output.STARTING)
         tf = run.start_tensorflow()
         from lowlevel_mnist import metrics, preprocessing
         from lowlevel_mnist.console import figures
@@ -93,7 +94,8 @@ def parse():
     add(
         "--recipe",
         choices=RECIPES,
-        help=f"the network and its settings (default: {DEFAULTS['recipe']})",
+        metavar="NAME",
+        help=f"the network and its settings, one of --list (default: {DEFAULTS['recipe']})",
     )
     add(
         "--dataset",

@@ -19,9 +19,10 @@ FLOORS = [
     {"training"},
     {"data", "metrics"},
     {"model", "cost", "preprocessing", "plots", "sources"},
+    {"startup"},
     {"execution"},
     {"optimizers"},
-    {"randomness", "recipes", "startup", "memory"},
+    {"randomness", "recipes", "memory"},
     {"errors"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

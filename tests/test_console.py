@@ -40,8 +40,11 @@ def folder(tmp_path_factory):
 
 def assert_no_word_is_broken(lines, plain):
     """Each word on the screen is one of the plain output, but for what is there to be copied."""
-    words, copied = plain.split(), [line for line in plain.splitlines() if line.startswith("  ")]
-    for word in re.findall(r"\S*\w\S*", " ".join(lines)):
+    words, copied = (
+        re.findall(r"\S*\w", plain),
+        [line for line in plain.splitlines() if line.startswith("  ")],
+    )
+    for word in re.findall(r"\S*\w", " ".join(lines)):
         assert word in words or any(word in line for line in copied)
 
 
@@ -87,7 +90,7 @@ def test_a_line_of_progress_that_fits_and_is_replaced(folder, tmp_path):
     place, scores = r" +\d+/100000 .*", r"\d\.\d{4}"
     assert re.fullmatch(rf"{place}\d+/500  [\d:]+ left  loss {scores}  accuracy {scores}", wide)
     assert re.fullmatch(rf"{place}\d% [\d:]+ loss {scores} acc {scores}", narrow)
-    assert "Go on with:" in "".join(terminal.lines())
+    assert "Go on with:" in " ".join(terminal.lines())
     assert b"\x1b[?25l" not in terminal.sent, "the cursor is hidden"
 
 
@@ -213,13 +216,14 @@ def test_the_package_itself_lists_commands_and_runs(folder):
     (other,) = (folder / "runs").glob("*-softmax+3-4")
     (folder / "runs" / "first" / "unfinished").mkdir()
     lines = run_python("-m", "lowlevel_mnist", cwd=folder).stdout.splitlines()
-    first, second = (line.split("  ") for line in lines[-2:])
+    first, second = lines[-2:]
     results = read_metrics(folder / "runs" / "first")
-    assert first[0] == "first"
+    assert first.startswith("first ")
     for value in (results["history"][-1]["val_accuracy"], results["test_accuracy"]):
         assert f"{value:.4f}" in first
-    assert second[0] == other.name
-    assert "softmax+3-4, learning rate 0.1, seed 7" in second
+    assert "softmax, dataset custom, validation split 0.2" in first
+    assert second.startswith(other.name)
+    assert "softmax+3-4, dataset custom, learning rate 0.1, seed 7" in second
     done = run_python("-m", "lowlevel_mnist", "--version", cwd=folder)
     assert done.stdout == f"lowlevel_mnist {lowlevel_mnist.__version__}\n"
     assert_refused(run_python("-m", "lowlevel_mnist", "train", cwd=folder), "lowlevel_mnist.train")

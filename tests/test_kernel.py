@@ -1,5 +1,7 @@
 """Commands by `%run` in a notebook: its kernel goes on after them, as it was before."""
 
+import re
+
 import pytest
 from commands import PATIENCE, environment
 from conftest import pattern_arrays, write_idx_folder
@@ -37,9 +39,10 @@ class Kernel:
     def run(self, cell, interrupted_at="never"):
         """Executes a cell, and interrupts it as soon as it prints a text.
 
-        Returns what it writes to "stdout" and "stderr".
+        Returns what it writes to "stdout" and "stderr", "shown", the texts of its other outputs, as
+        they are replaced, and how many "pictures" are among them.
         """
-        written = {"stdout": "", "stderr": ""}
+        written = {"stdout": "", "stderr": "", "shown": [], "pictures": 0}
 
         def take(message):
             if message["header"]["msg_type"] == "stream":
@@ -48,6 +51,9 @@ class Kernel:
                 written[name] += text
                 if is_first and interrupted_at in written[name]:
                     self.manager.interrupt_kernel()
+            if message["header"]["msg_type"] in ("display_data", "update_display_data"):
+                written["pictures"] += "image/png" in message["content"]["data"]
+                written["shown"].append(message["content"]["data"]["text/plain"])
 
         self.client.execute_interactive(cell, timeout=PATIENCE, output_hook=take)
         print(written)
@@ -70,6 +76,11 @@ def test_a_training(kernel):
     cell = f"{TRAIN} --output-dir done --epochs 2\n{HANDLERS}"
     written = kernel.run(cell)
     assert "Saved in done" in written["stdout"]
+    assert not {"\r", "\x1b"} & set(written["stdout"])
+    first, *progress, last = written["shown"]
+    assert first == "Loading the data ..."
+    assert re.search(r"2/2 ━+ 4/4  0:00 left  loss \d\.\d{4}  accuracy", " ".join(progress))
+    assert last == "", "nothing is left of it"
     assert written["stdout"].endswith(kernel.handlers)
     assert written["stderr"] == ""
     kernel.assert_as_before()
@@ -78,20 +89,30 @@ def test_a_training(kernel):
 def test_an_interrupted_training_and_one_more(kernel):
     """A kernel's interrupt asks a training to end each time, and says how it goes on."""
     cell = f"{TRAIN} --output-dir again --epochs 100000"
-    for flags in ("", " --resume"):
-        written = kernel.run(f"{cell}{flags}\n{HANDLERS}", interrupted_at="Epoch ")
+    for _ in range(2):
+        written = kernel.run(f"{cell}\n{HANDLERS}", interrupted_at="Epoch ")
         assert "Interrupted after " in written["stderr"]
         assert "Go on with: " in written["stderr"]
-        assert "--resume --output-dir again --no-plots" in written["stderr"]
+        (advice,) = re.findall("Go on with: (%run .*)\n", written["stderr"])
         assert written["stdout"].endswith(kernel.handlers)
         kernel.assert_as_before()
+        cell = advice
 
 
 def test_a_bad_flag(kernel):
     written = kernel.run(f"{TRAIN} --output-dir bad --batch-size 10000\n{HANDLERS}")
-    assert "--batch-size 10000 is larger than the data" in written["stderr"]
+    (sentence,) = written["stderr"].splitlines()
+    assert "--batch-size 10000 is larger than the data" in sentence
     assert written["stdout"].endswith(kernel.handlers)
     kernel.assert_as_before()
+
+
+def test_a_picture_is_shown_below_the_cell(kernel):
+    kernel.run(f"{TRAIN} --output-dir shown --epochs 1")
+    cell = "%run -m lowlevel_mnist.show_random -- --run shown --seed 1"
+    written = kernel.run(f"%matplotlib inline\n{cell}")
+    assert "Saved in" not in written["stdout"]
+    assert written["pictures"] == 1
 
 
 def test_who_asks_again_ends_the_command_alone(kernel):

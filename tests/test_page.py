@@ -935,12 +935,12 @@ def test_another_place_and_another_page(base):
     """
     first = write_page(base).read_bytes()
     assert write_page(base).read_bytes() == first
-    (base / "precious").write_text("precious")
-    (base / "old.html").write_text("old")
+    (base / "precious").write_text("precious", encoding="utf-8")
+    (base / "old.html").write_text("old", encoding="utf-8")
     (base / "link.html").symlink_to("precious")
     for place in ("elsewhere.HTM", "old.html", "link.html"):
         done = run("page", "--run", "run", "--to", place, cwd=base)
         assert (done.returncode, done.stderr) == (0, "")
         assert not (base / place).is_symlink()
         assert (base / place).read_bytes() == first
-    assert (base / "precious").read_text() == "precious"
+    assert (base / "precious").read_text(encoding="utf-8") == "precious"

@@ -29,14 +29,16 @@ def run_command(
         with interruption.raise_on_signals():
             code = _exit_code(main, parse)
     except Interrupted as error:
+        output.show("")  # in place of the terminal's ^C
         _print_error(error)
         code = error.exit_code
         if not interruption.is_interactive():
             # TensorFlow's threads may still be at work; an orderly end has been seen to crash.
             os._exit(code)
     finally:
+        output.end()
         startup.is_command = False
-    if code:
+    if code and not interruption.is_interactive():  # IPython would show a traceback
         raise SystemExit(code)
 
 

@@ -9,15 +9,17 @@ import contextlib
 import errno
 import functools
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
-STARTING = "Starting TensorFlow ..."  # is shown at once by all who import it, which takes seconds
+# What is shown at once, as long as it takes.
+LOADING, STARTING = "Loading the data ...", "Starting TensorFlow ..."
 UNBOUNDED = 100_000  # columns, where there is no terminal
 MIN_BAR, MAX_BAR = 6, 30  # columns
 _is_line_shown = False  # on the terminal, one that the next line replaces
-_cell: Any = None  # in a notebook, the output that does the same
+_cell: Any = None  # in a notebook, an output for all such lines of a command
 
 
 def printable(text: str) -> str:
@@ -42,25 +44,41 @@ def width() -> int:
 def say(*lines: str) -> None:
     """Prints lines on stdout, folded between words.
 
-    One that begins with two spaces is to be copied, so it is left to the terminal to break it.
+    One that begins with two spaces is to be copied, so it is left to the terminal to break it; so
+    is one with a longer word than fits, such as a path.
     """
     clear()
     for line in lines:
-        _print(sys.stdout, printable(line), soft_wrap=line.startswith("  "))
+        text = printable(line)
+        is_to_copy = line.startswith("  ") or max(map(len, text.split()), default=0) > width()
+        _print(sys.stdout, text, soft_wrap=is_to_copy)
 
 
 def remark(text: str, style: str = "yellow") -> None:
-    """Prints a line on stderr; style: its colour on a terminal."""
+    """Prints a line on stderr, on a terminal folded, but for a command in it.
+
+    style: its colour there, as `rich` names it.
+    """
     clear()
-    _print(sys.stderr, printable(text), style=style, soft_wrap=True)
+    text = printable(text)
+    if is_terminal(sys.stderr):
+        sentence, *command = re.split(r"(?=\S+ -m lowlevel_mnist)", text, maxsplit=1)
+        for part in filter(None, (sentence, *command)):
+            _print(sys.stderr, part, style=style, soft_wrap=part in command)
+    else:
+        _print(sys.stderr, text)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1, stacked: bool = False
+) -> None:
     """Prints a table on stdout; where it is too wide, some columns after the others.
 
     left: so many columns, the first ones, are aligned at their left, the others at their right.
+    stacked: whether a table that is too wide is printed row by row instead.
     """
     from rich.cells import cell_len
+    from rich.padding import Padding
     from rich.table import Table
 
     clear()
@@ -72,6 +90,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -
         for name, (_, *cells) in zip(names, columns, strict=True)
     ]
     gap = 2 if sum(widths) + 2 * (len(widths) - 1) <= width() else 1
+    if stacked and sum(widths) + len(widths) - 1 > width():
+        for first, *cells in zip(*(column[1:] for column in columns), strict=True):
+            pairs = zip(header[left:], cells[left - 1 :], strict=True)
+            known = [f"{name} {cell}" for name, cell in pairs if cell != "-"]
+            text = ", ".join([*cells[: left - 1], *known])
+            _print(sys.stdout, first, soft_wrap=True)
+            _print(sys.stdout, Padding(text, (0, 0, 0, 4)))
+        return
     for number, group in enumerate(_groups(widths, width(), gap)):
         if number:
             say("")
@@ -152,13 +178,19 @@ def show_progress(done: int, total: int, title: str, *texts: str) -> None:
 
 def clear() -> None:
     """Removes the line that `show` has shown."""
-    global _is_line_shown, _cell
+    global _is_line_shown
     if _is_line_shown:
         _is_line_shown = False
         _replace_line("")
     if _cell is not None:
         _cell.update({"text/plain": ""}, raw=True)
-        _cell = None
+
+
+def end() -> None:
+    """Removes that line at the end of a command: the next one has another cell."""
+    global _cell
+    clear()
+    _cell = None
 
 
 def _in_notebook():
@@ -168,11 +200,14 @@ def _in_notebook():
 def _replace_line(*parts):
     from rich.control import Control, ControlType
 
-    console = _console(sys.stdout, True)
+    console, start = _console(sys.stdout, True), Control(ControlType.CARRIAGE_RETURN)
     with _terminal_may_be_gone(), console:  # all at once
         console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
+        # The cell of a notebook that runs `!python -m ...` knows no such code.
+        console.print(" " * (console.width - 1), end="")
+        console.control(start)
         console.print(*parts, sep="", end="", no_wrap=True, overflow="crop")
-        console.control(Control(ControlType.CARRIAGE_RETURN))  # what others print replaces it, too
+        console.control(start)  # what others print replaces it, too
 
 
 def _print(stream, content, style=None, soft_wrap=False):

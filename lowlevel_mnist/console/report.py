@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import output
+from lowlevel_mnist.execution import machine
 from lowlevel_mnist.recipes import RECIPES
 from lowlevel_mnist.runs.settings import format_value
 
@@ -100,7 +101,7 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
         f"{settings.parameters:,} parameters, {settings.optimizer} with learning rate "
         f"{settings.learning_rate:g}, batch size {settings.batch_size}, seed {settings.seed}",
     )
-    if remark := startup.gpu_remark(tf):
+    if remark := machine.gpu_remark(tf):
         output.remark(remark)
     if os.environ.get("TF_CONFIG") and run.flags.distribute != "multi-worker":
         output.remark(
@@ -109,18 +110,19 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
         )
     if run.flags.resume:
         print_resumed(state)
+    if len(state.history) == settings.epochs:
+        output.say("All its epochs are done; more come with a larger --epochs")
+        return
     if output.is_terminal():
         names = [name for name in WIDE if validation or not name.startswith("val_")]
         output.say("", _epoch_row({name: name for name in names}))
+    output.show("The first step takes longest ...")
 
 
 def print_resumed(state) -> None:
     """Says where a run goes on; state: its `checkpoints.TrainingState`."""
-    progress = state.progress
-    step = f" and step {progress.step} of {progress.steps}" if progress else ""
-    begun = state.history or progress
-    where = f"after epoch {len(state.history)}{step}" if begun else "at the beginning"
-    output.say(f"Resumed {where}")
+    begun = state.history or state.progress
+    output.say(f"Resumed after {state.where}" if begun else "Resumed at the beginning")
 
 
 def show_progress(epoch: int, epochs: int, progress) -> None:
@@ -129,9 +131,10 @@ def show_progress(epoch: int, epochs: int, progress) -> None:
     progress: a `training.Progress`.
     """
     left = (epochs - epoch + 1) * progress.steps / progress.step - 1
-    # The first step may be compiled, which says nothing of those to come.
-    left = format_seconds(left * progress.seconds) if progress.step > 1 else "-:--"
-    loss, accuracy = f"loss {progress.loss:.4f}", f"{progress.accuracy:.4f}"
+    # The first steps take longer, which says nothing of those to come.
+    is_known = progress.step > progress.steps / 10 or progress.seconds > 10
+    left = format_seconds(left * progress.seconds) if is_known else "-:--"
+    loss, accuracy = f"loss {format_loss(progress.loss)}", f"{progress.accuracy:.4f}"
     output.show_progress(
         progress.step,
         progress.steps,
@@ -148,15 +151,20 @@ def format_seconds(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+def format_loss(loss: float) -> str:
+    """Returns a loss with four decimals, or three digits where it is so large that it diverges."""
+    return f"{loss:.4f}" if loss < 1000 else f"{loss:.2e}"
+
+
 def print_epoch(epoch: int, epochs: int, progress, validation) -> None:
     """Prints the line that stays of an epoch: of a table on a terminal, or else as Keras has it.
 
     progress: its last `training.Progress`.
     validation: a `metrics.Evaluation`, or None.
     """
-    scores = {"loss": f"{progress.loss:.4f}", "accuracy": f"{progress.accuracy:.4f}"}
+    scores = {"loss": format_loss(progress.loss), "accuracy": f"{progress.accuracy:.4f}"}
     if validation is not None:
-        scores["val_loss"] = f"{validation.loss:.4f}"
+        scores["val_loss"] = format_loss(validation.loss)
         scores["val_accuracy"] = f"{validation.accuracy:.4f}"
     if output.is_terminal():
         output.say(

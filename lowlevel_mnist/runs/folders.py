@@ -56,7 +56,10 @@ class SavedRun:
 
         paths = find_checkpoints(self.folder)
         if not paths:
-            raise UserError(f"The run {self.folder} has no checkpoint in its folder {CHECKPOINTS}.")
+            raise UserError(
+                f"The run {self.folder} has no checkpoint in its folder {CHECKPOINTS}. One comes "
+                "with the first epoch; train --resume goes on."
+            )
         try:
             model = Network(self.settings.layer_sizes, dtype=self.settings.dtype)
             checkpoints.load(tf.train.Checkpoint(model=model), paths[-1])

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+import re
 import socket
 import sys
 import threading
@@ -38,7 +39,7 @@ def download(name, url=DOWNLOAD_URL):
                     file, url + file, cache_dir=cache, cache_subdir=folder, file_hash=checksum
                 )
     except Exception as error:  # noqa: BLE001 - Keras raises plain Exception
-        reason = str(error).strip("<>").removeprefix("urlopen error ")
+        reason = re.sub(r"^<?(urlopen error )?(\[Errno -?\d+\] )?|>$", "", str(error))
         raise UnreachableError(
             f"The data set {name} is not on disk and can't be downloaded ({reason}). Give "
             f"{startup.argument('data_dir')} a folder with its four IDX files or one .npz, or set "
