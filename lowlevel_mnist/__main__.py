@@ -59,7 +59,9 @@ def describe(path):
     when = datetime.datetime.fromtimestamp(path.stat().st_mtime)
     try:
         settings = folders.find(path.parent).settings
-        title = ", ".join([settings.title, *changes(settings)])
+        is_finished = (path.parent / folders.METRICS).exists()
+        notes = [*changes(settings), *["unfinished"] * (not is_finished)]
+        title = ", ".join([settings.title, *notes])
     except UserError:
         title = "(damaged, or of another version)"
     return [path.parent.name, title, *results(path.parent), f"{when:%Y-%m-%d %H:%M}"]
@@ -87,7 +89,7 @@ def results(folder):
             f"{sum(row['seconds'] for row in history):.1f}",
         ]
     except (OSError, ValueError, KeyError, TypeError):
-        return ["unfinished", "-", "-", "-"]
+        return ["-"] * 4
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def main(arguments):
     output.say(
         f"Run {run.folder}: {run.settings.title}",
         f"Data: {dataset.title}, {report.provenance(dataset)}",
-        f"Test loss {test.loss:.4f}, test accuracy {test.accuracy:.4f} "
+        f"Test loss {report.format_loss(test.loss)}, test accuracy {test.accuracy:.4f} "
         f"on the {report.test_images(dataset)} of {dataset.title}",
         "",
     )

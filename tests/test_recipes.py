@@ -112,7 +112,7 @@ def test_the_list(tmp_path):
     done = run("train", "--list", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     header, *rows = done.stdout.splitlines()
-    for name in ("dataset", "hidden units", "dropout", "optimizer, rate", "batch size", "epochs"):
+    for name in ("dataset", "hidden units", "dropout", "optimizer", "batch size", "epochs"):
         assert name in header
     assert [row.split()[0] for row in rows] == list(recipes.RECIPES)
     for row, recipe in zip(rows, recipes.RECIPES.values(), strict=True):

@@ -86,8 +86,8 @@ def weights_to_draw(model, classes, names, image_shape, title):
     units = np.sort(np.argsort(-lengths, kind="stable")[:MAX_UNITS])
     headline = (
         f"Which pixels raise each hidden unit (red) or lower it (blue), on {title}\n"
-        f"{len(units)} of the first layer's {count} units, by number"
+        f"{len(units)} units of the first layer, by number"
     )
     if len(units) < count:
-        headline += ": those that weigh most in the next layer"
+        headline += f": those of {count} that weigh most in the next layer"
     return plots.weights, weights[:, units], image_shape, [str(unit) for unit in units], headline

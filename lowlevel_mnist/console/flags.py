@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from lowlevel_mnist import startup
 from lowlevel_mnist.console import COMMANDS
 from lowlevel_mnist.errors import UserError
 
@@ -22,10 +23,12 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, command: str):
         prog = f"python -m lowlevel_mnist.{command}".rstrip(".")
         super().__init__(prog=prog, description=COMMANDS.get(command))
+        self.command = command
 
     def error(self, message):
         end = "" if message.endswith("?") else "."
-        raise UserError(f"{message[:1].upper()}{message[1:]}{end} See {self.prog} --help.")
+        see = startup.command_line(self.command, "--help")
+        raise UserError(f"{message[:1].upper()}{message[1:]}{end} See {see}")
 
     def parse_args(self, args=None, namespace=None):
         arguments, unknown = self.parse_known_args(args, namespace)
@@ -45,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 def no_command(name: str) -> str:
     """Returns a sentence on what is taken for a command."""
     near = did_you_mean(name, COMMANDS) or "."
-    return f"There is no command {name}{near} See python -m lowlevel_mnist."
+    return f"There is no command {name}{near} See {startup.command_line('')}"
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:

@@ -18,6 +18,9 @@ from typing import IO, Any
 LOADING, STARTING = "Loading the data ...", "Starting TensorFlow ..."
 UNBOUNDED = 100_000  # columns, where there is no terminal
 MIN_BAR, MAX_BAR = 6, 30  # columns
+# Is set for what a notebook's cell starts by `!`. There the codes of colours take places in a line,
+# and what is in those places stays when the line is replaced.
+IN_CELL = "JPY_PARENT_PID"
 _is_line_shown = False  # on the terminal, one that the next line replaces
 _cell: Any = None  # in a notebook, an output for all such lines of a command
 
@@ -61,7 +64,7 @@ def remark(text: str, style: str = "yellow") -> None:
     """
     clear()
     text = printable(text)
-    if is_terminal(sys.stderr):
+    if is_terminal(sys.stderr) or _in_notebook():
         sentence, *command = re.split(r"(?=\S+ -m lowlevel_mnist)", text, maxsplit=1)
         for part in filter(None, (sentence, *command)):
             _print(sys.stderr, part, style=style, soft_wrap=part in command)
@@ -84,7 +87,6 @@ def table(
     clear()
     columns = [[printable(cell) for cell in column] for column in zip(header, *rows, strict=True)]
     names = [_fold(name, max(map(cell_len, cells), default=0)) for name, *cells in columns]
-    height = max(name.count("\n") for name in names)
     widths = [
         max(map(cell_len, [*name.split("\n"), *cells]))
         for name, (_, *cells) in zip(names, columns, strict=True)
@@ -102,6 +104,7 @@ def table(
         if number:
             say("")
         grid = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+        height = max(names[column].count("\n") for column in group)
         for column in group:
             grid.add_column(
                 "\n" * (height - names[column].count("\n")) + names[column],
@@ -163,7 +166,7 @@ def show_progress(done: int, total: int, title: str, *texts: str) -> None:
     title: stands before the bar; texts: after it, the longest first, of which one that fits is
     taken.
     """
-    from rich.progress_bar import ProgressBar
+    from rich.text import Text
 
     if not (is_terminal() or _in_notebook()):
         return
@@ -171,9 +174,12 @@ def show_progress(done: int, total: int, title: str, *texts: str) -> None:
     text = next((text for text in texts if len(text) + MIN_BAR <= room), texts[-1])
     if len(text) + MIN_BAR > room:
         show(f"{title} {text}")
-    else:
-        bar = ProgressBar(total, done, width=min(room - len(text), MAX_BAR))
-        show(f"{title} ", bar, f" {text}")
+        return
+    length = min(room - len(text), MAX_BAR)
+    full = length * done // total
+    is_ascii = _console(sys.stdout, is_terminal()).options.ascii_only
+    drawn, rest = "#-" if is_ascii else "━─"
+    show(f"{title} ", Text(drawn * full, "green"), Text(rest * (length - full), "dim"), f" {text}")
 
 
 def clear() -> None:
@@ -230,6 +236,7 @@ def _console(stream, on_terminal):
         file=stream,
         force_terminal=on_terminal,
         force_jupyter=False,
+        color_system=None if IN_CELL in os.environ else "auto",
         width=None if on_terminal else UNBOUNDED,
         markup=False,
         emoji=False,

@@ -18,7 +18,7 @@ DARK = 64  # grey level; where none is above that, images were meant to go to 1 
 
 
 def print_recipes() -> None:
-    header = ["name", "dataset", "hidden units", "dropout", "optimizer, rate", "batch size"]
+    header = ["name", "dataset", "hidden units", "dropout", "optimizer", "batch size"]
     rows = [
         [
             recipe.name,
@@ -152,8 +152,8 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_loss(loss: float) -> str:
-    """Returns a loss with four decimals, or three digits where it is so large that it diverges."""
-    return f"{loss:.4f}" if loss < 1000 else f"{loss:.2e}"
+    """Returns a loss with four decimals, or two digits where it is so large that it diverges."""
+    return f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}"
 
 
 def print_epoch(epoch: int, epochs: int, progress, validation) -> None:
@@ -199,11 +199,11 @@ def print_results(run, state, test, dataset) -> None:
         best = max(state.history, key=lambda row: row["val_accuracy"])
         output.say(
             f"Best epoch: {best['epoch']}, validation accuracy {best['val_accuracy']:.4f}, "
-            f"loss {best['val_loss']:.4f}"
+            f"loss {format_loss(best['val_loss'])}"
         )
     show = startup.command_line("show_random", "--run", run.folder)
     output.say(
-        f"Test loss {test.loss:.4f}, test accuracy {test.accuracy:.4f} "
+        f"Test loss {format_loss(test.loss)}, test accuracy {test.accuracy:.4f} "
         f"on the {len(dataset.test_labels):,} test images of {dataset.title}",
         f"Saved in {run.folder}",
         "Next, see random test images with what the network says, and what it gets wrong:",
