@@ -2,16 +2,12 @@
 
 import csv
 import math
-import os
 import pathlib
-import pty
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from commands import environment, run, run_anew, train, training_until
+from commands import run, run_anew, train, training_until
 from conftest import assert_ends, digit_arrays, pattern_arrays, read_metrics, write_idx_folder
 
 from lowlevel_mnist.runs import folders
@@ -200,35 +196,6 @@ def test_tensorflow_s_own_lines_come_back_when_asked_for(small_run, tmp_path):
     flags = ["--data-dir", small_run[1], *arguments]
     done = run_anew("train", *flags, cwd=tmp_path, TF_CPP_MIN_LOG_LEVEL=0)
     assert "tensorflow" in done.stderr.lower() or "onednn" in done.stderr.lower()
-
-
-@pytest.mark.full
-def test_a_terminal_shows_progress_on_one_line(small_run, tmp_path):
-    terminal, end = pty.openpty()
-    command = ["--data-dir", small_run[1], "--batch-size", "2", "--epochs", "1", "--no-plots"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lowlevel_mnist.train", *map(str, command)],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=end,
-        stderr=subprocess.PIPE,
-    )
-    os.close(end)
-    shown = b""
-    try:
-        while piece := os.read(terminal, 4096):
-            shown += piece
-    except OSError:  # Linux says so when the other end is closed
-        pass
-    assert process.wait() == 0
-    assert process.stderr.read() == b""
-    (line,) = [line for line in shown.split(b"\n") if b"Epoch" in line]
-    places = [part.split()[2].split(b"/") for part in line.strip().split(b"\r") if part]
-    assert {steps for _, steps in places} == {b"300"}
-    shown = [int(step) for step, _ in places]
-    assert shown[0] < 300
-    assert shown[:-1] == sorted(set(shown))
-    assert shown[-2:] == [300, 300]  # at last with the epoch's figures
 
 
 def test_a_finished_run_outlives_its_reader(small_run, tmp_path):
