@@ -370,7 +370,7 @@ def test_a_mapping_names_the_classes_in_all_commands(tmp_path):
     table = [line.split()[0] for line in lines[lines.index("") + 2 : lines.index("") + 5]]
     assert table == ["Aa", "Bb", "Cc"]
     assert lines[lines.index("") + 5] == ""
-    assert "  Aa    Bb    Cc" in lines[lines.index("") + 7]
+    assert "    Aa  Bb  Cc" in lines[lines.index("") + 7]
 
     shown = run("show_random", "--run", "run", "--seed", 0, "--save", "s.png", cwd=tmp_path)
     rows = [line.split() for line in shown.stdout.splitlines() if "%" in line]
