@@ -12,7 +12,7 @@ from lowlevel_mnist.runs.settings import format_value
 BAR_WIDTH = 20
 # What a line of an epoch has on a terminal, each with its width; without the time on a narrow one.
 WIDE = {"epoch": 7, "time": 8, "loss": 8, "accuracy": 10, "val_loss": 10, "val_accuracy": 14}
-NARROW = {"epoch": 5, "loss": 8, "accuracy": 7, "val_loss": 9, "val_accuracy": 8}
+NARROW = {"epoch": 7, "loss": 8, "accuracy": 7, "val_loss": 9, "val_accuracy": 8}
 BRIGHT = 150  # grey level; photographs have a mean of some 120, scanned paper one above 200
 DARK = 64  # grey level; where none is above that, images were meant to go to 1 or 16, perhaps
 
