@@ -81,39 +81,52 @@ def table(
     stacked: whether a table that is too wide is printed row by row instead.
     """
     from rich.cells import cell_len
-    from rich.padding import Padding
-    from rich.table import Table
 
     clear()
     columns = [[printable(cell) for cell in column] for column in zip(header, *rows, strict=True)]
     names = [_fold(name, max(map(cell_len, cells), default=0)) for name, *cells in columns]
+    cells = [cells for _, *cells in columns]
     widths = [
-        max(map(cell_len, [*name.split("\n"), *cells]))
-        for name, (_, *cells) in zip(names, columns, strict=True)
+        max(map(cell_len, [*name.split("\n"), *column]))
+        for name, column in zip(names, cells, strict=True)
     ]
-    gap = 2 if sum(widths) + 2 * (len(widths) - 1) <= width() else 1
-    if stacked and sum(widths) + len(widths) - 1 > width():
-        for first, *cells in zip(*(column[1:] for column in columns), strict=True):
-            pairs = zip(header[left:], cells[left - 1 :], strict=True)
-            known = [f"{name} {cell}" for name, cell in pairs if cell != "-"]
-            text = ", ".join([*cells[: left - 1], *known])
-            _print(sys.stdout, first, soft_wrap=True)
-            _print(sys.stdout, Padding(text, (0, 0, 0, 4)))
+    room = width()
+    if stacked and sum(widths) + len(widths) - 1 > room:
+        _print_stacked(header, zip(*cells, strict=True), left)
         return
-    for number, group in enumerate(_groups(widths, width(), gap)):
+    gap = 2 if sum(widths) + 2 * (len(widths) - 1) <= room else 1
+    for number, group in enumerate(_groups(widths, room, gap)):
         if number:
             say("")
-        grid = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
-        height = max(names[column].count("\n") for column in group)
-        for column in group:
-            grid.add_column(
-                "\n" * (height - names[column].count("\n")) + names[column],
-                justify="left" if column < left else "right",
-                overflow="fold",
-            )
-        for row in zip(*(columns[column][1:] for column in group), strict=True):
-            grid.add_row(*row)
-        _print(sys.stdout, grid)
+        shown = [(names[column], cells[column], column < left) for column in group]
+        _print_grid(shown, gap)
+
+
+def _print_grid(columns, gap):
+    """Prints a table that fits; columns: the name and the cells of each, and if it is at the left.
+
+    gap: spaces between two columns.
+    """
+    from rich.table import Table
+
+    grid = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+    height = max(name.count("\n") for name, *_ in columns)
+    for name, _, is_left in columns:
+        head = "\n" * (height - name.count("\n")) + name
+        grid.add_column(head, justify="left" if is_left else "right", overflow="fold")
+    for row in zip(*(cells for _, cells, _ in columns), strict=True):
+        grid.add_row(*row)
+    _print(sys.stdout, grid)
+
+
+def _print_stacked(header, rows, left):
+    from rich.padding import Padding
+
+    for first, *others in rows:
+        pairs = zip(header[left:], others[left - 1 :], strict=True)
+        known = [f"{name} {cell}" for name, cell in pairs if cell != "-"]
+        _print(sys.stdout, first, soft_wrap=True)
+        _print(sys.stdout, Padding(", ".join([*others[: left - 1], *known]), (0, 0, 0, 4)))
 
 
 def _fold(name, widest):
@@ -208,7 +221,7 @@ def _replace_line(*parts):
 
     console, start = _console(sys.stdout, True), Control(ControlType.CARRIAGE_RETURN)
     with _terminal_may_be_gone(), console:  # all at once
-        console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
+        console.control(start, Control((ControlType.ERASE_IN_LINE, 2)))
         # The cell of a notebook that runs `!python -m ...` knows no such code.
         console.print(" " * (console.width - 1), end="")
         console.control(start)
