@@ -1,17 +1,18 @@
 """`python -m lowlevel_mnist`: lists the commands, and the runs in `runs/` to compare them."""
 
+import argparse
 import datetime
-import json
 
 import lowlevel_mnist
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import COMMANDS, cli, flags, output
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.recipes import RECIPES
-from lowlevel_mnist.runs import folders
+from lowlevel_mnist.runs import folders, records
 from lowlevel_mnist.runs.settings import DEFAULTS, format_value
 
 MAX_RUNS = 20  # the newest ones
+MAX_BYTES = 50_000_000  # of a `metrics.json`; thousands of epochs, and a matrix of 256 classes
 COMPARED = (
     *("dataset", "optimizer", "learning_rate", "batch_size"),
     *("validation_split", "execution", "dtype", "seed", "invert"),
@@ -21,13 +22,13 @@ COMPARED = (
 def parse():
     parser = flags.Parser("")
     parser.description = "Lists the commands, and the runs in runs/ to compare them."
-    parser.add_argument("command", nargs="*", help="is told how it is written")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="is told how it is written")
     version = f"lowlevel_mnist {lowlevel_mnist.__version__}"
     parser.add_argument("--version", action="version", version=version)
-    arguments, _ = parser.parse_known_args()
+    arguments = parser.parse_args()
     if arguments.command:
         check_command(arguments.command[0])
-    return parser.parse_args()
+    return arguments
 
 
 def check_command(name):
@@ -45,26 +46,26 @@ def main(_):
         "Begin with the first; each lists its flags with --help:",
         f"  {startup.command_line('train')}",
     )
-    runs = sorted(folders.RUNS.glob(f"*/{folders.SETTINGS}"), key=lambda path: path.stat().st_mtime)
+    runs = folders.list_runs(folders.SETTINGS)
     if runs:
         newest = f", the newest {MAX_RUNS} of {len(runs)}" if len(runs) > MAX_RUNS else ""
         output.say("", f"Runs in {folders.RUNS}{newest}, the last one at the end:")
         header = ["run", "recipe and changes", "epochs", "val accuracy", "test accuracy"]
-        rows = [describe(path) for path in runs[-MAX_RUNS:]]
+        rows = [describe(folder) for folder in runs[-MAX_RUNS:]]
         output.table([*header, "seconds", "when"], rows, left=2, stacked=True)
 
 
-def describe(path):
-    """Returns a row on the run of a `settings.json`, as texts."""
-    when = datetime.datetime.fromtimestamp(path.stat().st_mtime)
+def describe(folder):
+    """Returns a row on a run, as texts."""
+    when = datetime.datetime.fromtimestamp((folder / folders.SETTINGS).stat().st_mtime)
     try:
-        settings = folders.find(path.parent).settings
-        is_finished = (path.parent / folders.METRICS).exists()
+        settings = folders.find(folder).settings
+        is_finished = (folder / folders.METRICS).exists()
         notes = [*changes(settings), *["unfinished"] * (not is_finished)]
         title = ", ".join([settings.title, *notes])
     except UserError:
         title = "(damaged, or of another version)"
-    return [path.parent.name, title, *results(path.parent), f"{when:%Y-%m-%d %H:%M}"]
+    return [folder.name, title, *results(folder), f"{when:%Y-%m-%d %H:%M}"]
 
 
 def changes(settings):
@@ -77,19 +78,20 @@ def changes(settings):
 
 
 def results(folder):
-    """Returns epochs, accuracies and seconds of a run as texts."""
+    """Returns epochs, accuracies and seconds of a run as texts, dashes where there are none."""
+    kind = {"history": tuple[records.Epoch, ...], "test_accuracy": float}
     try:
-        record = json.loads((folder / folders.METRICS).read_text(encoding="utf-8"))
-        *_, last = history = record["history"]
-        validation = last["val_accuracy"]
-        return [
-            str(len(history)),
-            "-" if validation is None else f"{validation:.4f}",
-            f"{record['test_accuracy']:.4f}",
-            f"{sum(row['seconds'] for row in history):.1f}",
-        ]
-    except (OSError, ValueError, KeyError, TypeError):
+        record = records.read_json(folder / folders.METRICS, MAX_BYTES)
+        known = records.from_json(kind, {key: record[key] for key in kind})
+        *_, last = known["history"]
+    except (ValueError, KeyError, TypeError):  # of an unfinished run, or damaged
         return ["-"] * 4
+    return [
+        str(last.epoch),
+        "-" if last.val_accuracy is None else f"{last.val_accuracy:.4f}",
+        f"{known['test_accuracy']:.4f}",
+        f"{sum(row.seconds for row in known['history']):.1f}",
+    ]
 
 
 if __name__ == "__main__":

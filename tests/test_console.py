@@ -1,5 +1,7 @@
 """What is seen on a terminal of any width, and in its place; how mistakes are answered."""
 
+import json
+import os
 import re
 import shutil
 import time
@@ -247,6 +249,33 @@ def test_the_package_itself_lists_commands_and_runs(folder):
     done = run_python("-m", "lowlevel_mnist", "--version", cwd=folder)
     assert done.stdout == f"lowlevel_mnist {lowlevel_mnist.__version__}\n"
     assert_refused(run_python("-m", "lowlevel_mnist", "train", cwd=folder), "lowlevel_mnist.train")
+
+
+ODD_METRICS = ["[" * 100_000, "[]", '{"history": []}', "no JSON", None]
+
+
+@pytest.mark.parametrize("metrics", [*ODD_METRICS, {"test_accuracy": 10**400}], ids=range(6))
+def test_a_run_whose_results_are_odd_is_listed(folder, tmp_path, metrics):
+    """Also where they are a pipe, which nobody writes to."""
+    copy = tmp_path / "runs" / "odd"
+    shutil.copytree(folder / "runs" / "first", copy)
+    kept = read_metrics(copy)
+    (copy / "metrics.json").unlink()
+    if metrics is None:
+        os.mkfifo(copy / "metrics.json")
+    else:
+        text = json.dumps(kept | metrics) if isinstance(metrics, dict) else metrics
+        (copy / "metrics.json").write_text(text, encoding="utf-8")
+    done = run("__main__", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    name, *words = done.stdout.splitlines()[-1].split()
+    assert name == "odd"
+    assert words[-6:-2] == ["-"] * 4, "epochs, accuracies, seconds"
+
+
+def test_a_command_written_after_the_package(tmp_path):
+    assert_refused(run("__main__", "train", "--epochs", 1, cwd=tmp_path), "m lowlevel_mnist.train")
+    assert_refused(run("__main__", "--runs", cwd=tmp_path), "arguments: --runs. See")
 
 
 def test_a_header_names_the_network_that_is_trained(folder, tmp_path):

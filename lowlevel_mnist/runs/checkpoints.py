@@ -17,6 +17,7 @@ from lowlevel_mnist.errors import UserError, check_finite
 from lowlevel_mnist.optimizers import Optimizer
 from lowlevel_mnist.runs import files, folders, records
 from lowlevel_mnist.runs.folders import CHECKPOINT, CHECKPOINTS
+from lowlevel_mnist.runs.records import Epoch
 from lowlevel_mnist.training import Progress
 
 MAX_TO_KEEP = 2
@@ -25,18 +26,6 @@ CHECKPOINT_FILE = re.compile(rf"{CHECKPOINT}-\d+\.(?:index|data-\d{{5}}-of-\d{{5
 # Raised by TensorFlow for a checkpoint that is damaged or of another network (an IndexError for a
 # data file that is too short), and by `records` for a training state that is not one.
 RESTORE_ERRORS = (tf.errors.OpError, IndexError, AssertionError, ValueError, RecursionError)
-
-
-@dataclasses.dataclass(frozen=True)
-class Epoch:
-    """A row of the history: a finished epoch, as in `metrics.json` and `history.csv`."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float | None
-    val_accuracy: float | None
-    seconds: float
 
 
 class TrainingState(tf.train.experimental.PythonState):

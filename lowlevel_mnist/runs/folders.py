@@ -147,22 +147,28 @@ def find_checkpoints(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(numbers, key=numbers.__getitem__)
 
 
+def list_runs(file: str) -> list[pathlib.Path]:
+    """Returns the folders in RUNS that hold such a file, by the time of that, oldest first."""
+    times = {}
+    for folder in files.content(RUNS):
+        with contextlib.suppress(OSError):  # it has none, or is closed to us
+            times[folder] = (folder / file).stat().st_mtime
+    return sorted(times, key=times.__getitem__)
+
+
 def find(folder: pathlib.Path | None = None) -> SavedRun:
     """Returns the run in `folder`, or the newest finished one in RUNS.
 
     Raises `UserError` where there is none, or it is damaged or of another version.
     """
     if folder is None:
-        finished = []
-        for one in files.content(RUNS):
-            with contextlib.suppress(OSError):  # it is not finished, or closed to us
-                finished.append(((one / METRICS).stat().st_mtime, one))
+        finished = list_runs(METRICS)
         if not finished:
             raise UserError(
                 f"There is no run in {RUNS.resolve()} yet that is finished; make one with "
                 f"{startup.command_line('train')}, or name one with --run."
             )
-        _, folder = max(finished)
+        folder = finished[-1]
     check_path(folder)
     if not is_run(folder):
         raise UserError(f"{folder} is not the folder of a run: it has no {SETTINGS}.")

@@ -1,9 +1,41 @@
 """Dataclasses as JSON: how they are read from a file that may be damaged or untrusted."""
 
 import dataclasses
+import json
+import pathlib
 import sys
 import types
 import typing
+
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.runs import files
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """A row of the history: a finished epoch, as in `metrics.json` and `history.csv`."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    seconds: float
+
+
+def read_json(path: pathlib.Path, max_bytes: int) -> typing.Any:
+    """Returns what a JSON file holds.
+
+    Raises `UserError` where it can't be read, has more bytes than these, or is damaged.
+    """
+    with files.os_error_as_user_error(f"{path} can't be read"):
+        if not path.is_file() or path.stat().st_size > max_bytes:
+            raise UserError(f"{path} is no file of at most {max_bytes:,} bytes.")
+        text = path.read_bytes()
+    try:
+        return json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: it is not JSON ({error}).") from error
 
 
 def from_json(kind: typing.Any, record: typing.Any) -> typing.Any:

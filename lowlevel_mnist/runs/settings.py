@@ -7,7 +7,6 @@ has ended it. `metrics.json` repeats it beside the results.
 import argparse
 import dataclasses
 import itertools
-import json
 import math
 import pathlib
 import typing
@@ -235,15 +234,7 @@ def read(path: pathlib.Path) -> Settings:
 
     Raises `UserError` where it can't be read, is damaged or of another version.
     """
-    with files.os_error_as_user_error(f"{path} can't be read"):
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path} is no file of at most {MAX_BYTES:,} bytes.")
-        text = path.read_bytes()
-    try:
-        record = json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: it is not JSON ({error}).") from error
-    return from_json(record, path)
+    return from_json(records.read_json(path, MAX_BYTES), path)
 
 
 def from_json(record: typing.Any, where: str | pathlib.Path) -> Settings:
