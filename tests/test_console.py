@@ -278,6 +278,12 @@ def test_a_command_written_after_the_package(tmp_path):
     assert_refused(run("__main__", "--runs", cwd=tmp_path), "arguments: --runs. See")
 
 
+def test_a_network_of_many_layers_has_a_name_that_a_folder_can_have(folder, tmp_path):
+    flags = ["--hidden-units", *[2] * 130, "--epochs", 1, "--no-plots"]
+    train(folder / "data", *flags, cwd=tmp_path)
+    assert len(list((tmp_path / "runs").glob("*-softmax+130-layers"))) == 1
+
+
 def test_a_header_names_the_network_that_is_trained(folder, tmp_path):
     flags = ["--recipe", "mlp-128-dropout", "--dropout", 0.5, "--epochs", 1, "--no-plots"]
     done = train(folder / "data", *flags, cwd=tmp_path)

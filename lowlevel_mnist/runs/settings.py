@@ -18,6 +18,7 @@ from lowlevel_mnist.runs import files, records
 from lowlevel_mnist.sources import image_style
 from lowlevel_mnist.sources.published import is_class_name
 
+MAX_TITLE = 60  # characters of hidden units in the name of a run's folder
 MAX_BYTES = 1_000_000  # of a `settings.json`; what makes it large is the names of 256 classes
 FORMAT_VERSION = 1  # of a run's files; it changes when these can't be read any more
 # What a new run has where no flag says otherwise. A resumed one has what it had.
@@ -126,7 +127,8 @@ class Settings:
         hidden_units, recipe = self.layer_sizes[1:-1], RECIPES.get(self.recipe)
         changes = [self.recipe]
         if recipe and hidden_units != recipe.hidden_units:
-            changes.append("-".join(map(str, hidden_units)))
+            units = "-".join(map(str, hidden_units))
+            changes.append(units if len(units) < MAX_TITLE else f"{len(hidden_units)}-layers")
         if recipe and self.dropout != recipe.dropout:
             changes.append(f"dropout-{self.dropout:g}")
         return "+".join(changes)
