@@ -99,6 +99,25 @@ def test_a_command_for_other_shells():
     ]
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_output(tmp_path, closed):
+    """Without a reader for one output a command goes on, and the other one has its own lines."""
+    command = shlex.join([sys.executable, "-m", "lowlevel_mnist.train", "--list"])
+    bad = shlex.join([sys.executable, "-m", "lowlevel_mnist.train", "--data-dir", "absent"])
+    done = subprocess.run(
+        f"{command} {closed} && {bad} {closed}",
+        shell=True,
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 2
+    assert ("mlp-512" in done.stdout) == (closed == "2>&-")
+    assert ("no data folder absent" in done.stderr) == (closed == ">&-")
+    assert "Traceback" not in done.stderr
+
+
 def test_the_package_itself(without_tensorflow, tmp_path):
     done = run_python("-c", "import lowlevel_mnist", cwd=tmp_path, **without_tensorflow)
     assert (done.returncode, done.stderr) == (0, "")
