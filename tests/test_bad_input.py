@@ -10,6 +10,7 @@ import pytest
 from commands import run
 from conftest import (
     IDX_NAMES,
+    NPZ_KEYS,
     assert_ends,
     assert_refused,
     idx_bytes,
@@ -17,7 +18,6 @@ from conftest import (
     write_idx_folder,
 )
 
-NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = IDX_NAMES
 
 

@@ -20,7 +20,7 @@ import zlib
 
 import numpy as np
 import pytest
-from conftest import digit_arrays, idx_bytes, pattern_arrays
+from conftest import NPZ_KEYS, digit_arrays, idx_bytes, pattern_arrays
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
@@ -204,7 +204,6 @@ METHODS = {
     "lzma": zipfile.ZIP_LZMA,
 }
 SAVED = st.sampled_from(["stored", "deflated"])
-NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 MEMBERS = [f"{key}.npy" for key in NPZ_KEYS]
 
 
