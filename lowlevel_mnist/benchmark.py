@@ -140,8 +140,8 @@ def measure(recipe, dataset, contenders, epochs, repeats):
     for done, (repeat, contender) in enumerate(turns):
         if contender not in runs:
             continue
-        seconds = (len(turns) - done) * (time.perf_counter() - start) / max(done, 1)
-        left = f"{report.format_seconds(seconds)} left" if done else ""
+        seconds_left = (len(turns) - done) * (time.perf_counter() - start) / max(done, 1)
+        left = f"{report.format_seconds(seconds_left)} left" if done else ""
         output.show_progress(done, len(turns), recipe, f"{contender}  {left}")
         run, failure = run_process(recipe, contender, dataset["name"], epochs)
         if failure:

@@ -8,7 +8,7 @@ from lowlevel_mnist.console import cli, flags, output
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 
-DARK = "The images must be uint8, 0 to 255; these are blank, or were scaled."
+BLANK_OR_SCALED = "The images must be uint8, 0 to 255; these are blank, or were scaled."
 
 
 def parse():
@@ -101,7 +101,7 @@ def make_module(tf, model, settings):
     def serve(images):
         # A signature needs one, and casts: scaled or standardised pixels come in as 0, 1 and 2.
         is_dark = (tf.size(images) > 0) & (tf.reduce_max(images) <= 2) & learnt_lighter
-        tf.debugging.Assert(~is_dark, [DARK])
+        tf.debugging.Assert(~is_dark, [BLANK_OR_SCALED])
         found = predict(images)
         return {**found, "names": tf.gather(names, found["classes"])}
 

@@ -15,7 +15,7 @@ import numpy as np
 from lowlevel_mnist import randomness, startup
 from lowlevel_mnist.errors import Remark
 
-with startup.any_backend():
+with startup.any_backend():  # only `show` needs one, and MPLBACKEND may name none
     from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle

@@ -87,10 +87,10 @@ def _no_garbage_collection():
 
 @contextlib.contextmanager
 def _no_keras():
-    """Keeps TensorFlow's import from importing Keras, too, but for registering its optimizers.
+    """Keeps TensorFlow's import from importing Keras, which it does only to know its optimizers.
 
-    It took 0.6 of 2.8 s, and may fail, as it imports what KERAS_BACKEND names. Who wants Keras
-    can import it later.
+    That took 0.6 of 2.8 s, and may fail, as Keras imports what KERAS_BACKEND names. It can be
+    imported later.
     """
     if "keras.src" in sys.modules:
         yield

@@ -53,7 +53,8 @@ def assert_no_word_is_broken(lines, plain):
 @pytest.mark.parametrize("columns", WIDTHS)
 def test_epochs_are_a_table_under_which_nothing_is_left(folder, tmp_path, columns):
     flags = ["--data-dir", folder / "data", "--epochs", 3, "--validation-split", 0.2]
-    code, lines = Terminal(columns).run("train", *flags, cwd=tmp_path)
+    terminal = Terminal(columns)
+    code, lines = terminal.run("train", *flags, cwd=tmp_path)
     assert code == 0
     (header,) = (n for n, line in enumerate(lines) if re.match(r" *epoch .* val_acc", line))
     rows = lines[header + 1 : header + 4]
@@ -63,6 +64,8 @@ def test_epochs_are_a_table_under_which_nothing_is_left(folder, tmp_path, column
     text = " ".join(lines)
     assert "Starting" not in text
     assert "left" not in text
+    first, second = (terminal.sent.index(said) for said in (b"Loading the data", b"TensorFlow 2"))
+    assert first < terminal.sent.index(b"Starting TensorFlow ...") < second
 
 
 def see_progress(terminal, columns):

@@ -101,6 +101,12 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
         f"{settings.parameters:,} parameters, {settings.optimizer} with learning rate "
         f"{settings.learning_rate:g}, batch size {settings.batch_size}, seed {settings.seed}",
     )
+    print_machine_remarks(tf, run)
+    print_beginning(run, state, validation)
+
+
+def print_machine_remarks(tf, run) -> None:
+    """Says on stderr which devices or workers are there and have no part in the training."""
     if remark := machine.gpu_remark(tf):
         output.remark(remark)
     if os.environ.get("TF_CONFIG") and run.flags.distribute != "multi-worker":
@@ -108,9 +114,17 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
             "TF_CONFIG is set, but this process trains alone. With --distribute multi-worker it "
             "shares the run with the workers named there."
         )
+
+
+def print_beginning(run, state, validation) -> None:
+    """Says where a run begins or goes on, and on a terminal what the columns of its epochs are.
+
+    state: the `checkpoints.TrainingState`; validation: images and labels, or None.
+    """
     if run.flags.resume:
-        print_resumed(state)
-    if len(state.history) == settings.epochs:
+        begun = state.history or state.progress
+        output.say(f"Resumed after {state.where}" if begun else "Resumed at the beginning")
+    if len(state.history) == run.settings.epochs:
         output.say("All its epochs are done; more come with a larger --epochs")
         return
     if output.is_terminal():
@@ -119,21 +133,16 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
     output.show("The first step takes longest ...")
 
 
-def print_resumed(state) -> None:
-    """Says where a run goes on; state: its `checkpoints.TrainingState`."""
-    begun = state.history or state.progress
-    output.say(f"Resumed after {state.where}" if begun else "Resumed at the beginning")
-
-
 def show_progress(epoch: int, epochs: int, progress) -> None:
     """Shows how far an epoch has come, in a line that the next one replaces.
 
     progress: a `training.Progress`.
     """
-    left = (epochs - epoch + 1) * progress.steps / progress.step - 1
+    steps_left = (epochs - epoch + 1) * progress.steps - progress.step
     # The first steps take longer, which says nothing of those to come.
     is_known = progress.step > progress.steps / 10 or progress.seconds > 10
-    left = format_seconds(left * progress.seconds) if is_known else "-:--"
+    seconds_left = steps_left * progress.seconds / progress.step
+    left = format_seconds(seconds_left) if is_known else "-:--"
     loss, accuracy = f"loss {format_loss(progress.loss)}", f"{progress.accuracy:.4f}"
     output.show_progress(
         progress.step,
