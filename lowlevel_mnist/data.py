@@ -8,7 +8,7 @@ drawn by a program. Everything here is NumPy; TensorFlow comes into play with st
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -17,7 +17,12 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import locate
 from lowlevel_mnist.sources.locate import ENVIRONMENT_VARIABLE as ENVIRONMENT_VARIABLE
 from lowlevel_mnist.sources.published import CLASS_NAMES, TITLES, identify, sha256_of
-from lowlevel_mnist.sources.splits import TEST_DIVISOR, check_splits, set_test_aside
+from lowlevel_mnist.sources.splits import (
+    TEST_DIVISOR,
+    check_splits,
+    check_training,
+    set_test_aside,
+)
 from lowlevel_mnist.sources.splits import Images as Images
 
 
@@ -33,11 +38,10 @@ class Dataset:
     verified: whether all bytes are the published ones.
     fallback_reason: where this stands in for MNIST, a sentence on why; otherwise None.
     names: those that the data gives its classes, or None.
-    other_data: where other data lies beside it, a file of what was read, and one of what was not;
-        otherwise None.
+    passed_over: data files beside it that were not read.
     validation: images and labels that came along for validation, or None.
     test_split: the fraction of the images that was set aside as test images, because none came
-        along; otherwise 0.
+        along; otherwise 0. It is 1 where all are tested on, and none were to be trained on.
     inverted: whether light and dark were exchanged.
     """
 
@@ -51,7 +55,7 @@ class Dataset:
     verified: bool
     fallback_reason: str | None = None
     names: Mapping[int, str] | None = None
-    other_data: tuple[pathlib.Path, pathlib.Path] | None = None
+    passed_over: tuple[pathlib.Path, ...] = ()
     validation: Images | None = None
     test_split: float = 0.0
     inverted: bool = False
@@ -94,7 +98,12 @@ class Dataset:
 
 
 def load(
-    name: str, data_dir: pathlib.Path | str | None = None, invert: bool = False, seed: int = 0
+    name: str,
+    data_dir: pathlib.Path | str | None = None,
+    invert: bool = False,
+    seed: int = 0,
+    only_test: bool = False,
+    show_progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Loads a data set.
 
@@ -104,14 +113,23 @@ def load(
         files; or None.
     invert: whether light and dark are to be exchanged.
     seed: whole number of 0 or more; it chooses the test images where none come along.
+    only_test: whether nothing is to be trained on the data: then test images are enough, and where
+        none come along, all images are.
+    show_progress: is told how many pictures of a folder are read, and of how many.
     Returns a `Dataset`.
     Raises `UserError` where the data is damaged, does not belong together, or is not the
     published data set that was asked for by name, and its subclass `UnreachableError` where the
     data set is neither on disk nor to be downloaded.
     """
-    arrays, known = locate.read(name, data_dir)
+    arrays, known = locate.read(name, data_dir, only_test, show_progress)
     place = known["place"]
-    splits = check_splits(arrays, known.get("names"), place)
+    splits, known["names"] = check_splits(arrays, known.get("names"), place)
+    if only_test:
+        known["test_split"] = float("test" not in splits)
+        splits.setdefault("test", next(iter(splits.values())))
+        splits.setdefault("training", splits["test"])
+    else:
+        check_training(splits, known["names"], place)
     if "test" not in splits:
         splits["training"], splits["test"] = set_test_aside(*splits["training"], seed, place)
         known["test_split"] = 1 / TEST_DIVISOR

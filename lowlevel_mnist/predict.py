@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from lowlevel_mnist import data
-from lowlevel_mnist.console import cli, flags, output
+from lowlevel_mnist.console import cli, flags, output, report
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import pictures
@@ -85,7 +85,7 @@ def read(paths, style, invert):
     """Returns (path, `pictures.Reading`) of all that can be read, and sentences on the others."""
     readings, errors = [], []
     for number, path in enumerate(paths, start=1):
-        output.show_progress(number, len(paths), "Reading pictures", f"{number}/{len(paths)}")
+        report.show_reading(number, len(paths))
         try:
             readings.append((path, pictures.read(path, style, invert)))
         except UserError as error:

@@ -30,7 +30,7 @@ def train(run):
     run: what is to be trained, as the flags say, and where it is kept.
     """
     # Step 1: load the data, and set images aside for validation, unless it brings some.
-    dataset = data.load(**run.data_source)
+    dataset = data.load(**run.data_source, show_progress=report.show_reading)
     report.print_remarks(dataset)
     settings = run.resolve_settings(dataset)
     training, validation = data.split(
@@ -106,9 +106,9 @@ def parse():
         "--data-dir",
         type=pathlib.Path,
         metavar="PATH",
-        help="a folder with the four IDX files (raw or .gz), one .npz, or CSV files, or one of "
-        f"them (default: the folder in {data.ENVIRONMENT_VARIABLE}, or else Keras's cache and "
-        "downloader)",
+        help="a folder with a folder of pictures for each class, or with IDX, .npz, .npy or CSV "
+        f"files, or one of them (default: the folder in {data.ENVIRONMENT_VARIABLE}, or else "
+        "Keras's cache and downloader)",
     )
     add(
         "--invert",

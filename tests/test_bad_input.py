@@ -219,14 +219,17 @@ def changed(row, column, value):
         (changed(3, 4, ""), ["'' in line 5, column 5"]),
         (changed(3, 4, "\x1b[2J"), ["'\\x1b[2J' in line 5, column 5"]),
         (changed(3, 4, "9" * 5000), ["line 5, column 5"]),
-        (csv_text([row[1:] for row in csv_rows()], header=False), ["no labels", "36 pixels"]),
+        (
+            csv_text([row[1:] for row in csv_rows()], header=False),
+            ["no labels", "column that the header calls label"],
+        ),
         (csv_text([row[:-1] for row in csv_rows()]), ["36 columns", "785"]),
         (csv_text([row[:-2] for row in csv_rows()], header=False), ["35 columns", "785"]),
         (csv_text(csv_rows()).splitlines()[0], ["no rows"]),
         ("", ["is empty"]),
         ("\n\n", ["is empty"]),
         ("label," + ",".join(map(str, range(999_999))), ["1,000,000 columns", "square"]),
-        ("1;2;3\n", ["no comma"]),
+        ("1;2;3\n", ["3 columns", "square", "folder for each class"]),
         ("0" * 11_000_000, ["10,000,000 characters", "line 1"]),
         (csv_text(csv_rows()).replace("label", "pixel99"), ["which of its 37 columns"]),
         (csv_text(csv_rows(6)), ["6 labelled images", "too few"]),
@@ -252,8 +255,8 @@ def test_a_bad_csv(tmp_path, text, words):
 def test_a_mapping_of_emnist_that_does_not_fit(tmp_path, mapping, words):
     folder = tmp_path / "data"
     for path in list(write_idx_folder(folder, pattern_arrays()).iterdir()):
-        path.rename(folder / f"emnist-x-{path.name.replace('t10k', 'test')}")
-    (folder / "emnist-x-mapping.txt").write_text(mapping, encoding="utf-8")
+        path.rename(folder / f"emnist-mini-{path.name.replace('t10k', 'test')}")
+    (folder / "emnist-mini-mapping.txt").write_text(mapping, encoding="utf-8")
     refuse_data(tmp_path, folder, folder, *words)
 
 
@@ -268,7 +271,9 @@ def npz(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"y_test": None}, ["has no array y_test", "x_train.npy"]),
+        ({"y_test": None}, ["test images alone"]),
+        ({"y_train": None, "x_train": None}, ["no training images"]),
+        (dict.fromkeys(NPZ_KEYS) | {"a": np.zeros(3)}, ["x_train", "this one 'a'"]),
         ({"x_val": np.zeros((9, 8, 6), np.uint8)}, ["validation images alone"]),
         (
             {"y_train": np.zeros(500, np.uint8), "y_test": np.zeros(100, np.uint8)},
@@ -277,15 +282,16 @@ def npz(folder, **changes):
         ({"y_train": np.array([{}] * 500, object)}, ["y_train", "pickled"]),
         ({"x_train": np.zeros((500, 48), np.uint8)}, ["training images", "[500, 48]"]),
         ({"x_test": np.zeros((0, 8, 6), np.uint8)}, ["test images", "[0, 8, 6]"]),
-        ({"x_train": np.zeros((500, 8, 6), np.float32)}, ["float32", "uint8", "whole numbers"]),
+        ({"x_train": np.full((500, 8, 6), 0.5)}, ["float64", "uint8", "whole numbers", "255 *"]),
         ({"x_train": np.full((500, 8, 6), 256)}, ["training images", "to 256"]),
         ({"x_test": np.full((100, 8, 6), -1)}, ["test images", "from -1"]),
         ({"x_train": np.zeros((500, 8, 6, 3), np.uint8)}, ["in colour", "grey", "mean"]),
         ({"y_train": np.zeros((500, 4), np.uint8)}, ["training labels", "one 1"]),
         ({"y_train": np.ones((500, 4), np.uint8)}, ["training labels", "one 1"]),
         ({"y_test": np.zeros((100, 4, 1), np.uint8)}, ["test labels", "[100, 4, 1]"]),
-        ({"y_train": np.zeros(500, np.float64)}, ["training labels", "float64"]),
-        ({"y_test": np.full(100, "seven")}, ["test labels", "<U5"]),
+        ({"y_train": np.full(500, 0.5)}, ["training labels", "float64"]),
+        ({"y_test": np.full(100, "seven")}, ["that the training labels lack: seven"]),
+        ({"x_train": np.zeros((500, 8, 6, 9), np.uint8)}, ["three dimensions", "images[:, 4]"]),
         ({"y_train": np.full(500, 256)}, ["training labels", "to 256"]),
         ({"y_test": np.full(100, -1)}, ["test labels", "from -1"]),
         ({"x_test": np.zeros((100, 6, 8), np.uint8)}, ["8x6", "6x8"]),

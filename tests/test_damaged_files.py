@@ -136,7 +136,8 @@ def assert_idx(path, file_content, content, dimensions, size):
     """Writes a file and checks that what its content says is read; None says nothing."""
     path.write_bytes(file_content)
     expected = None if content is None else honest_idx(content, dimensions)
-    array = attempt(idx_files.read, path, dimensions, size=size)
+    kind = "images" if dimensions == 3 else "labels"
+    array = attempt(idx_files.read, path, kind, size=size)
     assert (array is None) == (expected is None)
     if array is not None:
         np.testing.assert_array_equal(array, expected, strict=True)
@@ -208,8 +209,12 @@ MEMBERS = [f"{key}.npy" for key in NPZ_KEYS]
 
 
 def read_npz(path):
-    """The four arrays, in the order of NPZ_KEYS."""
-    return list(archives.read(path, layouts.KERAS).values())
+    """The four arrays, in the order of NPZ_KEYS, where all are there."""
+
+    def all_four(names):
+        return {key: key for key in NPZ_KEYS if set(NPZ_KEYS) <= set(names)}
+
+    return list(archives.read(path, all_four).values())
 
 
 def npz(names, contents, method, extra=b""):
@@ -492,7 +497,7 @@ def test_what_expands_too_far(tmp_path, monkeypatch, name, is_packed):
         read = read_npz
     elif name == "file.gz":
         path.write_bytes(compress(idx(False, 3)))
-        read = functools.partial(idx_files.read, dimensions=3)
+        read = functools.partial(idx_files.read, kind="images")
     else:
         path.write_bytes(compress(csv(False, True)))
         read = tables.read
@@ -506,7 +511,7 @@ def test_what_expands_too_far(tmp_path, monkeypatch, name, is_packed):
 def test_gzip_that_is_made_to_take_memory(tmp_path):
     path = tmp_path / "file.gz"
     path.write_bytes(gzip.compress(idx(False, 3) + bytes(100_000_000), 1))
-    assert attempt(idx_files.read, path, 3, size=path.stat().st_size) is None
+    assert attempt(idx_files.read, path, "images", size=path.stat().st_size) is None
 
 
 # CSV: what is to be read is known from a plain reading of its lines.
@@ -521,20 +526,27 @@ def csv(large, header):
 
 
 def honest_csv(content):
-    """The numbers in a file of these bytes, or None where they are no table of 37 columns."""
+    """Labels and pixels in a file of these bytes, or None where they are no table of 37 columns.
+
+    A label is any text, or a whole number below 256; a pixel is any number.
+    """
     text = content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     rows = [line.split(",") for line in text.split("\n") if line.strip()]
     if any(len(row) != 37 for row in rows):
         return None
-    if rows and sum(bool(re.fullmatch(' *"*[0-9]+"* *', field)) for field in rows[0]) < 37 / 2:
+    if rows and sum(bool(re.fullmatch(' *"*[0-9.]+"* *', field)) for field in rows[0]) < 37 / 2:
         del rows[0]
     if not rows:
         return None
-    fields = [field.strip() for row in rows for field in row]
-    if not all(re.fullmatch('[0-9]+|"[0-9]+"', field) for field in fields):
+    try:
+        cells = [[field.strip().strip('"') for field in row] for row in rows]
+        pixels = np.array([[float(cell) for cell in row[1:]] for row in cells])
+        labels = [row[0] if re.search("[^0-9.e+-]", row[0]) else float(row[0]) for row in cells]
+    except ValueError:
         return None
-    numbers = [int(field.strip('"')) for field in fields]
-    return np.reshape(numbers, (-1, 37)) if max(numbers) < 256 else None
+    if not all(isinstance(label, str) or label in range(256) for label in labels):
+        return None
+    return [label if isinstance(label, str) else str(int(label)) for label in labels], pixels
 
 
 CSV_EDITS = st.lists(
@@ -554,11 +566,13 @@ def test_damaged_csv(tmp_path, large, header, edits):
     path.write_bytes(content)
     read, expected = attempt(tables.read, path, size=len(content)), honest_csv(content)
     if read is None:
-        assert expected is None or b'"' in content  # a quotation mark may open a field of lines
+        is_whole = expected is not None and np.isin(expected[1], range(256)).all()
+        # A quotation mark may open a field of several lines, and a point be in a wrong number.
+        assert not is_whole or b'"' in content or b"." in content
     else:
         images, labels = read
-        np.testing.assert_array_equal(labels, expected[:, 0])
-        np.testing.assert_array_equal(images.reshape(-1, 36), expected[:, 1:])
+        np.testing.assert_array_equal(labels, expected[0])
+        np.testing.assert_array_equal(images.reshape(-1, 36), np.float32(expected[1]))
 
 
 @given(st.lists(st.tuples(PLACES, REMOVED, INSERTED), max_size=3))

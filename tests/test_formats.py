@@ -4,8 +4,11 @@
 in `metrics.json`, which is calculated here from the arrays that were written.
 """
 
+import bz2
 import gzip
 import hashlib
+import lzma
+import pickle
 
 import numpy as np
 import pytest
@@ -23,7 +26,9 @@ from conftest import (
 from PIL import Image
 
 from lowlevel_mnist import data, metrics
+from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import folders
+from lowlevel_mnist.sources import layouts
 
 ARRAYS = pattern_arrays(size=(6, 6), classes=3, train=70, test=20)
 QUICKLY = ("--epochs", 1, "--batch-size", 10, "--no-plots")
@@ -153,10 +158,56 @@ def kmnist(folder):
     return folder
 
 
-def csv(images, labels, header="", end="\n"):
+def kannada(folder):
+    names = ("X_kannada_MNIST_{}", "y_kannada_MNIST_{}")
+    for number, array in enumerate(ARRAYS):
+        split = "test" if number > 1 else "train"
+        np.savez(folder / f"{names[number % 2].format(split)}.npz", array)
+    return folder
+
+
+def qmnist(folder):
+    """Its labels are rows of integers, of which the first one is the class."""
+    for name, array in zip(IDX_NAMES, ARRAYS, strict=True):
+        content = idx_bytes(array)
+        if array.ndim == 1:
+            rows = np.stack([array, array, array], axis=1) + [[0, 300, 2000]]
+            content = (
+                b"\0\0\x0c\2" + np.array(rows.shape, ">i4").tobytes() + rows.astype(">i4").tobytes()
+            )
+            name = name.replace("idx1-ubyte", "idx2-int")
+        (folder / f"qmnist-{name.replace('t10k', 'test')}.gz").write_bytes(gzip.compress(content))
+    return folder
+
+
+def npy(folder, *names):
+    for name, array in zip(names, ARRAYS, strict=True):
+        np.save(folder / f"{name}.npy", array)
+    return folder
+
+
+def npy_of_arrays(folder):
+    return npy(folder, "X_train", "y_train", "X_test", "y_test")
+
+
+def npy_without_underscores(folder):
+    return npy(folder, "xtrain", "ytrain", "xtest", "ytest")
+
+
+def npy_in_words(folder):
+    return npy(folder, "train_images", "train_labels", "test_images", "test_labels")
+
+
+def npz_pair(folder):
+    np.savez(folder / "digits_train.npz", images=ARRAYS[0], labels=ARRAYS[1])
+    np.savez(folder / "digits_test.npz", x=ARRAYS[2], y=ARRAYS[3])
+    return folder
+
+
+def csv(images, labels, header="", end="\n", delimiter=","):
     rows = [header] if header else []
     for image, label in zip(images, labels, strict=True):
-        rows.append(",".join(map(str, (label, *image.ravel()))))
+        rows.append(delimiter.join(map(str, (label, *image.ravel()))))
     return "".join(f"{row}{end}" for row in rows)
 
 
@@ -237,6 +288,49 @@ def csv_whose_header_counts(folder):
     return csv_pair(folder, "", ",".join(map(str, range(37))))
 
 
+def csv_pair_of_other_names(folder, names=("mnist_train_100", "mnist_test_10"), change=str):
+    for name, contents in zip(names, (ARRAYS[:2], ARRAYS[2:]), strict=True):
+        (folder / f"{name}.csv").write_text(change(csv(*contents)), encoding="utf-8")
+    return folder
+
+
+def csv_of_a_test_that_is_called_testing(folder):
+    return csv_pair_of_other_names(folder, ("digits training 1", "digits testing 2"))
+
+
+def csv_in_a_folder(folder):
+    csv_pair(folder / "mnist-in-csv" / "raw")
+    return folder
+
+
+def csv_of_floats(folder):
+    def as_floats(text):
+        return text.replace(",", ".0,").replace("\n", ".0\n")
+
+    return csv_pair_of_other_names(folder, change=as_floats)
+
+
+def csv_with_semicolons(folder):
+    return csv_pair_of_other_names(folder, change=lambda text: text.replace(",", ";"))
+
+
+def csv_with_tabs(folder):
+    csv_pair_of_other_names(folder, change=lambda text: text.replace(",", "\t"))
+    for path in list(folder.iterdir()):
+        path.rename(path.with_suffix(".tsv"))
+    return folder
+
+
+def csv_of_images_and_csv_of_labels(folder):
+    """As those of the Arabic handwritten digits."""
+    sizes = ("70x36", "70x1", "20x36", "20x1")
+    names = ("csvTrainImages", "csvTrainLabel", "csvTestImages", "csvTestLabel")
+    for name, size, array in zip(names, sizes, ARRAYS, strict=True):
+        rows = array.reshape(len(array), -1)
+        np.savetxt(folder / f"{name} {size}.csv", rows, fmt="%d", delimiter=",")
+    return folder
+
+
 def emnist_csv(folder):
     return csv_pair(folder, "emnist-mini-", arrays=transposed())
 
@@ -277,6 +371,12 @@ LAYOUTS = [
     archive_with_more_axes,
     archive_of_one_hot_labels,
     kmnist,
+    kannada,
+    qmnist,
+    npy_of_arrays,
+    npy_without_underscores,
+    npy_in_words,
+    npz_pair,
     csv_without_header,
     csv_with_header,
     csv_of_pandas,
@@ -288,6 +388,13 @@ LAYOUTS = [
     csv_of_openml,
     csv_with_an_index,
     csv_whose_header_counts,
+    csv_pair_of_other_names,
+    csv_of_a_test_that_is_called_testing,
+    csv_in_a_folder,
+    csv_of_floats,
+    csv_with_semicolons,
+    csv_with_tabs,
+    csv_of_images_and_csv_of_labels,
     emnist_csv,
     one_csv_in_a_folder_of_its_name,
     one_csv_in_a_folder_of_its_prefix,
@@ -303,7 +410,7 @@ def test_what_was_written_is_read(tmp_path, layout):
     read = (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
     for left, right in zip(read, ARRAYS, strict=True):
         np.testing.assert_array_equal(left, right, strict=True)
-    assert (dataset.other_data, dataset.names, dataset.validation) == (None, None, None)
+    assert (dataset.passed_over, dataset.names, dataset.validation) == ((), None, None)
 
 
 @pytest.mark.full
@@ -347,6 +454,107 @@ def test_a_test_file_of_an_index_and_pixels_has_no_labels(tmp_path):
         csv(images, range(70), f"id,{pixels('pixel{}')}"), encoding="utf-8"
     )
     assert len(data.load("auto", tmp_path).test_labels) == 10
+
+
+# Labels that are texts.
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_labels_that_are_texts_are_the_names_of_the_classes(tmp_path, delimiter):
+    """As those of Devanagari characters, in a column that is called so, or Chinese numbers."""
+    images, labels, *_ = ARRAYS
+    texts = np.array(["baa", "九", "a b"])[labels]
+    header = delimiter.join(["character", *(f"p{number}" for number in range(36))])
+    table = csv(images, texts, header, delimiter=delimiter)
+    (tmp_path / "letters.csv").write_text(table, encoding="utf-8")
+    dataset = data.load("auto", tmp_path, only_test=True)
+    np.testing.assert_array_equal(dataset.test_images, images)
+    assert dataset.class_names == ["a b", "baa", "九"]
+    np.testing.assert_array_equal(np.array(dataset.class_names)[dataset.test_labels], texts)
+
+
+def test_texts_in_an_archive(tmp_path):
+    _, y_train, _, y_test = ARRAYS
+    as_bytes = np.array([b"10", b"2", b"c\xc3\xa9"])
+    archive(tmp_path, y_train=as_bytes[y_train], y_test=as_bytes.astype(object)[y_test].astype("S"))
+    dataset = data.load("auto", tmp_path)
+    assert dataset.class_names == ["2", "10", "cé"]
+    np.testing.assert_array_equal(dataset.test_labels, np.array([1, 0, 2])[y_test])
+    archive(tmp_path, y_train=y_train.astype(str), y_test=y_test.astype(str))
+    assert data.load("auto", tmp_path).names is None
+    archive(tmp_path, y_train=np.arange(70).astype("U9") + np.array("x"))
+    with pytest.raises(UserError, match="have classes that the training labels lack: 0, 1, 2"):
+        data.load("auto", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([f"n{number}" for number in range(257)], "more than 256 different labels, such as n256"),
+        (["a\x1b[2J"] * 9, "can't name a class"),
+        (["a" * 101] * 9, "can't name a class"),
+        (["a", ""] * 9, "has '' in line 2"),
+        (["a", "1.5"] * 9, "has '1.5' in line 2"),
+    ],
+)
+def test_texts_that_can_not_be_classes(tmp_path, labels, words):
+    table = csv(np.zeros((len(labels), 2, 2), int), labels)
+    (tmp_path / "any.csv").write_text(table, encoding="utf-8")
+    with pytest.raises(UserError, match=words):
+        data.load("auto", tmp_path)
+
+
+# What is only tested on, and what is only looked at.
+
+
+def test_a_lone_table_is_tested_whole(tmp_path):
+    images, labels, *_ = ARRAYS
+    (tmp_path / "mnist_test_10.csv").write_text(csv(images[:10], [7] * 10), encoding="utf-8")
+    dataset = data.load("auto", tmp_path, only_test=True)
+    np.testing.assert_array_equal(dataset.test_images, images[:10])
+    assert (dataset.test_labels.tolist(), dataset.test_split) == ([7] * 10, 1)
+
+
+def test_test_files_are_enough_to_test_on(tmp_path):
+    for path in list(rename(tmp_path, str).iterdir()):
+        if path.name.startswith("train"):
+            path.unlink()
+    with pytest.raises(UserError, match="lacks train-images-idx3-ubyte"):
+        data.load("auto", tmp_path)
+    dataset = data.load("auto", tmp_path, only_test=True)
+    np.testing.assert_array_equal(dataset.test_images, ARRAYS[2])
+    np.testing.assert_array_equal(dataset.test_labels, ARRAYS[3])
+    assert dataset.test_split == 0
+
+
+def test_a_table_without_labels_is_neither(tmp_path):
+    """As Kaggle's test.csv, alone or beside a train.csv: it is not silently passed over."""
+    rows = "".join(f"{','.join(map(str, image.ravel()))}\n" for image in ARRAYS[2])
+    (tmp_path / "test.csv").write_text(rows, encoding="utf-8")
+    for path in (tmp_path, tmp_path / "test.csv"):
+        for only_test in (False, True):
+            with pytest.raises(UserError, match=r"test\.csv has no labels"):
+                data.load("auto", path, only_test=only_test)
+    (tmp_path / "train.csv").write_text(csv(*ARRAYS[:2]), encoding="utf-8")
+    with pytest.raises(UserError, match=r"test\.csv has no labels"):
+        data.load("auto", tmp_path / "test.csv", only_test=True)
+
+
+def test_images_are_read_with_or_without_labels(tmp_path):
+    images, labels, *_ = ARRAYS
+    rows = "".join(f"{','.join(map(str, image.ravel()))}\n" for image in images)
+    (tmp_path / "test.csv").write_text(rows, encoding="utf-8")
+    (tmp_path / "train.csv").write_text(csv(images, labels), encoding="utf-8")
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(images))
+    np.save(tmp_path / "any.npy", images)
+    np.savez(tmp_path / "one.npz", images=images)
+    for path in tmp_path.iterdir():
+        np.testing.assert_array_equal(layouts.read_images(path), images)
+    (tmp_path / "notes.txt").write_text("1,2,3", encoding="utf-8")
+    archive(tmp_path)
+    for name in ("notes.txt", "any.npz"):
+        with pytest.raises(UserError, match=name):
+            layouts.read_images(tmp_path / name)
 
 
 # EMNIST's class names, and classes without images.
@@ -448,7 +656,8 @@ def test_a_seventh_of_one_labelled_file_is_set_aside(tmp_path):
         "ImageId,Label\n1,0\n", encoding="utf-8"
     )
     done = train("data", "--output-dir", "run", *QUICKLY, "--seed", 3, cwd=tmp_path)
-    assert done.stderr == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "Not read of data: sample_submission.csv, test.csv" in done.stderr
     assert "60 training and 10 test images (a seventh of the labelled ones" in done.stdout
     record = read_metrics(tmp_path / "run")
     assert record["test_split"] == pytest.approx(1 / 7)
@@ -480,6 +689,32 @@ def test_classes_of_one_image_are_trained_on(tmp_path):
         assert set(dataset.train_labels) == set(range(65))
 
 
+# What is not read.
+
+FOREIGN = {
+    "mnist.pkl": (pickle.dumps([1]), "pickle, which is never loaded"),
+    "mnist.pkl.gz": (gzip.compress(pickle.dumps([1], protocol=2)), "pickle, which is never loaded"),
+    "train.parquet": (b"PAR1\x15\x04", "pandas.read_parquet and save its arrays"),
+    "mnist-original.mat": (b"MATLAB 5.0 MAT-file, Platform: GLNXA64", "scipy.io.loadmat and save"),
+    "mnist.h5": (b"\x89HDF\r\n\x1a\n", "h5py.File and save"),
+    "archive.zip": (b"PK\x03\x04\x14", "ZIP archive. Unpack it"),
+    "train-images-idx3-ubyte.bz2": (bz2.compress(b"1"), "format that is not read. Unpack it"),
+    "train-images-idx3-ubyte.xz": (lzma.compress(b"1"), "format that is not read. Unpack it"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_not_read_is_recognised(tmp_path, name):
+    content, words = FOREIGN[name]
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "README.html").write_text("<html>", encoding="utf-8")
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(UserError) as caught:
+            data.load("auto", path)
+        assert str(tmp_path / name) in str(caught.value)
+        assert words in str(caught.value)
+
+
 # Dark on light.
 
 
@@ -490,6 +725,15 @@ def test_ink_on_paper_is_remarked_on(tmp_path):
     assert len(done.stderr.splitlines()) == 1
     assert "--invert" in done.stderr
     assert read_metrics(tmp_path / "run")["invert"] is False
+
+
+def test_light_photographs_are_not_taken_for_ink_on_paper(tmp_path):
+    """Inverting them would not help."""
+    images, labels, test_images, test_labels = ARRAYS
+    shades = np.linspace(100, 255, 36, dtype=np.uint8).reshape(6, 6)
+    light = [np.maximum(some, shades) for some in (images, test_images)]
+    write_idx_folder(tmp_path / "data", (light[0], labels, light[1], test_labels))
+    assert train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path).stderr == ""
 
 
 @pytest.mark.full
@@ -565,15 +809,47 @@ def test_two_layouts_in_a_folder(tmp_path):
     done = train("data", "--output-dir", "run", *QUICKLY, cwd=tmp_path)
     assert read_metrics(tmp_path / "run")["data_sha256"] == sha256(*ARRAYS)
     assert len(done.stderr.splitlines()) == 1
-    for word in (
-        "holds other data",
-        "data/any.npz, which is not",
-        "data/train-images-idx3-ubyte is",
-    ):
-        assert word in done.stderr
+    assert "Not read of data: any.npz" in done.stderr
     done = train("data/any.npz", "--output-dir", "other", *QUICKLY, cwd=tmp_path)
     assert read_metrics(tmp_path / "other")["image_size"] == [5, 5]
     assert done.stderr == ""
+
+
+def test_tables_of_other_things_are_passed_over(tmp_path):
+    """As in Colab's folder sample_data, which has house prices beside MNIST."""
+    csv_pair_of_other_names(tmp_path, ("mnist_train_small", "mnist_test"))
+    houses = "longitude,latitude,age,rooms,bedrooms,people,households,income,value\n" + 9 * "1.5,"
+    for split in ("train", "test"):
+        path = tmp_path / f"california_housing_{split}.csv"
+        path.write_text(houses.rstrip(",") + "\n", encoding="utf-8")
+    dataset = data.load("auto", tmp_path)
+    np.testing.assert_array_equal(dataset.train_images, ARRAYS[0])
+    np.testing.assert_array_equal(dataset.test_images, ARRAYS[2])
+    names = sorted(path.name for path in dataset.passed_over)
+    assert names == ["california_housing_test.csv", "california_housing_train.csv"]
+
+
+def test_a_data_set_with_a_test_goes_before_one_without(tmp_path):
+    kannada(tmp_path)
+    np.savez(tmp_path / "X_dig_MNIST.npz", ARRAYS[2])
+    np.savez(tmp_path / "y_dig_MNIST.npz", ARRAYS[3])
+    dataset = data.load("auto", tmp_path)
+    np.testing.assert_array_equal(dataset.test_images, ARRAYS[2])
+    names = sorted(path.name for path in dataset.passed_over)
+    assert names == ["X_dig_MNIST.npz", "y_dig_MNIST.npz"]
+
+
+def test_pairs_whose_names_end_alike_belong_together(tmp_path):
+    csv_pair_of_other_names(tmp_path, ("mnist_train_100", "mnist_test_10"))
+    small = ARRAYS[0][:30], ARRAYS[1][:30]
+    for name in ("mnist_train", "mnist_test"):
+        (tmp_path / f"{name}.csv").write_text(csv(*small), encoding="utf-8")
+    with pytest.raises(UserError, match="2 data sets"):
+        data.load("auto", tmp_path)
+    dataset = data.load("auto", tmp_path / "mnist_train_100.csv")
+    np.testing.assert_array_equal(dataset.test_images, ARRAYS[2])
+    dataset = data.load("auto", tmp_path / "mnist_test.csv")
+    np.testing.assert_array_equal(dataset.test_images, small[0])
 
 
 def test_several_data_sets_of_one_layout(tmp_path):

@@ -3,16 +3,20 @@
 import os
 from collections.abc import Mapping
 
+import numpy as np
+
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import output
 from lowlevel_mnist.execution import machine
 from lowlevel_mnist.recipes import RECIPES
 from lowlevel_mnist.runs.settings import format_value
+from lowlevel_mnist.sources import image_style
 
 BAR_WIDTH = 20
 # What a line of an epoch has on a terminal, each with its width; without the time on a narrow one.
 WIDE = {"epoch": 7, "time": 8, "loss": 8, "accuracy": 10, "val_loss": 10, "val_accuracy": 14}
 NARROW = {"epoch": 7, "loss": 8, "accuracy": 7, "val_loss": 9, "val_accuracy": 8}
+MAX_FILES = 6  # that are named of those that were not read
 BRIGHT = 150  # grey level; photographs have a mean of some 120, scanned paper one above 200
 DARK = 64  # grey level; where none is above that, images were meant to go to 1 or 16, perhaps
 
@@ -41,15 +45,14 @@ def print_remarks(dataset) -> None:
         output.remark(
             f"{dataset.fallback_reason} Meanwhile the network learns from the built-in digits."
         )
-    if dataset.other_data:
-        read, unread = dataset.other_data
+    if dataset.passed_over:
+        files = [os.path.relpath(path, dataset.place) for path in dataset.passed_over]
+        shown = ", ".join(files[:MAX_FILES]) + ", ..." * (len(files) > MAX_FILES)
         output.remark(
-            f"{dataset.place} holds other data, too, such as {unread}, which is not read; {read} "
-            "is, with what belongs to it. To read other data, name one of its files with "
-            "--data-dir."
+            f"Not read of {dataset.place}: {shown}, which belong to other data or have no labels. "
+            "To read other data, name one of its files with --data-dir."
         )
-    all_images = (dataset.train_images, dataset.test_images)
-    if any(images[:: len(images) // 1000 + 1].mean() > BRIGHT for images in all_images):
+    if any(_is_ink_on_paper(images) for images in (dataset.train_images, dataset.test_images)):
         output.remark(
             "Most pixels of these images were dark, and are light since --invert of this run has "
             "exchanged the two."
@@ -63,6 +66,13 @@ def print_remarks(dataset) -> None:
             f"No pixel of these images is above {dataset.train_images.max()}, but white is 255. A "
             "network learns slowly from them; multiply them so that they go up to 255."
         )
+
+
+def _is_ink_on_paper(images):
+    """Returns whether images are light, and have a background: most photographs have none."""
+    sample = images[:: len(images) // 1000 + 1]
+    border = image_style.border(sample)
+    return sample.mean() > BRIGHT and image_style.is_background(border, np.median(border))
 
 
 def provenance(dataset) -> str:
@@ -131,6 +141,11 @@ def print_beginning(run, state, validation) -> None:
         names = [name for name in WIDE if validation or not name.startswith("val_")]
         output.say("", _epoch_row({name: name for name in names}))
     output.show("The first step takes longest ...")
+
+
+def show_reading(done: int, total: int) -> None:
+    """Shows how many pictures are read, and of how many."""
+    output.show_progress(done, total, "Reading pictures", f"{done:,}/{total:,}")
 
 
 def show_progress(epoch: int, epochs: int, progress) -> None:

@@ -12,8 +12,12 @@ from lowlevel_mnist.sources.published import PARTS
 ENVIRONMENT_VARIABLE = "LOWLEVEL_MNIST_DATA"
 
 
-def read(name: str, data_dir: pathlib.Path | str | None) -> tuple[layouts.Arrays, dict[str, Any]]:
+def read(
+    name: str, data_dir: pathlib.Path | str | None, *options: Any
+) -> tuple[layouts.Arrays, dict[str, Any]]:
     """Reads a data set from the first place that has it; arguments and errors as of `data.load`.
+
+    options: those of `layouts.read`, for the files of `data_dir`.
 
     Returns its arrays by their parts, as they are stored, and what is known of them: attributes
     of `data.Dataset`, of which `name` may still be "auto".
@@ -30,7 +34,9 @@ def read(name: str, data_dir: pathlib.Path | str | None) -> tuple[layouts.Arrays
         training, test = digits.generate(60_000, part="train"), digits.generate(10_000, part="test")
         known = {"name": name, "source": "built-in", "place": "the built-in digits"}
         return dict(zip(PARTS, (*training, *test), strict=True)), known
-    return _read_published(name) if data_dir is None else _read_files(name, "data-dir", data_dir)
+    if data_dir is None:
+        return _read_published(name)
+    return _read_files(name, "data-dir", data_dir, *options)
 
 
 def _read_published(name):
@@ -48,7 +54,7 @@ def _read_published(name):
         raise
 
 
-def _read_files(name, source, path):
-    arrays, names, other_data = layouts.read(path)
+def _read_files(name, source, path, *options):
+    arrays, names, passed_over = layouts.read(path, *options)
     known = {"name": name, "source": source, "place": path}
-    return arrays, known | {"names": names, "other_data": other_data}
+    return arrays, known | {"names": names, "passed_over": tuple(passed_over)}

@@ -19,6 +19,10 @@ GZIP = b"\x1f\x8b"  # the first two bytes of every gzip stream (RFC 1952, sectio
 # deflate can make 10 GB, which is more than many machines have.
 MAX_EXPANDED = 1 << 31
 CHUNK_SIZE = 1 << 18  # bytes that are read at a time
+CONVERT = (
+    "and save its arrays with numpy.savez('data.npz', x_train=..., y_train=..., x_test=..., "
+    "y_test=...), images as uint8 [n, height, width]."
+)
 # Other files that people have under a data file's name without knowing it: how one begins, what it
 # is, what to do. A new line here is all that one more of them takes.
 FOREIGN_SIGNATURES = (
@@ -32,8 +36,19 @@ FOREIGN_SIGNATURES = (
         "a Git LFS pointer, not the data that it stands for. Get that with git lfs pull.",
     ),
     (rb"PK\x03\x04", "a ZIP archive. Unpack it."),
+    (rb"BZh|\xfd7zXZ|7z\xbc\xaf|Rar!", "an archive in a format that is not read. Unpack it."),
     (rb"\x1f\x8b", "a file within a gzip file. Unpack it with gunzip."),
     (rb"\x89PNG|\xff\xd8\xff|GIF8", "a picture, not a data set; the command predict reads it."),
+    (
+        rb"\x80[\x02-\x05]",
+        f"a pickle, which is never loaded because it can run code. Load it yourself {CONVERT}",
+    ),
+    (
+        rb"PAR1",
+        f"a Parquet file, which is not read: load it with pandas.read_parquet {CONVERT}",
+    ),
+    (rb"MATLAB", f"a MATLAB file, which is not read: load it with scipy.io.loadmat {CONVERT}"),
+    (rb"\x89HDF", f"an HDF5 file, which is not read: load it with h5py.File {CONVERT}"),
 )
 
 

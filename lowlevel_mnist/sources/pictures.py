@@ -30,6 +30,11 @@ class Reading:
     other_digits: int = 0
 
 
+def is_picture(path: pathlib.Path) -> bool:
+    """Returns whether a file is a picture by its name; those of macOS, ._1.png, are none."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
 def find(path: pathlib.Path) -> list[pathlib.Path]:
     """Returns the pictures in a folder, or the path itself where it is none.
 
@@ -38,7 +43,7 @@ def find(path: pathlib.Path) -> list[pathlib.Path]:
     with readable(path):
         if not path.is_dir():
             return [path]
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        found = sorted(filter(is_picture, path.iterdir()))
     if not found:
         raise UserError(f"There is no picture in the folder {path} ({', '.join(SUFFIXES)}).")
     return found
@@ -125,7 +130,7 @@ def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:
 def _shrink(picture, longest_side):
     """Decodes a picture, makes it small and turns it as its camera says.
 
-    Returns a picture of the mode LA, or I for 16 bits of grey, which LA would clip at 255.
+    Returns a picture of the mode L or LA, or I for 16 bits of grey, which L would clip at 255.
     """
     picture.draft("L", (longest_side, longest_side))  # decodes a JPEG to an eighth of its size
     if picture.mode.startswith("I"):
@@ -133,11 +138,10 @@ def _shrink(picture, longest_side):
     elif picture.mode.endswith("A") or "transparency" in picture.info:
         mode = "LA"
     else:
-        mode = "L"  # for the time being, as LA takes eight times the memory
+        mode = "L"  # LA takes eight times the memory
     picture = picture.convert(mode)
     picture.thumbnail((longest_side, longest_side))
-    picture = ImageOps.exif_transpose(picture)
-    return picture.convert("LA") if mode == "L" else picture
+    return ImageOps.exif_transpose(picture)
 
 
 def _grey_levels(picture):
@@ -146,6 +150,8 @@ def _grey_levels(picture):
     Where most of it is opaque, the background is in it; otherwise what is opaque is foreground.
     """
     grey_levels = np.asarray(picture, np.float64)
+    if picture.mode == "L":
+        return grey_levels
     if picture.mode == "I":
         return 255 * grey_levels / max(grey_levels.max(), 1)
     brightness, opacity = grey_levels[..., 0], grey_levels[..., 1] / 255

@@ -1,14 +1,17 @@
 """The splits of a data set, training, validation and test: checked, and one set aside."""
 
 import pathlib
+import re
 from collections.abc import Mapping
 
 import numpy as np
 
 from lowlevel_mnist import randomness
 from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.sources.names import SPLITS, natural_order
+from lowlevel_mnist.sources.published import is_class_name
 
-SPLITS = ("training", "validation", "test")
+MAX_CLASSES = 256
 TEST_DIVISOR = 7  # of so many labelled images one is for the test, where no test images came along
 
 Images = tuple[np.ndarray, np.ndarray]  # `uint8` [n, height, width], and their labels [n]
@@ -18,16 +21,19 @@ def check_splits(
     arrays: Mapping[str, np.ndarray],
     class_names: Mapping[int, str] | None,
     place: pathlib.Path | str,
-) -> dict[str, Images]:
+) -> tuple[dict[str, Images], Mapping[int, str] | None]:
     """Returns images, `uint8` [n, height, width], and labels, `uint8` [n], of each of SPLITS.
 
-    arrays: by their parts, as in `layouts.MEDMNIST`; those for validation or the test may be
-        missing. Images may have a last axis of length 1, and labels may be [n, 1] or one-hot;
-        both may be whole numbers of any width.
+    arrays: by their parts, as in `layouts.Arrays`; some splits may be missing. Images may have a
+        last axis of length 1, and labels may be [n, 1] or one-hot; both may be whole numbers of
+        any type. Labels may also be texts: the names of the classes.
     class_names: those that the data gives its classes, or None.
     place: where they lie, a path or some words.
-    Raises `UserError` where they are not, or do not belong together.
+    Returns the splits, and the names of their classes, or None.
+    Raises `UserError` where they are no images and labels.
     """
+    arrays, texts = number_labels(arrays, place)
+    class_names = texts or class_names
     pairs = {}
     for split in SPLITS:
         parts = [part for part in (f"{split} images", f"{split} labels") if part in arrays]
@@ -42,6 +48,52 @@ def check_splits(
                     "labels; each image needs one label."
                 )
             pairs[split] = images, labels
+    return pairs, class_names
+
+
+def number_labels(
+    arrays: Mapping[str, np.ndarray], place: pathlib.Path | str
+) -> tuple[dict[str, np.ndarray], dict[int, str] | None]:
+    """Returns arrays by their parts, labels that are texts as numbers, and the names of these.
+
+    Texts that are whole numbers become these; or else the classes are all texts in natural order.
+    The names are None where no label is a text, or all are whole numbers.
+    Raises `UserError` where there are too many classes, or a text is no name.
+    """
+    parts = [part for part in arrays if "labels" in part]
+    if not any(arrays[part].dtype.kind in "SU" for part in parts):
+        return dict(arrays), None
+    texts = {part: _as_text(arrays[part]) for part in parts}
+    known = sorted({*np.concatenate([*map(np.unique, texts.values())]).tolist()}, key=natural_order)
+    if len(known) > MAX_CLASSES:
+        raise UserError(
+            f"{place} has {len(known):,} different labels, such as {known[0]} and {known[-1]}; "
+            f"a network here tells at most {MAX_CLASSES} classes apart."
+        )
+    if all(re.fullmatch("0|[1-9][0-9]{,2}", text) and int(text) < MAX_CLASSES for text in known):
+        return {**arrays, **{part: texts[part].astype(np.uint8) for part in texts}}, None
+    if wrong := [text for text in known if not is_class_name(text)]:
+        raise UserError(f"{place} has a label that can't name a class: {wrong[0]!r:.40}.")
+    numbers = {text: number for number, text in enumerate(known)}
+    coded = {part: np.vectorize(numbers.get)(texts[part]).astype(np.uint8) for part in texts}
+    return {**arrays, **coded}, dict(enumerate(known))
+
+
+def _as_text(labels):
+    """Returns labels of any type as texts."""
+    is_bytes = labels.dtype.kind == "S"
+    return np.char.decode(labels, "utf-8", "replace") if is_bytes else labels.astype(str)
+
+
+def check_training(
+    pairs: Mapping[str, Images], class_names: Mapping[int, str] | None, place: pathlib.Path | str
+) -> None:
+    """Raises `UserError` where a network can't be trained on splits, or these don't fit together.
+
+    The arguments are what `check_splits` returns, and its `place`.
+    """
+    if "training" not in pairs:
+        raise UserError(f"{place} has no training images, only those for {' and '.join(pairs)}.")
     labels = pairs["training"][1]
     if labels.min() == labels.max():
         raise UserError(
@@ -49,14 +101,13 @@ def check_splits(
             "Are these the labels?"
         )
     for split, pair in pairs.items():
-        _check_belonging(pairs["training"], pair, split, place)
+        _check_belonging(pairs["training"], pair, split, place, class_names)
     nameless = [label for label in np.unique(labels).tolist() if label not in (class_names or ())]
     if class_names is not None and nameless:
         raise UserError(
             f"The mapping of {place} does not fit its labels: it has no name for "
             f"{', '.join(map(str, nameless))}. Get that file again, or remove it."
         )
-    return pairs
 
 
 def set_test_aside(
@@ -88,6 +139,11 @@ def _check_images(images, subject):
         raise UserError(
             f"{subject} are in colour, {shape}; they must be grey, [n, height, width]. "
             "Take the mean of the colours, as images[..., :3].mean(-1).round().astype('uint8')."
+        )
+    if len(shape) == 4 and shape[-1] > 4:
+        raise UserError(
+            f"{subject} have three dimensions each, {shape}; they must be flat, [n, height, "
+            f"width]. Take a slice of each, as images[:, {shape[1] // 2}]."
         )
     return _check_numbers(
         images,
@@ -126,7 +182,10 @@ def _check_numbers(array, subject, dimensions, shape_wanted, dtype_wanted):
         array = array.reshape(shape[:-1])
     if array.ndim != dimensions:
         raise UserError(f"{subject} have the shape {shape}; they must be {shape_wanted}.")
-    if array.dtype.kind not in "iu":
+    is_whole = array.dtype.kind in "iu" or (
+        array.dtype.kind == "f" and np.array_equal(array, np.rint(array))
+    )
+    if not is_whole:
         raise UserError(f"{subject} are {array.dtype}; they must be {dtype_wanted}.")
     if array.dtype != np.uint8 and not 0 <= array.min() <= array.max() <= 255:
         raise UserError(
@@ -135,7 +194,7 @@ def _check_numbers(array, subject, dimensions, shape_wanted, dtype_wanted):
     return np.ascontiguousarray(array, np.uint8)
 
 
-def _check_belonging(training, others, split, place):
+def _check_belonging(training, others, split, place, class_names):
     size, other_size = ("x".join(map(str, images.shape[1:])) for images, _ in (training, others))
     if size != other_size:
         raise UserError(
@@ -146,5 +205,6 @@ def _check_belonging(training, others, split, place):
     if len(unknown):
         raise UserError(
             f"The {split} labels of {place} have classes that the training labels lack: "
-            f"{', '.join(map(str, unknown))}. A network can't learn what it is never shown."
+            f"{', '.join((class_names or {}).get(label, str(label)) for label in unknown)}. A "
+            "network can't learn what it is never shown."
         )

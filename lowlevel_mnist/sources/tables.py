@@ -1,5 +1,6 @@
 """A reader for images as CSV: a row for each image, with its label and its pixels."""
 
+import contextlib
 import functools
 import io
 import itertools
@@ -14,39 +15,68 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources.opening import check_expansion, open_bytes
 
 # Names of columns in a header, in any letter case.
-LABEL_NAMES = ("label", "labels", "class", "target", "digit", "y")
+LABEL_NAMES = ("label", "labels", "class", "target", "digit", "character", "letter", "y")
 PIXEL_NAME = r"(pixel|px).*|[0-9]+x[0-9]+"  # nothing else is called so
 INDEX_NAMES = ("", "id", "imageid", "image_id", "index", "unnamed: 0")
+DELIMITERS = ",;\t"
 MIN_SIDE = 2  # pixels; two columns are no image, but names and labels, for instance
+MAX_LABELS = 256  # different ones
 MAX_LINE_LENGTH = 10_000_000  # characters; an image of 1000x1000 pixels takes 4,000,000
-WRONG_CELL = r"could not convert string (.*) to uint8 at row .*, column (\d+)"  # as NumPy says it
+# How NumPy says it; the cell may have been meant as a whole number, such as 5.0.
+WRONG_CELL = r"could not convert string (.*) to \w+ at row .*, column (\d+)"
+WHOLE_FLOAT = r"'[0-9]+\.0*'|'[0-9](\.[0-9]+)?e[+-]?[0-9]+'"
 
 
-def read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
+def read(path: pathlib.Path) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Reads a CSV file of square images, with or without a header; it may be compressed by gzip.
 
-    Returns the images, `uint8` [n, side, side], and the labels, `uint8` [n], which are in the
-    column that the header calls one of LABEL_NAMES, or else in the first; None where there is none.
-    Raises `UserError` for a file that can't be read, or is no such table of whole numbers from 0
-    to 255.
+    Returns the images, [n, side, side], and the labels as they are written, [n]. Pixels are
+    `uint8`, or `float32` where they are written as 5.0. Labels are in the column that the header
+    calls one of LABEL_NAMES, or else in the first. What the file has not is None.
+    Raises `UserError` for a file that can't be read, or is no table of pixels from 0 to 255.
     """
+    try:
+        return _read(path, np.uint8)
+    except _FloatError:
+        return _read(path, np.float32)
+
+
+def has_labelled_images(path: pathlib.Path) -> bool:
+    """Returns whether a file can be read, and has columns of a label and pixels."""
+    with contextlib.suppress(UserError), open_bytes(path) as file:
+        lines = _Lines(path, file)
+        columns = _Columns(path, next(iter(lines), ""))
+        return columns.label is not None and columns.side > 0
+    return False
+
+
+def _read(path, dtype):
+    """Reads as `read` does. Raises `_FloatError` where the cells do not fit the dtype."""
     with open_bytes(path) as file:
         lines = _Lines(path, file)
         rows = iter(lines)
         first = next(rows, "")
         if not first:
             raise UserError(f"{path} is empty; get the file again.")
-        fields = _fields(first)
-        header = fields if _is_header(fields) else None
-        columns, label, side = _choose_columns(path, fields, header)
-        row = next(rows, "") if header else first
+        columns = _Columns(path, first)
+        row = next(rows, "") if columns.header else first
         if not row:
             raise UserError(f"{path} has no rows of numbers below its header; get the file again.")
-        lines.check_width(len(fields))
-        numbers = _read_numbers(lines, itertools.chain([row], rows), len(fields), columns)
-    if label is None:
-        return numbers.reshape(-1, side, side), None
-    return np.delete(numbers, label, axis=1).reshape(-1, side, side), numbers[:, label].copy()
+        lines.check_width(columns)
+        labels = _Labels(lines, columns.label)
+        numbers = _read_numbers(lines, itertools.chain([row], rows), columns, labels, dtype)
+    if columns.label is None:
+        return numbers.reshape(-1, columns.side, columns.side), None
+    where = columns.chosen.index(columns.label)
+    written = np.array(list(labels.numbers))[numbers[:, where].astype(int)]
+    if columns.side == 0:
+        return None, written
+    pixels = np.delete(numbers, where, axis=1)
+    return pixels.reshape(-1, columns.side, columns.side), written
+
+
+class _FloatError(Exception):
+    """Cells are written as floating-point numbers, such as 5.0."""
 
 
 class _Lines:
@@ -71,57 +101,105 @@ class _Lines:
                 self.last = line
                 yield line
 
-    def check_width(self, width):
-        """Raises `UserError` where the last line has not `width` columns."""
-        found = len(_fields(self.last))
-        if found != width:
+    def check_width(self, columns):
+        """Raises `UserError` where the last line has not as many columns as the first."""
+        found = len(columns.split(self.last))
+        if found != columns.width:
             raise UserError(
-                f"{self.path} has {found:,} columns in line {self.number}, but {width:,} in its "
-                "first line; get the file again."
+                f"{self.path} has {found:,} columns in line {self.number}, but {columns.width:,} "
+                "in its first line; get the file again."
             )
 
 
-def _fields(line):
-    return [field.strip().strip('"') for field in line.split(",")]
+class _Columns:
+    """What the columns of a table are.
+
+    delimiter: between them; width: how many there are; header: whether the first line names them.
+    chosen: the indices of those that are labels or pixels; label: of the label, or None.
+    side: pixels of a side of an image, or 0 where the file has labels alone.
+    """
+
+    def __init__(self, path, first_line):
+        # Numbers alone may be separated by spaces, as NumPy writes them.
+        delimiters = DELIMITERS + " " * bool(re.fullmatch(r"[0-9.e+ -]+", first_line.strip()))
+        self.delimiter = max(delimiters, key=first_line.count)
+        fields = self.split(first_line)
+        self.width, self.header = len(fields), _is_header(fields)
+        names = [name.lower() if self.header else "?" for name in fields]
+        self.chosen = [column for column, name in enumerate(names) if name not in INDEX_NAMES]
+        labels = [column for column in self.chosen if names[column] in LABEL_NAMES]
+        self.label, self.side = next(iter(labels), None), _side(len(self.chosen) - 1)
+        if self.side:
+            first = self.chosen[0]
+            if self.header and not labels and re.fullmatch(PIXEL_NAME, names[first]):
+                raise UserError(
+                    f"{path} does not say which of its {self.width:,} columns is the label: its "
+                    f"header calls none {LABEL_NAMES[0]}, and the first is {fields[first]}."
+                )
+            self.label = first if self.label is None else self.label
+        elif len(self.chosen) == 1:
+            self.label = self.chosen[0]
+        elif not labels:
+            self.side = _side(len(self.chosen))
+        if not self.side and len(self.chosen) != 1:
+            advice = "One too many may be an index, or a comma at the end of each row."
+            if self.width < MIN_SIDE**2:
+                advice = "Pictures that it names are read from a folder for each class."
+            raise UserError(
+                f"{path} has {self.width:,} columns in its first line; a row must be a label and "
+                f"the pixels of a square image, 785 columns for 28x28. {advice}"
+            )
+
+    def split(self, line):
+        return [field.strip().strip('"') for field in line.split(self.delimiter)]
+
+
+class _Labels:
+    """Numbers the different labels in the order in which they come, from 0."""
+
+    def __init__(self, lines, column):
+        self.lines, self.column, self.numbers = lines, column, {}
+
+    def __call__(self, text):
+        """Returns the number of a label; raises `UserError` where there can't be such a label."""
+        label, number = text.strip(), math.nan
+        with contextlib.suppress(ValueError):
+            number = float(label)
+        if math.isfinite(number) and number in range(MAX_LABELS):
+            label = str(int(number))
+        elif math.isfinite(number) or not label:
+            raise UserError(_wrong_cell(self.lines, f"{text!r:.40}", self.column + 1))
+        if self.numbers.setdefault(label, len(self.numbers)) == MAX_LABELS:
+            raise UserError(
+                f"{self.lines.path} has more than {MAX_LABELS} different labels, such as "
+                f"{label:.40}; is its column {self.column + 1} the label?"
+            )
+        return self.numbers[label]
+
+
+def _wrong_cell(lines, cell, column):
+    return (
+        f"{lines.path} has {cell} in line {lines.number}, column {column}; labels and pixels must "
+        "be whole numbers from 0 to 255, but labels may be names. Multiply pixels from 0 to 1 by "
+        "255."
+    )
 
 
 def _is_header(fields):
     """Returns whether a first line is that of a table, not an image with something wrong in it.
 
     Headers have numbers, too: "1x1", or "0.1" for a second column called "0", but few whole ones,
-    unless they count the columns.
+    unless they count the columns. Where an image has fractions, the same ones come again.
     """
-    if fields == [str(number) for number in range(len(fields))]:
+    if len(fields) > 1 and fields == [str(number) for number in range(len(fields))]:
         return True
-    named = any(field.lower() in LABEL_NAMES for field in fields)
-    return named or 2 * sum(map(str.isdecimal, fields)) < len(fields)
-
-
-def _choose_columns(path, fields, header):
-    """Chooses the columns that are label or pixels.
-
-    fields: those of the first line; header: the same, or None where that is an image.
-    Returns their indices, which of these is the label or None where none is, and an image's side.
-    """
-    names = [name.lower() for name in header or ["?"] * len(fields)]
-    columns = [column for column, name in enumerate(names) if name not in INDEX_NAMES]
-    labels = [number for number, column in enumerate(columns) if names[column] in LABEL_NAMES]
-    if side := _side(len(columns) - 1):
-        if header and not labels and re.fullmatch(PIXEL_NAME, names[columns[0]]):
-            raise UserError(
-                f"{path} does not say which of its {len(fields):,} columns is the label: its "
-                f"header calls none {LABEL_NAMES[0]}, and the first is {fields[columns[0]]}."
-            )
-        return columns, labels[0] if labels else 0, side
-    if not labels and (side := _side(len(columns))):
-        return columns, None, side
-    if len(fields) == 1:
-        raise UserError(f"{path} is no CSV file: there is no comma in its first line.")
-    raise UserError(
-        f"{path} has {len(fields):,} columns in its first line; a row must be a label and the "
-        "pixels of a square image, 785 columns for 28x28. One too many may be an index, or a comma "
-        "at the end of each row."
-    )
+    numbers = []
+    for field in fields:
+        with contextlib.suppress(ValueError):
+            numbers.append(float(field))
+    whole = sum(map(float.is_integer, numbers))
+    are_cells = 2 * whole >= len(fields) or len({*fields}) < len(fields) <= 2 * len(numbers)
+    return any(field.lower() in LABEL_NAMES for field in fields) or not are_cells
 
 
 def _side(pixels):
@@ -130,10 +208,10 @@ def _side(pixels):
     return side if side * side == pixels and side >= MIN_SIDE else 0
 
 
-def _read_numbers(lines, rows, width, columns):
-    """Returns the numbers of all rows, those of the `_Lines` that are left, `uint8` [n, columns].
+def _read_numbers(lines, rows, columns, labels, dtype):
+    """Returns the numbers of the `_Columns` that are chosen, dtype [n, columns].
 
-    width: how many columns there are; columns: which of them are read.
+    rows: the `_Lines` that are left; labels: the `_Labels` that numbers them.
     """
     try:
         with warnings.catch_warnings():
@@ -141,22 +219,26 @@ def _read_numbers(lines, rows, width, columns):
             # NumPy's reader takes a second for the 60,000 images of MNIST.
             return np.loadtxt(
                 rows,
-                np.uint8,
+                dtype,
                 comments=None,
-                delimiter=",",
+                delimiter=columns.delimiter,
                 quotechar='"',
                 ndmin=2,
-                usecols=columns if len(columns) < width else None,
+                usecols=columns.chosen if len(columns.chosen) < columns.width else None,
+                converters=None if columns.label is None else {columns.label: labels},
+                encoding="utf-8",  # or else NumPy before 2.0 gives labels as bytes
             )
     except UserError:  # of a line, and a ValueError as well
         raise
     except ValueError as error:
-        lines.check_width(width)
-        if match := re.search(WRONG_CELL, str(error)):
-            raise UserError(
-                f"{lines.path} has {match[1]} in line {lines.number}, column {match[2]}; labels "
-                "and pixels must be whole numbers from 0 to 255."
-            ) from error
+        if isinstance(error.__cause__, UserError):  # of a label
+            raise error.__cause__ from None
+        lines.check_width(columns)
+        found = re.search(WRONG_CELL, str(error))
+        if dtype == np.uint8 and found and re.fullmatch(WHOLE_FLOAT, found[1]):
+            raise _FloatError from error
+        if found:
+            raise UserError(_wrong_cell(lines, found[1], found[2])) from error
         raise UserError(
             f"{lines.path} is no table of whole numbers from 0 to 255; get the file again."
         ) from error

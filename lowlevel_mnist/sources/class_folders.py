@@ -1,0 +1,131 @@
+"""A reader for folders of pictures, one folder for each class: `train/cat/1.png`, or `cat/1.png`.
+
+The layout of torchvision's ImageFolder and Keras's `image_dataset_from_directory`.
+"""
+
+import collections
+import itertools
+import os
+import pathlib
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from lowlevel_mnist.errors import Remark, UserError
+from lowlevel_mnist.sources import names, pictures
+
+MAX_DEPTH = 4  # folders within each other that are searched
+MAX_SIDE = 100  # pixels of an image; each one is an input of the network
+BATCH = 256  # pictures that are read before a signal is acted on
+
+Progress = Callable[[int, int], None]  # is told how many pictures are read, and of how many
+
+
+def find(folder: pathlib.Path, depth: int = MAX_DEPTH) -> list[dict[str, pathlib.Path]]:
+    """Returns the data sets in a folder: for each split, the folder in which those of classes are.
+
+    A data set without splits is all "training". It may lie some folders deeper, as in an archive.
+    """
+    inner = {path: find(path, depth - 1) for path in subfolders(folder)} if depth else {}
+    splits: dict[str, pathlib.Path] = {}
+    for path, found in inner.items():
+        if len(found) == 1 == len(found[0]) and (split := names.parse(path.name).split):
+            splits.setdefault(split, *found[0].values())
+    if splits:
+        return [splits]
+    if deeper := [found for sets in inner.values() for found in sets]:
+        return deeper
+    classes = [path for path in inner if any(map(pictures.is_picture, path.iterdir()))]
+    return [{"training": folder}] if len(classes) > 1 else []
+
+
+def subfolders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the folders in a folder, but for hidden ones, and those that are closed to us."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and _is_open(path))
+
+
+def _is_open(folder):
+    # macOS packs a folder __MACOSX into archives.
+    return not folder.name.startswith((".", "__")) and os.access(folder, os.R_OK | os.X_OK)
+
+
+def passed_over(folder: pathlib.Path, roots: Collection[pathlib.Path]) -> list[pathlib.Path]:
+    """Returns a picture of each folder in `folder` whose pictures are in no folder of a class.
+
+    roots: the folders in which those of classes are.
+    """
+    found = []
+    for parent, folders, files in os.walk(folder):
+        path = pathlib.Path(parent)
+        inner = [] if path in roots else [path / name for name in folders]
+        folders[:] = [one.name for one in inner if _is_open(one)]
+        found += sorted(filter(pictures.is_picture, map(path.joinpath, files)))[:1]
+    return found
+
+
+def read(
+    splits: Mapping[str, pathlib.Path], show_progress: Progress | None
+) -> dict[str, np.ndarray]:
+    """Reads the pictures of each split, as `predict` decodes them.
+
+    Their common size is that of most, at most MAX_SIDE; where others differ, a `Remark` says so.
+    Returns images, `uint8` [n, height, width], and labels, the names of their folders [n].
+    Raises `UserError` that names all pictures that can't be read.
+    """
+    paths = {split: _list_pictures(root) for split, root in splits.items()}
+    files = [path for found in paths.values() for _, path in found]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd metadata
+        decoded = _decode(files, show_progress)
+    sizes = collections.Counter(image.shape for image in decoded)
+    size = max(sizes, key=lambda size: (sizes[size], size))
+    if len(sizes) > 1:
+        height, width = size
+        others = len(files) - sizes[size]
+        text = f"{others:,} of {len(files):,} pictures had another size than {width}x{height}"
+        warnings.warn(Remark(f"{text}, and are brought to it."), stacklevel=2)
+    images = iter(decoded)
+    arrays = {}
+    for split, found in paths.items():
+        same = [pictures.to_size(image, size) for image in itertools.islice(images, len(found))]
+        arrays[f"{split} images"] = np.stack(same)
+        arrays[f"{split} labels"] = np.array([label for label, _ in found])
+    return arrays
+
+
+def _list_pictures(root) -> list[tuple[str, pathlib.Path]]:
+    """Returns class and path of each picture, in the order of the names of the pictures.
+
+    So the PNGs of MNIST that are called by their number are in MNIST's order, and known as such.
+    """
+    found = [(folder.name, path) for folder in subfolders(root) for path in _pictures(folder)]
+    return sorted(found, key=lambda pair: (names.natural_order(pair[1].name), pair))
+
+
+def _pictures(folder) -> Iterator[pathlib.Path]:
+    for parent, _, files in os.walk(folder):
+        yield from filter(pictures.is_picture, map(pathlib.Path(parent).joinpath, files))
+
+
+def _decode(files, show_progress):
+    """Returns the grey levels of pictures, and shows how far it is, where it can be shown."""
+    decoded = []
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(files), BATCH):
+            decoded += pool.map(_decode_one, files[start : start + BATCH])
+            if show_progress:
+                show_progress(len(decoded), len(files))
+    if errors := [found for found in decoded if isinstance(found, str)]:
+        raise UserError(" ".join([*errors, "Remove what can't be read, or save it anew."]))
+    return decoded
+
+
+def _decode_one(path):
+    """Returns the grey levels of a picture, or a sentence on why it can't be read."""
+    try:
+        grey_levels = pictures.decode(path, MAX_SIDE)
+    except UserError as error:
+        return str(error)
+    return pictures.to_size(grey_levels, grey_levels.shape)
