@@ -3,7 +3,6 @@
 import pathlib
 
 from lowlevel_mnist.console import cli, flags, output, report
-from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 
 MAX_CONFUSED_PAIRS = 5  # that are printed
@@ -34,7 +33,7 @@ def parse():
 def main(arguments):
     output.show(output.LOADING)
     run = folders.find(arguments.run)
-    dataset = run.load_data(arguments.data_dir)
+    dataset = run.load_test(arguments.data_dir) if arguments.data_dir else run.load_data()
     if arguments.data_dir:
         report.print_remarks(dataset)
     output.show(output.STARTING)
@@ -43,7 +42,7 @@ def main(arguments):
     from lowlevel_mnist.console import figures
 
     test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
-    _, names, matrix = figures.classes_to_show(dataset, test)
+    classes, matrix = figures.matrix_to_show(test)
     if arguments.json:
         write_json(arguments.json, run, dataset, test)
     output.say(
@@ -53,12 +52,14 @@ def main(arguments):
         f"on the {report.test_images(dataset)} of {dataset.title}",
         "",
     )
+    names = [run.class_names[label] for label in classes]
     report.print_classes(metrics.per_class(matrix), names)
     report.print_matrix(matrix, names)
     report.print_confused(metrics.most_confused(matrix, MAX_CONFUSED_PAIRS), names)
     other = f"-{dataset.name}" if arguments.data_dir else ""
     picture = (arguments.to or run.folder) / f"confusion_matrix{other}.png"
-    content, advice = (matrix, names, dataset.title), "Choose another folder with --to."
+    content = matrix, figures.names_to_draw(run.class_names, classes), dataset.title
+    advice = "Choose another folder with --to."
     with files.os_error_as_user_error(f"The folder {picture.parent} can't be made", advice):
         picture.parent.mkdir(parents=True, exist_ok=True)
     figures.save_picture(picture, plots.confusion_matrix, *content, advice=advice)
@@ -67,9 +68,7 @@ def main(arguments):
 
 def write_json(path, run, dataset, test):
     """Writes the results. Raises `UserError` where they would replace a file of the run's own."""
-    own = folders.SETTINGS, folders.METRICS, folders.HISTORY
-    if path.resolve() in [(run.folder / name).resolve() for name in own]:
-        raise UserError(f"The results can't be written to {path}; choose a file of their own.")
+    run.check_not_own(path)
     results = {
         "dataset": dataset.name,
         "dataset_verified": dataset.verified,

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from lowlevel_mnist import randomness, startup
+from lowlevel_mnist import fonts, randomness, startup
 from lowlevel_mnist.errors import Remark
 
 with startup.any_backend():  # only `show` needs one, and MPLBACKEND may name none
@@ -25,7 +25,7 @@ MIN_WIDTH = 7  # inches, for the title
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"  # Okabe and Ito's, for the colour-blind
 LIGHT_BLUE = "#9fc5de"
 MAX_NUMBERED_CLASSES = 20  # more numbers or names could not be read
-MAX_NAME = 12  # characters of a class's name that fit above an image
+MAX_NAME = 12  # digits that are as wide as a class's name above an image may be
 
 
 def save(
@@ -61,6 +61,7 @@ def show(draw: Callable[..., None], *arguments: Any) -> bool:
     return True
 
 
+@fonts.plain_text
 def samples(
     figure: Figure, images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], title: str
 ) -> None:
@@ -72,9 +73,10 @@ def samples(
     title = f"The first {len(shown)} training images of {title}"
     axis, tops = _montage(figure, shown, 8, title, side=1.05)
     for top, label in zip(tops, labels, strict=False):
-        _write_above(axis, top, _shorten(class_names[label]), fontsize=11)
+        _write_above(axis, top, fonts.shorten(class_names[label], MAX_NAME), fontsize=11)
 
 
+@fonts.plain_text
 def curves(
     figure: Figure, history: Sequence[dict], test_loss: float, test_accuracy: float, title: str
 ) -> None:
@@ -103,6 +105,7 @@ def curves(
     figure.suptitle(_headline(title, test_accuracy), fontsize=13)
 
 
+@fonts.plain_text
 def confusion_matrix(
     figure: Figure, matrix: np.ndarray, class_names: Sequence[str], title: str
 ) -> None:
@@ -119,8 +122,9 @@ def confusion_matrix(
     # The root of the fraction sets the colour, or else the mistakes would all look white.
     picture = axis.imshow(fractions, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
     if len(matrix) <= MAX_NUMBERED_CLASSES:
-        names = [_shorten(name) for name in class_names]
-        axis.set_xticks(range(len(matrix)), names, rotation=45 if max(map(len, names)) > 3 else 0)
+        names = [fonts.shorten(name, MAX_NAME) for name in class_names]
+        rotation = 45 if max(map(fonts.width, names)) > 3 else 0
+        axis.set_xticks(range(len(matrix)), names, rotation=rotation)
         axis.set_yticks(range(len(matrix)), names)
         for (row, column), count in np.ndenumerate(matrix):
             color = "white" if fractions[row, column] > 0.3 else "black"
@@ -130,6 +134,7 @@ def confusion_matrix(
     figure.colorbar(picture, ax=axis, label="fraction of the true class", shrink=0.8)
 
 
+@fonts.plain_text
 def weights(
     figure: Figure,
     weights: np.ndarray,
@@ -150,7 +155,7 @@ def weights(
     colors = {"cmap": "RdBu_r", "vmin": -strongest, "vmax": strongest}
     axis, tops = _montage(figure, images, columns, title, side, gap=np.nan, **colors)
     for top, name in zip(tops, names, strict=True):
-        _write_above(axis, top, _shorten(name), fontsize=11)
+        _write_above(axis, top, fonts.shorten(name, MAX_NAME), fontsize=11)
     figure.set_figwidth(figure.get_figwidth() / 0.82)  # the rest is for the colour bar
     figure.colorbar(axis.images[0], ax=axis, label=label, fraction=0.13, shrink=0.8, panchor=False)
 
@@ -170,6 +175,7 @@ def choose_images(
     return generator.permutation(candidates)[:count]
 
 
+@fonts.plain_text
 def random_predictions(
     figure: Figure,
     images: np.ndarray,
@@ -191,7 +197,7 @@ def random_predictions(
     axis, tops, answers = _with_bars(figure, images, columns, title, probabilities, class_names)
     height, width = np.divide(images.shape[1:], max(images.shape[1:]))
     for top, answer, label, row in zip(tops, answers, labels, probabilities, strict=True):
-        text = f"{answer}\ntrue: {_shorten(class_names[label])}"
+        text = f"{answer}\ntrue: {fonts.shorten(class_names[label], MAX_NAME)}"
         if row.argmax() == label:
             _write_above(axis, top, f"✓ {text}")
         else:
@@ -200,35 +206,27 @@ def random_predictions(
             axis.add_patch(Rectangle(corner, width, height, fill=False, color=ORANGE, linewidth=3))
 
 
+@fonts.plain_text
 def predictions(
     figure: Figure,
     images: np.ndarray,
     probabilities: np.ndarray,
     class_names: Sequence[str],
-    titles: Sequence[str],
-    trained_on: str,
+    names: Sequence[str],
+    title: str,
 ) -> None:
     """Draws images with the probabilities of all classes.
 
-    images: `uint8` [n, height, width]; probabilities: float [n, classes]; titles: list of strings;
-    trained_on: the title of the data set that the network has learnt on.
+    images: `uint8` [n, height, width]; probabilities: float [n, classes]; names: of the images.
     """
-    title = f"As understood by a network that learnt on {trained_on}"
     title = f"{title}\nbars: the probability of each class"
     axis, tops, answers = _with_bars(figure, images, 6, title, probabilities, class_names)
-    for top, answer, name in zip(tops, answers, titles, strict=True):
-        short = _shorten(name, 16).encode("latin-1", errors="replace")  # what the font has
-        _write_above(axis, top, f"{short.decode('latin-1')}\n{answer}")
+    for top, answer, name in zip(tops, answers, names, strict=True):
+        _write_above(axis, top, f"{fonts.shorten(name, 16)}\n{answer}")
 
 
 def _headline(title, accuracy):
     return f"{title}: {accuracy:.2%} of the test images classified correctly"
-
-
-def _shorten(name, length=MAX_NAME):
-    """Returns a name without its middle where it has more than `length` characters."""
-    start = length // 2 - 1
-    return name if len(name) <= length else f"{name[:start]}...{name[start + 3 - length :]}"
 
 
 def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors):
@@ -271,8 +269,8 @@ def _with_bars(figure, images, columns, title, probabilities, class_names):
 
     Returns what `_montage` does, and for each image the predicted class and its probability.
     """
-    names = [_shorten(name) for name in class_names]
-    count, longest = len(names), max(map(len, names))
+    names = [fonts.shorten(name, MAX_NAME) for name in class_names]
+    count, longest = len(names), max(map(fonts.width, names))
     upright = longest > 2 or longest * count > 16  # or else the names would overlap
     side, below = (1.8, 0.72) if upright else (1.4, 0.55)
     axis, tops = _montage(figure, images, columns, title, side, below)
@@ -285,10 +283,10 @@ def _with_bars(figure, images, columns, title, probabilities, class_names):
         axis.vlines(places, base - 0.3 * row, base, colors, linewidth=thickness)
         if count <= MAX_NUMBERED_CLASSES:
             for place, name in zip(places, names, strict=True):
-                axis.text(place, base + 0.03, name, parse_math=False, **style)
+                axis.text(place, base + 0.03, name, **style)
     return axis, tops, [f"{names[row.argmax()]}, {row.max():.1%}" for row in probabilities]
 
 
 def _write_above(axis, top, text, fontsize=10, **style):
     x, y = top
-    axis.text(x, y - 0.04, text, fontsize=fontsize, ha="center", parse_math=False, **style)
+    axis.text(x, y - 0.04, text, fontsize=fontsize, ha="center", **style)

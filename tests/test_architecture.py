@@ -19,6 +19,7 @@ FLOORS = [
     {"training"},
     {"data", "metrics"},
     {"model", "cost", "preprocessing", "plots", "sources"},
+    {"fonts"},
     {"startup"},
     {"execution"},
     {"optimizers"},

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from conftest import (
     assert_refused,
     change_settings,
     digit_arrays,
+    idx_bytes,
     pattern_arrays,
     write_idx_folder,
 )
 
 from lowlevel_mnist import metrics
+from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import digits
 
 
@@ -80,14 +83,89 @@ def test_a_run_on_digits_tested_on_mnist(trained, mnist_folder):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "word"),
-    [(pattern_arrays((8, 6), 10), "8x6"), (pattern_arrays((28, 28), 4), "4 classes")],
+    ("arrays", "words"),
+    [
+        (pattern_arrays((8, 6), 10), ["28x28", "8x6"]),
+        (pattern_arrays((28, 28), 12), ["other: 10, 11.", "learnt 0, 1, 2, 3, 4, 5, 6, 7, 8, 9."]),
+    ],
 )
-def test_data_of_another_kind(trained, tmp_path, arrays, word):
+def test_data_of_another_kind(trained, tmp_path, arrays, words):
     folder = write_idx_folder(tmp_path / "other", arrays)
     done = run("evaluate", "--data-dir", folder, "--json", tmp_path / "r.json", cwd=trained)
-    assert_refused(done, word, "28x28 pixels and 10 classes")
+    assert_refused(done, *words)
     assert not (tmp_path / "r.json").exists()
+
+
+def write_named(folder, labels, names):
+    """Built-in digits of these labels as EMNIST has images, labels and the names of classes."""
+    images, digit = digits.generate(400, seed=2, part="test")
+    folder.mkdir()
+    for part in ("train", "test"):
+        kept = np.isin(digit, list(labels))
+        numbers = np.array([labels.get(label, 0) for label in digit], np.uint8)
+        stem = folder / f"emnist-mine-{part}"
+        (stem.parent / f"{stem.name}-images-idx3-ubyte").write_bytes(
+            idx_bytes(images[kept].swapaxes(1, 2))
+        )
+        (stem.parent / f"{stem.name}-labels-idx1-ubyte").write_bytes(idx_bytes(numbers[kept]))
+    if names:
+        lines = (f"{label} {' '.join(str(ord(c)) for c in name)}" for label, name in names.items())
+        (folder / "emnist-mine-mapping.txt").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_some_of_the_classes(trained, tmp_path):
+    """No row for a class that is neither there nor predicted; of one without images no recall."""
+    folder = write_named(tmp_path / "other", {3: 3, 5: 5}, {})
+    done = run("evaluate", "--data-dir", folder, "--json", tmp_path / "r.json", cwd=trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    matrix = np.array(read_json(tmp_path / "r.json")["confusion_matrix"])
+    assert matrix.shape == (10, 10)
+    assert 0.6 < matrix[[3, 5], [3, 5]].sum() / matrix.sum() < 1
+    rows = re.findall(r"^(\d) +[\d.]+ +([\d.-]+) +([\d.-]+) +([\d,]+)$", done.stdout, re.M)
+    shown = np.flatnonzero(matrix.any(axis=0) | matrix.any(axis=1))
+    assert [int(row[0]) for row in rows] == shown.tolist()
+    assert len(shown) < 10
+    for label, recall, f1, support in rows:
+        assert (recall == f1 == "-") == (support == "0") == (label not in "35")
+
+
+def test_classes_are_those_of_the_same_name(trained, tmp_path):
+    """In another order, and not all of them; macOS takes the letters of a name apart."""
+    names = dict(enumerate(["고양이", "é", "c", "d", "e", "f", "g", "h", "i", "j"]))
+    own = write_named(tmp_path / "own", {label: label for label in range(10)}, names)
+    train(own, "--epochs", 20, "--no-plots", "--output-dir", tmp_path / "run", cwd=tmp_path)
+    apart = {0: unicodedata.normalize("NFD", "é"), 1: unicodedata.normalize("NFD", "고양이")}
+    assert apart[0] != "é"
+    other = write_named(tmp_path / "other", {0: 1, 1: 0}, apart)
+    flags = ["--run", tmp_path / "run", "--json", tmp_path / "r.json"]
+    done = run("evaluate", *flags, "--data-dir", other, cwd=tmp_path)
+    assert done.returncode == 0
+    matrix = np.array(read_json(tmp_path / "r.json")["confusion_matrix"])
+    assert matrix[[0, 1], [0, 1]].sum() / matrix.sum() > 0.8
+    assert re.search(r"^고양이 ", done.stdout, re.M)
+
+    stranger = write_named(tmp_path / "stranger", {0: 1, 1: 0}, {0: "é", 1: "dog"})
+    done = run("evaluate", *flags, "--data-dir", stranger, cwd=tmp_path)
+    assert_refused(done, "stranger: dog. It has learnt 고양이, é, c,")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "expected"),
+    [
+        ({0: "dog", 1: "cat"}, {0: "cat", 1: "dog"}, {0: 1, 1: 0}),
+        ({0: "dog"}, {0: "cat", 1: "dog"}, {0: 1}),
+        ({0: "dog", 1: "cow"}, {0: "cat", 1: "dog"}, {0: 1, 1: None}),
+        ({0: "0", 1: "1"}, {0: "cat", 1: "dog"}, {0: 0, 1: 1}),  # they have no names
+        ({0: "0", 2: "2"}, {0: "cat", 1: "dog"}, {0: 0, 2: None}),
+        ({0: "cat", 1: "dog"}, {0: "0", 1: "1"}, {0: 0, 1: 1}),  # we have none
+        ({0: "3", 1: "7"}, {3: "3", 7: "7"}, {0: 3, 1: 7}),
+        ({0: "3", 1: "eleven"}, {3: "3", 7: "7"}, {0: 3, 1: None}),
+        ({0: "0"}, {1: "a", 2: "b"}, {0: None}),  # as of letters, whose labels begin with 1
+    ],
+)
+def test_which_classes_are_the_same(theirs, ours, expected):
+    assert folders.match_classes(theirs, ours) == expected
 
 
 @pytest.mark.parametrize(

@@ -70,11 +70,11 @@ def _exit_code(main, parse):
 
 @contextlib.contextmanager
 def _print_remarks():
-    """Prints each `Remark` that is made inside of the context, and no warnings of libraries."""
+    """Prints each `Remark` that is made in the context, once, and no warnings of libraries."""
     with warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
-        warnings.simplefilter("always", Remark)
+        warnings.simplefilter("default", Remark)
         others = warnings.showwarning
 
         def show(message, category, *where):

@@ -2,13 +2,14 @@
 
 import io
 import pathlib
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from lowlevel_mnist import plots
-from lowlevel_mnist.errors import UserError
+from lowlevel_mnist import fonts, plots
+from lowlevel_mnist.errors import Remark, UserError
 from lowlevel_mnist.runs import files
 
 RANDOM_IMAGES = 24
@@ -41,20 +42,36 @@ def random_images(dataset, test, count: int, seed: int, mistakes: bool = False):
     shown = plots.choose_images(labels, test.predictions, count, seed, mistakes)
     kind = "mistakes among the test images" if mistakes else "random test images"
     title = f"{len(shown)} {kind} of {dataset.title}"
-    classes, names, _ = classes_to_show(dataset, test)
+    classes, names = classes_to_draw(dataset, test)
     positions = np.searchsorted(classes, labels[shown])
     rows = test.probabilities[np.ix_(shown, classes)]
     return shown, title, (dataset.test_images[shown], positions, rows, names, title)
 
 
-def classes_to_show(dataset, test):
-    """Returns the classes that tables and pictures show, their names and their confusion matrix.
+def names_to_draw(names: Sequence[str], classes: Iterable[int]) -> list[str]:
+    """Returns the names of some classes, or their numbers where no font has what is in any name.
 
-    One that there are no images of is only shown where it was predicted all the same.
+    names: of all classes.
     """
+    if lacking := fonts.missing("".join(names)):
+        first = next(name for name in names if lacking.intersection(name))
+        text = f"Pictures show the numbers of the classes, since there is no font here for {first}"
+        warnings.warn(Remark(f"{text}; install one that has such characters."), stacklevel=1)
+        names = [str(label) for label in range(len(names))]
+    return [names[label] for label in classes]
+
+
+def classes_to_draw(dataset, test):
+    """Returns the classes that were learnt, or predicted all the same, and what they are called."""
     classes = np.union1d(dataset.classes_with_images, test.predictions)
-    names = [dataset.class_names[label] for label in classes]
-    return classes, names, test.confusion_matrix[np.ix_(classes, classes)]
+    return classes, names_to_draw(dataset.class_names, classes)
+
+
+def matrix_to_show(test):
+    """Returns the classes that test images are of or were taken for, and the matrix of these."""
+    matrix = test.confusion_matrix
+    classes = np.flatnonzero(matrix.any(axis=0) | matrix.any(axis=1))
+    return classes, matrix[np.ix_(classes, classes)]
 
 
 def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> None:
@@ -63,14 +80,17 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
     title, images, labels = dataset.title, dataset.train_images, dataset.train_labels
-    classes, names, matrix = classes_to_show(dataset, test)
+    all_names = names_to_draw(dataset.class_names, range(dataset.classes))
+    tested, matrix = matrix_to_show(test)
+    tested_names = names_to_draw(dataset.class_names, tested)
+    learnt, learnt_names = classes_to_draw(dataset, test)
     *_, shown = random_images(dataset, test, RANDOM_IMAGES, seed)
     pictures: dict[str, tuple] = {
-        "samples": (plots.samples, images, labels, dataset.class_names, title),
+        "samples": (plots.samples, images, labels, all_names, title),
         "curves": (plots.curves, state.history, test.loss, test.accuracy, title),
-        "confusion_matrix": (plots.confusion_matrix, matrix, names, title),
+        "confusion_matrix": (plots.confusion_matrix, matrix, tested_names, title),
         "random_predictions": (plots.random_predictions, *shown),
-        "weights": weights_to_draw(model, classes, names, images.shape[1:], title),
+        "weights": weights_to_draw(model, learnt, learnt_names, images.shape[1:], title),
     }
     for name, content in pictures.items():
         save_picture(folder / f"{name}.png", *content)

@@ -1,5 +1,6 @@
 """What commands print: recipes, header, progress, results, tables."""
 
+import math
 import os
 from collections.abc import Mapping
 
@@ -17,6 +18,11 @@ BAR_WIDTH = 20
 WIDE = {"epoch": 7, "time": 8, "loss": 8, "accuracy": 10, "val_loss": 10, "val_accuracy": 14}
 NARROW = {"epoch": 7, "loss": 8, "accuracy": 7, "val_loss": 9, "val_accuracy": 8}
 MAX_FILES = 6  # that are named of those that were not read
+MAX_WHOLE = 3  # pictures of which all is printed
+MAX_ROWS = 400  # of a table on a terminal
+MIN_GUESS = 0.01  # probability of a second guess that is worth a look
+MAX_BAR = 40  # characters, for a probability of 1
+LEVELS = " .:-=+*#%@"  # from black to white, for the terminal
 BRIGHT = 150  # grey level; photographs have a mean of some 120, scanned paper one above 200
 DARK = 64  # grey level; where none is above that, images were meant to go to 1 or 16, perhaps
 
@@ -85,8 +91,12 @@ def provenance(dataset) -> str:
 
 def test_images(dataset) -> str:
     """Returns how many test images there are, and where they are from, unless they came so."""
-    drawn = " (a seventh of the labelled ones, drawn by the seed)" if dataset.test_split else ""
-    return f"{len(dataset.test_labels):,} test images{drawn}"
+    which = ""
+    if dataset.test_split == 1:
+        which = f" (all labelled images of {dataset.place})"
+    elif dataset.test_split:
+        which = " (a seventh of the labelled ones, drawn by the seed)"
+    return f"{len(dataset.test_labels):,} test images{which}"
 
 
 def print_header(tf, run, dataset, training, validation, model, state) -> None:
@@ -246,10 +256,11 @@ def print_page_hint(folder) -> None:
 
 
 def print_classes(classes, names) -> None:
-    """Prints what `metrics.per_class` gave."""
+    """Prints what `metrics.per_class` gave; of a class without images, only how precise it is."""
     rows = []
     for name, row in zip(names, classes, strict=True):
-        scores = [f"{row[score]:.3f}" for score in ("precision", "recall", "f1")]
+        precision, *others = (f"{row[score]:.3f}" for score in ("precision", "recall", "f1"))
+        scores = [precision, *(others if row["support"] else "--")]
         rows.append([name, *scores, f"{row['support']:,}"])
     output.table(["class", "precision", "recall", "F1", "support"], rows)
 
@@ -277,3 +288,72 @@ def print_shown(dataset, test, shown) -> None:
         wrong = "" if predicted == label else "wrong"
         rows.append([str(index), names[predicted], f"{probability:.1%}", names[label], wrong])
     output.table(["image", "prediction", "probability", "true", ""], rows, left=0)
+
+
+def print_predictions(pictures, readings, probabilities, names) -> None:
+    """Prints what a network makes of pictures: of a few all, of many a row or a line each.
+
+    pictures: their names; readings: a `pictures.Reading` of each; names: of the classes.
+    probabilities: float [pictures, classes].
+    """
+    are_few = len(pictures) <= MAX_WHOLE
+    if output.is_terminal() and not are_few:
+        print_prediction_rows(pictures, readings, probabilities, names)
+        return
+    for picture, reading, row in zip(pictures, readings, probabilities, strict=True):
+        if are_few:
+            output.say(f"{picture}, as it was understood:")
+            print_image(reading.image)
+        if pieces := _other_pieces(reading):
+            output.say(f"{picture} has {pieces} besides the one that was read.")
+        if are_few:
+            print_probabilities(row, names)
+        # The line that programs look for.
+        output.say(f"{picture}: {names[row.argmax()]} ({row.max():.1%})", *[""] * are_few)
+
+
+def print_prediction_rows(pictures, readings, probabilities, names) -> None:
+    """Prints a table of the first pictures; arguments as of `print_predictions`."""
+    rows = []
+    for picture, reading, row in zip(pictures[:MAX_ROWS], readings, probabilities, strict=False):
+        first, second = np.argsort(-row, kind="stable")[:2]
+        guess = f"{names[second]} {row[second]:.1%}" if row[second] > MIN_GUESS else "-"
+        pieces = _other_pieces(reading) or "-"
+        rows.append([picture, names[first], f"{row[first]:.1%}", guess, pieces])
+    header = ["picture", "prediction", "probability", "next guess", "besides"]
+    if not any(reading.other_digits for reading in readings[:MAX_ROWS]):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    output.table(header, rows, stacked=True)
+    if len(pictures) > MAX_ROWS:
+        output.say(
+            f"These are the first {MAX_ROWS} of {len(pictures):,}; --csv makes a table of all."
+        )
+
+
+def _other_pieces(reading):
+    """Returns how many more pieces of a picture could be a digit, in words, "" for none."""
+    count = reading.other_digits
+    return f"{count} more piece{'s' * (count > 1)} of ink" if count else ""
+
+
+def print_image(image) -> None:
+    """Prints an image by characters; image: `uint8` [height, width]."""
+    # Two characters are about as wide as high. On a narrow terminal, each stands for more pixels.
+    from PIL import Image
+
+    scale = math.ceil(2 * image.shape[1] / output.width())
+    for row in np.asarray(Image.fromarray(image).reduce(scale)):
+        levels = [LEVELS[int(value) * (len(LEVELS) - 1) // 255] for value in row]
+        output.say("".join(2 * level for level in levels).rstrip())
+
+
+def print_probabilities(probabilities, names) -> None:
+    """Prints the probabilities of an image, [classes], as numbers and bars."""
+    from rich.cells import cell_len
+
+    widths = [cell_len(output.printable(name)) for name in names]
+    bar = min(MAX_BAR, output.width() - max(widths) - 10)
+    for name, width, probability in zip(names, widths, probabilities, strict=True):
+        before = " " * (max(widths) - width)
+        line = f"{before}{name}  {probability:>6.1%}  {'#' * round(bar * probability)}"
+        output.say(line.rstrip())

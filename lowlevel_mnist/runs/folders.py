@@ -7,7 +7,10 @@ import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.errors import UserError
@@ -16,6 +19,7 @@ from lowlevel_mnist.runs import files, settings
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
 PATTERN = "*?[\\".replace(os.sep, "")  # a backslash is nothing special on Windows
+MAX_NAMES = 12  # of classes, in a sentence
 SETTINGS, METRICS, HISTORY = "settings.json", "metrics.json", "history.csv"
 
 
@@ -26,23 +30,63 @@ class SavedRun:
     folder: pathlib.Path
     settings: settings.Settings
 
-    def load_data(self, data_dir: pathlib.Path | None = None) -> data.Dataset:
-        """Returns the data that the run was trained on, or that in `data_dir`.
+    @property
+    def class_names(self) -> list[str]:
+        """The name of each class; of one that no image had, its number."""
+        return [name or str(label) for label, name in enumerate(self.settings.class_names)]
+
+    @property
+    def known_classes(self) -> list[int]:
+        """The classes that images had: those of letters often begin with 1."""
+        return [label for label, name in enumerate(self.settings.class_names) if name]
+
+    def check_not_own(self, path: pathlib.Path) -> None:
+        """Raises `UserError` where what is written to a path would replace a record of the run."""
+        own = [self.folder / name for name in (SETTINGS, METRICS, HISTORY)]
+        if path.resolve() in [file.resolve() for file in own]:
+            raise UserError(f"{path} can't be written: it is the run's own. Choose another file.")
+
+    def load_data(self) -> data.Dataset:
+        """Returns the data that the run was trained on.
 
         Raises `UserError` where it can't be had or is of another kind than the network reads.
         """
-        dataset = data.load(**self.settings.data_source(data_dir))
-        found = (*dataset.test_images.shape[1:], dataset.classes)
-        expected = (*self.settings.image_size, self.settings.layer_sizes[-1])
-        if found != expected:
+        dataset = data.load(**self.settings.data_source())
+        self.check_size(dataset.test_images, dataset.place)
+        if dataset.classes != len(self.class_names):
             raise UserError(
-                "The run's network is for images of {}x{} pixels and {} classes, but the data "
-                "({}, {}) has {}x{} pixels and {} classes.".format(
-                    *expected, dataset.title, dataset.source, *found
+                f"The run's network is for {len(self.class_names)} classes, but the data of "
+                f"{dataset.place} has {dataset.classes}."
+            )
+        return dataclasses.replace(dataset, names=dict(enumerate(self.class_names)))
+
+    def load_test(self, data_dir: pathlib.Path) -> data.Dataset:
+        """Returns other data, in which the labels of the test images are those of the network.
+
+        Raises `UserError` where it can't be had, or has other images or classes than the network.
+        """
+        dataset = data.load(**self.settings.data_source(data_dir))
+        self.check_size(dataset.test_images, dataset.place)
+        ours = {label: self.class_names[label] for label in self.known_classes}
+        theirs = {label: dataset.class_names[label] for label in np.unique(dataset.test_labels)}
+        same = match_classes(theirs, ours)
+        if unknown := [theirs[label] for label, ours in same.items() if ours is None]:
+            raise UserError(
+                f"The run's network does not know these classes of {dataset.place}: "
+                f"{_some(unknown)}. It has learnt {_some(ours.values())}."
+            )
+        labels = np.vectorize(same.get, otypes=[np.uint8])(dataset.test_labels)
+        return dataclasses.replace(dataset, test_labels=labels)
+
+    def check_size(self, images: np.ndarray, place: pathlib.Path | str) -> None:
+        """Raises `UserError` where images [n, height, width] are not of the network's size."""
+        if images.shape[1:] != self.settings.image_size:
+            found = "x".join(map(str, images.shape[1:]))
+            raise UserError(
+                "The run's network is for images of {}x{} pixels, but those of {} have {}.".format(
+                    *self.settings.image_size, place, found
                 )
             )
-        names = {label: name for label, name in enumerate(self.settings.class_names) if name}
-        return dataclasses.replace(dataset, names=names)
 
     def load_model(self):
         """Imports TensorFlow and returns the `model.Network`, as the newest checkpoint has it.
@@ -69,6 +113,27 @@ class SavedRun:
                 f"The checkpoint {paths[-1]} is damaged or does not fit the run's {SETTINGS}.{hint}"
             ) from error
         return model
+
+
+def match_classes(theirs: Mapping[int, str], ours: Mapping[int, str]) -> dict[int, int | None]:
+    """Returns which of our classes each of theirs is, None for none: by name, or else by number.
+
+    theirs, ours: the name of each class, which is its number where the data gives none.
+    """
+    names = {unicodedata.normalize("NFC", name): label for label, name in ours.items()}
+    found = {label: names.get(unicodedata.normalize("NFC", name)) for label, name in theirs.items()}
+    we_have_names, they_have_names = (
+        any(name != str(label) for label, name in some.items()) for some in (ours, theirs)
+    )
+    if not they_have_names or (not we_have_names and set(found.values()) == {None}):
+        return {label: label if label in ours else None for label in theirs}
+    return found
+
+
+def _some(names):
+    """Returns names with commas between them, the first ones of many."""
+    names = [*names]
+    return ", ".join(names[:MAX_NAMES]) + ", ..." * (len(names) > MAX_NAMES)
 
 
 @contextlib.contextmanager
