@@ -1,20 +1,20 @@
 """`python -m lowlevel_mnist.predict`: reads pictures that a person has made."""
 
-import math
+import csv
+import io
 import pathlib
 
 import numpy as np
-from PIL import Image
 
 from lowlevel_mnist import data
 from lowlevel_mnist.console import cli, flags, output, report
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.runs import folders
-from lowlevel_mnist.sources import pictures
+from lowlevel_mnist.runs import files, folders
+from lowlevel_mnist.sources import layouts, pictures
 
-MAX_PICTURES = 400
-MAX_BAR = 40  # characters, for a probability of 1
-LEVELS = " .:-=+*#%@"  # from black to white, for the terminal
+MAX_DRAWN = 400  # pictures that fit on a sheet
+OTHER_TABLE = "Choose another file with --csv."
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet executes
 
 
 def parse():
@@ -25,14 +25,21 @@ def parse():
         type=pathlib.Path,
         nargs="+",
         metavar="IMAGE",
-        help=f"a picture of any size ({', '.join(pictures.FORMATS)}), or a folder of them",
+        help=f"a picture of any size ({', '.join(pictures.FORMATS)}), a folder of them and of "
+        "folders, or a file of images as data sets have it (IDX, CSV, NumPy)",
     )
     parser.add_argument(
         "--save",
         type=pathlib.Path,
         metavar="FILE",
-        help="save the sheet of all pictures as FILE (.png, .jpg, .pdf or .svg; default: "
-        "predictions.png in the run's folder)",
+        help=f"save the sheet of the first {MAX_DRAWN} pictures as FILE (.png, .jpg, .pdf or .svg; "
+        "default: predictions.png in the run's folder)",
+    )
+    parser.add_argument(
+        "--csv",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="write a table of all pictures, too: image, class, probability of each class",
     )
     return parser.parse_args()
 
@@ -41,57 +48,83 @@ def main(arguments):
     if arguments.save:
         flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
+    if arguments.csv:
+        flags.check_file_name(arguments.csv, "table", (".csv",))
+        run.check_not_own(arguments.csv)
+        files.check_writable(arguments.csv, OTHER_TABLE)
+        if arguments.csv.resolve() in [path.resolve() for path in arguments.images]:
+            raise UserError(f"{arguments.csv} is to be read, so nothing is written there.")
     paths = [path for given in arguments.images for path in pictures.find(given)]
-    if len(paths) > MAX_PICTURES:
-        raise UserError(
-            f"{len(paths)} pictures are more than the {MAX_PICTURES} at a time that fit on one "
-            "sheet."
-        )
-    readings, errors = read(paths, run.settings.image_style, run.settings.invert)
+    names, readings, errors = read(paths, run)
     if not readings:
         raise_errors(errors)
-    images = np.stack([reading.image for _, reading in readings])
+    images = np.stack([reading.image for reading in readings])
     output.show(output.STARTING)
     model = run.load_model()
     from lowlevel_mnist import metrics, plots
     from lowlevel_mnist.console import figures
 
     probabilities = metrics.predict(model, images)
+    classes = np.union1d(run.known_classes, probabilities.argmax(axis=1))
+    probabilities = probabilities[:, classes]
+    class_names = [run.class_names[label] for label in classes]
     learnt_on = data.TITLES[run.settings.dataset]
-    names = run.settings.class_names
-    with_images = [label for label, name in enumerate(names) if name is not None]
-    shown = np.union1d(with_images, probabilities.argmax(axis=1))
-    names = [names[label] or str(label) for label in shown]
-    probabilities = probabilities[:, shown]
-    # A file's name may have bytes that are no text.
-    files = [str(path).encode(errors="replace").decode() for path, _ in readings]
     output.say(f"Run {run.folder}: {run.settings.title}, learnt on {learnt_on}", "")
-    for file, (_, reading), row in zip(files, readings, probabilities, strict=True):
-        print_prediction(file, reading, row, names)
+    report.print_predictions(names, readings, probabilities, class_names)
+    if arguments.csv:
+        write_csv(arguments.csv, names, probabilities, class_names)
+        output.say(f"Saved in {arguments.csv}")
+    first = f"The first {MAX_DRAWN} of {len(names):,}" if len(names) > MAX_DRAWN else ""
+    title = f"{first}, as" if first else "As"
+    title += f" understood by a network that learnt on {learnt_on}"
+    titles = [pathlib.PurePath(output.printable(name)).name for name in names[:MAX_DRAWN]]
+    drawn_names = figures.names_to_draw(run.class_names, classes)
+    content = images[:MAX_DRAWN], probabilities[:MAX_DRAWN], drawn_names, titles, title
     picture = arguments.save or run.folder / "predictions.png"
-    titles = [pathlib.PurePath(file).name for file in files]
-    content = images, probabilities, names, titles, learnt_on
     advice = "Choose another file with --save."
     try:
         figures.save_picture(picture, plots.predictions, *content, advice=advice)
-        output.say(f"Saved in {picture}")
+        output.say(f"Saved in {picture}" + (f": {first.lower()}" if first else ""))
     except UserError as error:
         errors.append(str(error))
     if errors:
         raise_errors(errors)
 
 
-def read(paths, style, invert):
-    """Returns (path, `pictures.Reading`) of all that can be read, and sentences on the others."""
-    readings, errors = [], []
+def read(paths, run):
+    """Returns a name and a `pictures.Reading` of each image that can be read, and errors, in words.
+
+    An image of a data file is called by its number, from 1; after the file's name, where it is not
+    the only one.
+    """
+    names, readings, errors = [], [], []
     for number, path in enumerate(paths, start=1):
         report.show_reading(number, len(paths))
+        # A file's name may have bytes that are no text.
+        name = str(path).encode(errors="replace").decode()
         try:
-            readings.append((path, pictures.read(path, style, invert)))
+            if layouts.is_data_file(path):
+                found = read_data(path, run)
+                before = f"{name}:" if len(paths) > 1 else ""
+                names += [f"{before}{row}" for row in range(1, len(found) + 1)]
+            else:
+                found = [pictures.read(path, run.settings.image_style, run.settings.invert)]
+                names.append(name)
+            readings += found
         except UserError as error:
             errors.append(str(error))
     output.clear()
-    return readings, errors
+    return names, readings, errors
+
+
+def read_data(path, run):
+    """Returns a `pictures.Reading` of each image of a data file: they are as the network's.
+
+    Raises `UserError` where there are none, or not of the network's size.
+    """
+    images = layouts.read_images(path)
+    run.check_size(images, path)
+    return [pictures.Reading(255 - image if run.settings.invert else image) for image in images]
 
 
 def raise_errors(errors):
@@ -101,23 +134,23 @@ def raise_errors(errors):
     raise UserError(errors[-1])
 
 
-def print_prediction(file, reading, probabilities, names):
-    """Prints the picture as it was understood, and the table of probabilities."""
-    output.say(f"{file}, as it was understood:")
-    # Two characters are about as wide as high. On a narrow terminal, each stands for more pixels.
-    scale = math.ceil(2 * reading.image.shape[1] / output.width())
-    for row in np.asarray(Image.fromarray(reading.image).reduce(scale)):
-        levels = [LEVELS[int(value) * (len(LEVELS) - 1) // 255] for value in row]
-        output.say("".join(2 * level for level in levels).rstrip())
-    if count := reading.other_digits:
-        are = "is one more piece" if count == 1 else f"are {count} more pieces"
-        output.say(f"There {are} of ink that could be read for itself; this is the largest.")
-    width = max(map(len, names))
-    bar = min(MAX_BAR, output.width() - width - 10)
-    for name, probability in zip(names, probabilities, strict=True):
-        line = f"{name:>{width}}  {probability:>6.1%}  {'#' * round(bar * probability)}"
-        output.say(line.rstrip())
-    output.say(f"{file}: {names[probabilities.argmax()]} ({probabilities.max():.1%})", "")
+def write_csv(path, names, probabilities, class_names):
+    """Writes a table of all pictures: name, class and the probability of each class.
+
+    names, class_names: of pictures and classes; probabilities: float [pictures, classes].
+    Raises `UserError` where it can't be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "class", *class_names])
+    for name, row in zip(names, probabilities, strict=True):
+        # The same file by another name, which no spreadsheet takes for a formula.
+        cell = f"./{name}" if name.startswith(FORMULA) else name
+        writer.writerow([cell, class_names[row.argmax()], *map(str, row)])
+    # Excel takes a file without this mark for one of the local encoding.
+    encoding = "utf-8" if text.getvalue().isascii() else "utf-8-sig"
+    with files.atomic_write(path, OTHER_TABLE) as unfinished:
+        unfinished.write_text(text.getvalue(), encoding=encoding, newline="")
 
 
 if __name__ == "__main__":

@@ -64,6 +64,16 @@ def test_a_run_that_cannot_be_written(base, copy, tmp_path, command, flag, name,
     assert everything_in(copy) == before
 
 
+def test_a_table_of_a_run_that_cannot_be_written(base, copy, tmp_path):
+    """It is written, though the sheet's file would be the run's."""
+    copy.chmod(0o555)
+    command = ["predict", base / "digit.png", "--run", copy, "--csv", "table.csv"]
+    done = run_as_other(*command, cwd=tmp_path)
+    assert_ends(done, 2, "predictions.png can't be written", "with --save.")
+    assert (tmp_path / "table.csv").read_text(encoding="utf-8").startswith("image,class,0,1")
+    assert run_as_other(*command, "--save", "sheet.png", cwd=tmp_path).returncode == 0
+
+
 def test_pictures_that_cannot_be_read_are_named_nevertheless(base, copy, tmp_path):
     copy.chmod(0o555)
     done = run_as_other("predict", base / "digit.png", "absent.png", "--run", copy, cwd=tmp_path)

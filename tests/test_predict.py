@@ -313,7 +313,7 @@ def test_two_digits_in_a_picture(trained, ink, tmp_path):
     VARIANTS["black on white.png"](ink).save(tmp_path / "one.png")
     done = run("predict", "--run", trained / "runs" / "one", "both.png", "one.png", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("There is one more piece of ink") == 1
+    assert done.stdout.count("both.png has 1 more piece of ink besides") == 1
     predicted = re.findall(r"^\S+: (\d) \(", done.stdout, re.M)
     assert predicted[0] == predicted[1]
 

@@ -234,10 +234,12 @@ def _print(stream, content, style=None, soft_wrap=False):
     with _terminal_may_be_gone():
         if console.is_terminal:
             console.print(content, style=style, soft_wrap=soft_wrap)
+        elif isinstance(content, str):
+            print(content.rstrip(), file=stream, flush=True)
         else:
             with console.capture() as capture:
                 console.print(content)
-            lines = capture.get().splitlines() or [""]
+            lines = capture.get().splitlines()
             print(*(line.rstrip() for line in lines), sep="\n", file=stream, flush=True)
 
 

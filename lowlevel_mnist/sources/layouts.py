@@ -8,6 +8,7 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import class_folders, file_sets, idx, names, npz, tables
 from lowlevel_mnist.sources.opening import open_bytes, readable
 from lowlevel_mnist.sources.published import is_class_name
+from lowlevel_mnist.sources.splits import check_images
 
 Arrays = dict[str, np.ndarray]  # by part of a data set, such as "training images"
 
@@ -50,10 +51,15 @@ def read(
     return arrays, class_names, passed_over
 
 
-def read_images(path: pathlib.Path) -> np.ndarray:
-    """Returns the images in a file, with or without labels, as they are stored.
+def is_data_file(path: pathlib.Path) -> bool:
+    """Returns whether a file is one of a data set by its name."""
+    return file_sets.recognise(path)[0] is not None
 
-    Raises `UserError` where there are none, or more than one array of them.
+
+def read_images(path: pathlib.Path) -> np.ndarray:
+    """Returns the images in a data file, with or without labels: `uint8` [n, height, width].
+
+    Raises `UserError` where there are none, or more than one array of them, or other numbers.
     """
     form, words = file_sets.recognise(path)
     if form is None:
@@ -61,10 +67,12 @@ def read_images(path: pathlib.Path) -> np.ndarray:
     with readable(path):
         # As if a table had no labels beside it, which may be there or not.
         arrays = _read_file(form, path, f"test {words.kind or names.KINDS[0]}")
-    images = [array for part, array in arrays.items() if "images" in part]
-    if len(images) != 1:
-        raise UserError(f"{path} has {len(images) or 'no'} arrays of images; one is needed.")
-    return images[0]
+    found = [array for part, array in arrays.items() if "images" in part]
+    if len(found) != 1:
+        raise UserError(f"{path} has {len(found) or 'no'} arrays of images; one is needed.")
+    images = check_images(found[0], f"The images of {path}")
+    file_set = file_sets.FileSet(form, words.before, {})
+    return images.swapaxes(1, 2) if file_set.transposed else images
 
 
 def _read_file(form, path, part) -> Arrays:

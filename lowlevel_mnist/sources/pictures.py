@@ -10,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import foreground, image_style
 from lowlevel_mnist.sources.image_style import ImageStyle
+from lowlevel_mnist.sources.names import natural_order
 from lowlevel_mnist.sources.opening import open_file, readable
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
@@ -36,17 +37,34 @@ def is_picture(path: pathlib.Path) -> bool:
 
 
 def find(path: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the pictures in a folder, or the path itself where it is none.
+    """Returns the pictures in a folder and those in it, or the path itself where it is none.
 
-    Raises `UserError` where there are none in it.
+    They are in natural order, so 2.png comes before 10.png; nothing hidden is among them.
+    Raises `UserError` where there are none, or a folder can't be read.
     """
     with readable(path):
         if not path.is_dir():
             return [path]
-        found = sorted(filter(is_picture, path.iterdir()))
+        found = [file for folder in _folders_in(path) for file in folder.iterdir()]
+    found = sorted(filter(is_picture, found), key=_natural_order)
     if not found:
         raise UserError(f"There is no picture in the folder {path} ({', '.join(SUFFIXES)}).")
     return found
+
+
+def _folders_in(path):
+    """Yields a folder and all in it, but for those that are hidden and links, which may lead back.
+
+    Raises `OSError` where one can't be read.
+    """
+    yield path
+    for inner in path.iterdir():
+        if inner.is_dir() and not inner.is_symlink() and not inner.name.startswith("."):
+            yield from _folders_in(inner)
+
+
+def _natural_order(path):
+    return [natural_order(part) for part in path.parts]
 
 
 def read(path: pathlib.Path, style: ImageStyle, invert: bool = False) -> Reading:

@@ -40,7 +40,7 @@ def check_splits(
         if len(parts) == 1:
             raise UserError(f"{place} has {parts[0]} alone; images and labels go together.")
         if parts:
-            images = _check_images(arrays[f"{split} images"], f"The {split} images of {place}")
+            images = check_images(arrays[f"{split} images"], f"The {split} images of {place}")
             labels = _check_labels(arrays[f"{split} labels"], f"The {split} labels of {place}")
             if len(images) != len(labels):
                 raise UserError(
@@ -132,8 +132,11 @@ def set_test_aside(
     return training, (images[chosen], labels[chosen])
 
 
-def _check_images(images, subject):
-    """Returns images as `uint8` [n, height, width]; subject: what they are, in words."""
+def check_images(images: np.ndarray, subject: str) -> np.ndarray:
+    """Returns images as `uint8` [n, height, width]; subject: what they are, in words.
+
+    Raises `UserError` where they are none.
+    """
     shape = list(images.shape)
     if len(shape) == 4 and shape[-1] in (3, 4):
         raise UserError(
