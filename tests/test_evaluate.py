@@ -1,6 +1,8 @@
 """`evaluate`: its table and files, on the run's data and on other data."""
 
+import dataclasses
 import json
+import pathlib
 import re
 import shutil
 import unicodedata
@@ -17,7 +19,8 @@ from conftest import (
     write_idx_folder,
 )
 
-from lowlevel_mnist import metrics
+from lowlevel_mnist import data, metrics
+from lowlevel_mnist.console import report
 from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import digits
 
@@ -32,6 +35,16 @@ def trained(tmp_path_factory):
 
 def read_json(path):
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_images_that_are_all_tested_are_said_to_be():
+    images, labels = np.zeros((10, 8, 6), np.uint8), np.arange(10, dtype=np.uint8)
+    place = pathlib.Path("mnist_test_10.csv")
+    dataset = data.Dataset(images, labels, images, labels, "custom", "data-dir", place, False)
+    assert report.test_images(dataset) == "10 test images"
+    dataset = dataclasses.replace(dataset, test_split=1.0)
+    expected = "10 test images (all labelled images of mnist_test_10.csv)"
+    assert report.test_images(dataset) == expected
 
 
 def test_the_run_s_own_data(trained):
@@ -132,9 +145,11 @@ def test_some_of_the_classes(trained, tmp_path):
 
 def test_classes_are_those_of_the_same_name(trained, tmp_path):
     """In another order, and not all of them; macOS takes the letters of a name apart."""
-    names = dict(enumerate(["고양이", "é", "c", "d", "e", "f", "g", "h", "i", "j"]))
+    names = dict(enumerate(["고양이", "é", "$\\f$", "_", "%", "f", "g", "h", "i", "j"]))
     own = write_named(tmp_path / "own", {label: label for label in range(10)}, names)
-    train(own, "--epochs", 20, "--no-plots", "--output-dir", tmp_path / "run", cwd=tmp_path)
+    done = train(own, "--epochs", 20, "--output-dir", tmp_path / "run", cwd=tmp_path)
+    assert len(done.stderr.splitlines()) <= 1  # where no font has Hangul
+    assert len([*(tmp_path / "run").glob("*.png")]) == 5
     apart = {0: unicodedata.normalize("NFD", "é"), 1: unicodedata.normalize("NFD", "고양이")}
     assert apart[0] != "é"
     other = write_named(tmp_path / "other", {0: 1, 1: 0}, apart)
@@ -147,7 +162,7 @@ def test_classes_are_those_of_the_same_name(trained, tmp_path):
 
     stranger = write_named(tmp_path / "stranger", {0: 1, 1: 0}, {0: "é", 1: "dog"})
     done = run("evaluate", *flags, "--data-dir", stranger, cwd=tmp_path)
-    assert_refused(done, "stranger: dog. It has learnt 고양이, é, c,")
+    assert_refused(done, "stranger: dog. It has learnt 고양이, é, $\\f$,")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import itertools
 import os
 import pathlib
 import re
+import textwrap
 import unicodedata
 from collections.abc import Iterator, Mapping
 
@@ -19,7 +20,7 @@ from lowlevel_mnist.runs import files, settings
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
 PATTERN = "*?[\\".replace(os.sep, "")  # a backslash is nothing special on Windows
-MAX_NAMES = 12  # of classes, in a sentence
+MAX_LIST = 200  # characters of the names of classes in a sentence
 SETTINGS, METRICS, HISTORY = "settings.json", "metrics.json", "history.csv"
 
 
@@ -70,10 +71,14 @@ class SavedRun:
         ours = {label: self.class_names[label] for label in self.known_classes}
         theirs = {label: dataset.class_names[label] for label in np.unique(dataset.test_labels)}
         same = match_classes(theirs, ours)
-        if unknown := [theirs[label] for label, ours in same.items() if ours is None]:
+        if unknown := [theirs[label] for label in same if same[label] is None]:
+            some, learnt = (
+                textwrap.shorten(", ".join(names), MAX_LIST, placeholder=" ...")
+                for names in (unknown, ours.values())
+            )
             raise UserError(
-                f"The run's network does not know these classes of {dataset.place}: "
-                f"{_some(unknown)}. It has learnt {_some(ours.values())}."
+                f"The run's network does not know these classes of {dataset.place}: {some}. It has "
+                f"learnt {learnt}."
             )
         labels = np.vectorize(same.get, otypes=[np.uint8])(dataset.test_labels)
         return dataclasses.replace(dataset, test_labels=labels)
@@ -128,12 +133,6 @@ def match_classes(theirs: Mapping[int, str], ours: Mapping[int, str]) -> dict[in
     if not they_have_names or (not we_have_names and set(found.values()) == {None}):
         return {label: label if label in ours else None for label in theirs}
     return found
-
-
-def _some(names):
-    """Returns names with commas between them, the first ones of many."""
-    names = [*names]
-    return ", ".join(names[:MAX_NAMES]) + ", ..." * (len(names) > MAX_NAMES)
 
 
 @contextlib.contextmanager

@@ -48,7 +48,10 @@ def find(path: pathlib.Path) -> list[pathlib.Path]:
         found = [file for folder in _folders_in(path) for file in folder.iterdir()]
     found = sorted(filter(is_picture, found), key=_natural_order)
     if not found:
-        raise UserError(f"There is no picture in the folder {path} ({', '.join(SUFFIXES)}).")
+        raise UserError(
+            f"There is no picture in the folder {path} ({', '.join(SUFFIXES)}). To read the images "
+            "of a data file in it, name that file."
+        )
     return found
 
 
