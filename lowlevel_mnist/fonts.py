@@ -1,6 +1,7 @@
 """Text in pictures: names in any script, in fonts that there are on a machine."""
 
 import functools
+import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable
 
@@ -13,7 +14,8 @@ with startup.any_backend():
     from matplotlib.text import Text
 
 REGULAR = 400  # the weight of a font that is neither light nor bold
-LAST_RESORT = "last resort"  # has a box for each character, and no letters
+# Fonts with a box for each character, but no letters, or with pictures, which can not be drawn.
+NO_LETTERS = r"\.?last ?resort|.*color emoji"
 
 
 def plain_text(draw: Callable[..., None]) -> Callable[..., None]:
@@ -78,7 +80,7 @@ def _find_families(characters):
     files = {}
     for entry in _list_fonts():
         is_plain = entry.style == "normal" and entry.weight == REGULAR
-        if is_plain and not entry.name.lower().startswith(LAST_RESORT):
+        if is_plain and not re.match(NO_LETTERS, entry.name, re.IGNORECASE):
             files.setdefault(entry.name, set()).add(entry.fname)
     had = {name: _common(files[name], characters) for name in sorted(files)}
     families, lacking = [], set(characters)
