@@ -67,7 +67,7 @@ class Dataset:
     @property
     def classes(self) -> int:
         """One more than the largest label: a class for each whole number from 0."""
-        return int(self.train_labels.max()) + 1
+        return int(max(self.train_labels.max(), self.test_labels.max())) + 1
 
     @property
     def class_names(self) -> list[str]:

@@ -16,7 +16,7 @@ def parse():
         type=pathlib.Path,
         metavar="PATH",
         help="test on the test images of this folder, or of the data set to which this file "
-        "belongs (default: the run's data)",
+        "belongs, or on all that there are, where none are for the test (default: the run's data)",
     )
     parser.add_argument(
         "--json", type=pathlib.Path, metavar="FILE", help="write the results to FILE, too"
@@ -33,9 +33,11 @@ def parse():
 def main(arguments):
     output.show(output.LOADING)
     run = folders.find(arguments.run)
-    dataset = run.load_test(arguments.data_dir) if arguments.data_dir else run.load_data()
     if arguments.data_dir:
+        dataset = run.load_test(arguments.data_dir, report.show_reading)
         report.print_remarks(dataset)
+    else:
+        dataset = run.load_data()
     output.show(output.STARTING)
     model = run.load_model()
     from lowlevel_mnist import metrics, plots

@@ -127,6 +127,24 @@ def write_named(folder, labels, names):
     return folder
 
 
+@pytest.mark.parametrize("kind", ["a labelled table", "test files alone"])
+def test_all_that_can_be_tested_is(trained, tmp_path, kind):
+    """Ten rows are ten test images, and nothing to train on is needed."""
+    images, labels = digits.generate(10, seed=2, part="test")
+    place = tmp_path / "mnist_test_10.csv" if kind == "a labelled table" else tmp_path
+    if place.is_dir():
+        (place / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (place / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    else:
+        np.savetxt(place, np.hstack([labels[:, None], images.reshape(10, -1)]), "%d", ",")
+    flags = ["--data-dir", place, "--json", tmp_path / "r.json"]
+    done = run("evaluate", *flags, cwd=trained)
+    assert (done.returncode, done.stderr) == (0, "")
+    matrix = np.array(read_json(tmp_path / "r.json")["confusion_matrix"])
+    assert matrix.sum(axis=1).tolist() == np.bincount(labels, minlength=10).tolist()
+    assert re.search(r"accuracy [\d.]+ on the 10 test images[ (]", done.stdout)
+
+
 def test_some_of_the_classes(trained, tmp_path):
     """No row for a class that is neither there nor predicted; of one without images no recall."""
     folder = write_named(tmp_path / "other", {3: 3, 5: 5}, {})

@@ -119,6 +119,14 @@ def test_images_of_a_data_file_are_read_as_they_are(base, answers, tmp_path):
         assert [row[:2] for row in rows] == [list(found) for found in LINE.findall(printed)]
         assert ("s.png: the first 400 of 405\n" in printed) == (count > 400)
 
+    np.save(tmp_path / "X_test.npy", IMAGES[:5, ..., None])
+    transposed = IMAGES[:5].swapaxes(1, 2)
+    (tmp_path / "emnist-digits-test-images-idx3-ubyte").write_bytes(idx_bytes(transposed))
+    for file in ("X_test.npy", "emnist-digits-test-images-idx3-ubyte"):
+        printed = predict(base, file, cwd=tmp_path)
+        said = [int(label) for _, label in LINE.findall(printed)]
+        assert said == answers[:5].argmax(1).tolist()
+
     save_pictures(tmp_path, ["a.png"])
     printed = predict(base, "a.png", "labelled.csv", cwd=tmp_path)
     names = [name for name, _ in LINE.findall(printed)]

@@ -61,12 +61,14 @@ class SavedRun:
             )
         return dataclasses.replace(dataset, names=dict(enumerate(self.class_names)))
 
-    def load_test(self, data_dir: pathlib.Path) -> data.Dataset:
+    def load_test(self, data_dir: pathlib.Path, show_progress=None) -> data.Dataset:
         """Returns other data, in which the labels of the test images are those of the network.
 
+        show_progress: as of `data.load`.
         Raises `UserError` where it can't be had, or has other images or classes than the network.
         """
-        dataset = data.load(**self.settings.data_source(data_dir))
+        source = self.settings.data_source(data_dir)
+        dataset = data.load(**source, only_test=True, show_progress=show_progress)
         self.check_size(dataset.test_images, dataset.place)
         ours = {label: self.class_names[label] for label in self.known_classes}
         theirs = {label: dataset.class_names[label] for label in np.unique(dataset.test_labels)}

@@ -53,8 +53,8 @@ class FileSet:
 
     @property
     def transposed(self) -> bool:
-        """Whether rows and columns of the images are exchanged: EMNIST's are."""
-        return self.name[:1] == ("emnist",) and self.format in (IDX, CSV)
+        """Whether rows and columns of the images are exchanged."""
+        return is_transposed(self.format, self.name)
 
     @property
     def could_be_images(self) -> bool:
@@ -127,6 +127,14 @@ def recognise(file: pathlib.Path) -> tuple[str | None, names.PartName]:
     form = next((one for one in FORMATS if re.fullmatch(FORMATS[one], stem.lower())), None)
     stem = stem if form == IDX else pathlib.PurePath(stem).stem
     return form, names.parse(stem, NO_WORDS)
+
+
+def is_transposed(form: str | None, name: tuple[str, ...]) -> bool:
+    """Returns whether rows and columns of images are exchanged: EMNIST's are.
+
+    form, name: the format and name of a `FileSet`.
+    """
+    return name[:1] == ("emnist",) and form in (IDX, CSV)
 
 
 def reject(file: pathlib.Path) -> None:

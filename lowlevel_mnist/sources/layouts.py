@@ -71,8 +71,7 @@ def read_images(path: pathlib.Path) -> np.ndarray:
     if len(found) != 1:
         raise UserError(f"{path} has {len(found) or 'no'} arrays of images; one is needed.")
     images = check_images(found[0], f"The images of {path}")
-    file_set = file_sets.FileSet(form, words.before, {})
-    return images.swapaxes(1, 2) if file_set.transposed else images
+    return images.swapaxes(1, 2) if file_sets.is_transposed(form, words.before) else images
 
 
 def _read_file(form, path, part) -> Arrays:
