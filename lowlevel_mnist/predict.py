@@ -61,30 +61,25 @@ def main(arguments):
     images = np.stack([reading.image for reading in readings])
     output.show(output.STARTING)
     model = run.load_model()
-    from lowlevel_mnist import metrics, plots
+    from lowlevel_mnist import metrics
     from lowlevel_mnist.console import figures
 
     probabilities = metrics.predict(model, images)
     classes = np.union1d(run.known_classes, probabilities.argmax(axis=1))
     probabilities = probabilities[:, classes]
     class_names = [run.class_names[label] for label in classes]
+    if arguments.csv:  # first, as a reader of what is printed, such as `head`, may leave early
+        write_csv(arguments.csv, names, probabilities, class_names)
     learnt_on = data.TITLES[run.settings.dataset]
     output.say(f"Run {run.folder}: {run.settings.title}, learnt on {learnt_on}", "")
     report.print_predictions(names, readings, probabilities, class_names)
     if arguments.csv:
-        write_csv(arguments.csv, names, probabilities, class_names)
         output.say(f"Saved in {arguments.csv}")
-    first = f"The first {MAX_DRAWN} of {len(names):,}" if len(names) > MAX_DRAWN else ""
-    title = f"{first}, as" if first else "As"
-    title += f" understood by a network that learnt on {learnt_on}"
-    titles = [pathlib.PurePath(output.printable(name)).name for name in names[:MAX_DRAWN]]
+    sheet = arguments.save or run.folder / "predictions.png"
     drawn_names = figures.names_to_draw(run.class_names, classes)
-    content = images[:MAX_DRAWN], probabilities[:MAX_DRAWN], drawn_names, titles, title
-    picture = arguments.save or run.folder / "predictions.png"
-    advice = "Choose another file with --save."
     try:
-        figures.save_picture(picture, plots.predictions, *content, advice=advice)
-        output.say(f"Saved in {picture}" + (f": {first.lower()}" if first else ""))
+        which = save_sheet(sheet, names, images, probabilities, drawn_names, learnt_on)
+        output.say(f"Saved in {sheet}{which}")
     except UserError as error:
         errors.append(str(error))
     if errors:
@@ -125,6 +120,26 @@ def read_data(path, run):
     images = layouts.read_images(path)
     run.check_size(images, path)
     return [pictures.Reading(255 - image if run.settings.invert else image) for image in images]
+
+
+def save_sheet(path, names, images, probabilities, class_names, learnt_on):
+    """Draws the pictures, or the first of them, and returns which, in words, where it is not all.
+
+    names, class_names: of pictures and classes; images: `uint8` [pictures, height, width];
+    probabilities: float [pictures, classes]; learnt_on: the title of the network's data.
+    Raises `UserError` where the sheet can't be saved.
+    """
+    from lowlevel_mnist import plots
+    from lowlevel_mnist.console import figures
+
+    which = f"the first {MAX_DRAWN} of {len(names):,}" if len(names) > MAX_DRAWN else ""
+    title = f"{which}, as" if which else "as"
+    title = f"{title[0].upper()}{title[1:]} understood by a network that learnt on {learnt_on}"
+    titles = [pathlib.PurePath(output.printable(name)).name for name in names[:MAX_DRAWN]]
+    content = images[:MAX_DRAWN], probabilities[:MAX_DRAWN], class_names, titles, title
+    advice = "Choose another file with --save."
+    figures.save_picture(path, plots.predictions, *content, advice=advice)
+    return f": {which}" if which else ""
 
 
 def raise_errors(errors):
