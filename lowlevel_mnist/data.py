@@ -8,13 +8,14 @@ drawn by a program. Everything here is NumPy; TensorFlow comes into play with st
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from lowlevel_mnist import memory, randomness
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import locate
+from lowlevel_mnist.sources.class_folders import ShowProgress as ShowProgress
 from lowlevel_mnist.sources.locate import ENVIRONMENT_VARIABLE as ENVIRONMENT_VARIABLE
 from lowlevel_mnist.sources.published import CLASS_NAMES, TITLES, identify, sha256_of
 from lowlevel_mnist.sources.splits import (
@@ -103,7 +104,8 @@ def load(
     invert: bool = False,
     seed: int = 0,
     only_test: bool = False,
-    show_progress: Callable[[int, int], None] | None = None,
+    show_progress: ShowProgress | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> Dataset:
     """Loads a data set.
 
@@ -116,12 +118,13 @@ def load(
     only_test: whether nothing is to be trained on the data: then test images are enough, and where
         none come along, all images are.
     show_progress: is told how many pictures of a folder are read, and of how many.
+    image_size: (height, width) to which these are brought, or None for the size of most of them.
     Returns a `Dataset`.
     Raises `UserError` where the data is damaged, does not belong together, or is not the
     published data set that was asked for by name, and its subclass `UnreachableError` where the
     data set is neither on disk nor to be downloaded.
     """
-    arrays, known = locate.read(name, data_dir, only_test, show_progress)
+    arrays, known = locate.read(name, data_dir, only_test, show_progress, image_size)
     place = known["place"]
     splits, known["names"] = check_splits(arrays, known.get("names"), place)
     if only_test:

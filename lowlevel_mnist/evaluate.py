@@ -37,7 +37,7 @@ def main(arguments):
         dataset = run.load_test(arguments.data_dir, report.show_reading)
         report.print_remarks(dataset)
     else:
-        dataset = run.load_data()
+        dataset = run.load_data(report.show_reading)
     output.show(output.STARTING)
     model = run.load_model()
     from lowlevel_mnist import metrics, plots

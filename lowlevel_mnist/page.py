@@ -8,7 +8,7 @@ import numpy as np
 
 from lowlevel_mnist import data, randomness
 from lowlevel_mnist.browser.assembly import assemble
-from lowlevel_mnist.console import cli, flags, output
+from lowlevel_mnist.console import cli, flags, output, report
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 from lowlevel_mnist.sources.image_style import ImageStyle
@@ -38,7 +38,7 @@ def main(arguments):
     if arguments.to:
         flags.check_file_name(arguments.to, "page", SUFFIXES)
     check_size(run)
-    dataset = run.load_data()
+    dataset = run.load_data(report.show_reading)
     output.show(output.STARTING)
     model = run.load_model()
     from lowlevel_mnist import metrics

@@ -41,7 +41,7 @@ def main(arguments):
     if arguments.save:
         flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
-    dataset = run.load_data()
+    dataset = run.load_data(report.show_reading)
     output.show(output.STARTING)
     model = run.load_model()
     from lowlevel_mnist import metrics, plots

@@ -131,6 +131,26 @@ def test_other_sizes_are_brought_to_that_of_most(tmp_path):
     assert (dataset.test_images[-1] == 200).all()
 
 
+def test_pictures_are_tested_at_the_size_of_the_network(tmp_path):
+    write(tmp_path / "data")
+    train("data", "--epochs", 1, "--batch-size", 6, "--output-dir", "run", cwd=tmp_path)
+    for split in ("train", "test"):
+        for path in (tmp_path / "data" / split).rglob("*.png"):
+            with Image.open(path) as picture:
+                picture.resize((25, 30), Image.Resampling.NEAREST).save(path)
+    done = run("evaluate", "--run", "run", "--data-dir", "data", cwd=tmp_path)
+    assert "57 of 57 pictures had another size than 5x6" in done.stderr
+    again = run("evaluate", "--run", "run", "--data-dir", "data/test", cwd=tmp_path)
+    assert done.stdout.splitlines()[3:] == again.stdout.splitlines()[3:]
+
+
+def test_accents_are_in_one_form(tmp_path):
+    """macOS takes letters and accents apart in the names of files."""
+    write_split(tmp_path / "train", *ARRAYS[:2], classes=("e\u0301", "a", "n\u200cm"))
+    write_split(tmp_path / "test", *ARRAYS[2:], classes=("\u00e9", "a", "n\u200cm"))
+    assert data.load("auto", tmp_path).class_names == ["a", "n\u200cm", "\u00e9"]
+
+
 def test_photographs_are_averaged_down(tmp_path):
     for label in "ab":
         (tmp_path / label).mkdir()

@@ -297,6 +297,6 @@ def test_a_header_names_the_network_that_is_trained(folder, tmp_path):
 def test_advice_names_what_there_is_where_it_is_read(tmp_path):
     for name in ("a", "b"):
         np.savez(tmp_path / f"{name}.npz", **dict(zip(NPZ_KEYS, pattern_arrays(), strict=True)))
-    assert_refused(run("train", "--data-dir", tmp_path, cwd=tmp_path), "files with --data-dir,")
-    with pytest.raises(UserError, match="files with data_dir,"):
+    assert_refused(run("train", "--data-dir", tmp_path, cwd=tmp_path), "these with --data-dir,")
+    with pytest.raises(UserError, match="these with data_dir,"):
         data.load("auto", tmp_path)

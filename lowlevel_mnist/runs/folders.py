@@ -47,12 +47,13 @@ class SavedRun:
         if path.resolve() in [file.resolve() for file in own]:
             raise UserError(f"{path} can't be written: it is the run's own. Choose another file.")
 
-    def load_data(self) -> data.Dataset:
+    def load_data(self, show_progress: data.ShowProgress | None = None) -> data.Dataset:
         """Returns the data that the run was trained on.
 
+        show_progress: as of `data.load`.
         Raises `UserError` where it can't be had or is of another kind than the network reads.
         """
-        dataset = data.load(**self.settings.data_source())
+        dataset = data.load(**self.settings.data_source(), show_progress=show_progress)
         self.check_size(dataset.test_images, dataset.place)
         if dataset.classes != len(self.class_names):
             raise UserError(
@@ -61,14 +62,17 @@ class SavedRun:
             )
         return dataclasses.replace(dataset, names=dict(enumerate(self.class_names)))
 
-    def load_test(self, data_dir: pathlib.Path, show_progress=None) -> data.Dataset:
+    def load_test(
+        self, data_dir: pathlib.Path, show_progress: data.ShowProgress | None = None
+    ) -> data.Dataset:
         """Returns other data, in which the labels of the test images are those of the network.
 
         show_progress: as of `data.load`.
         Raises `UserError` where it can't be had, or has other images or classes than the network.
         """
         source = self.settings.data_source(data_dir)
-        dataset = data.load(**source, only_test=True, show_progress=show_progress)
+        source |= {"only_test": True, "image_size": self.settings.image_size}
+        dataset = data.load(**source, show_progress=show_progress)
         self.check_size(dataset.test_images, dataset.place)
         ours = {label: self.class_names[label] for label in self.known_classes}
         theirs = {label: dataset.class_names[label] for label in np.unique(dataset.test_labels)}

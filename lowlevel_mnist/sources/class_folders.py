@@ -20,7 +20,7 @@ MAX_DEPTH = 4  # folders within each other that are searched
 MAX_SIDE = 100  # pixels of an image; each one is an input of the network
 BATCH = 256  # pictures that are read before a signal is acted on
 
-Progress = Callable[[int, int], None]  # is told how many pictures are read, and of how many
+ShowProgress = Callable[[int, int], None]  # is told how many pictures are read, and of how many
 
 
 def find(folder: pathlib.Path, depth: int = MAX_DEPTH) -> list[dict[str, pathlib.Path]]:
@@ -66,11 +66,14 @@ def passed_over(folder: pathlib.Path, roots: Collection[pathlib.Path]) -> list[p
 
 
 def read(
-    splits: Mapping[str, pathlib.Path], show_progress: Progress | None
+    splits: Mapping[str, pathlib.Path],
+    show_progress: ShowProgress | None,
+    size: tuple[int, int] | None = None,
 ) -> dict[str, np.ndarray]:
     """Reads the pictures of each split, as `predict` decodes them.
 
-    Their common size is that of most, at most MAX_SIDE; where others differ, a `Remark` says so.
+    size: (height, width) to which they are brought, or None for that of most of them, of at most
+        MAX_SIDE; where others differ, a `Remark` says so.
     Returns images, `uint8` [n, height, width], and labels, the names of their folders [n].
     Raises `UserError` that names all pictures that can't be read.
     """
@@ -80,8 +83,8 @@ def read(
         warnings.simplefilter("ignore")  # of odd metadata
         decoded = _decode(files, show_progress)
     sizes = collections.Counter(image.shape for image in decoded)
-    size = max(sizes, key=lambda size: (sizes[size], size))
-    if len(sizes) > 1:
+    size = size or max(sizes, key=lambda size: (sizes[size], size))
+    if sizes.keys() != {size}:
         height, width = size
         others = len(files) - sizes[size]
         text = f"{others:,} of {len(files):,} pictures had another size than {width}x{height}"

@@ -18,11 +18,13 @@ MAX_MAPPING_SIZE = 100_000  # bytes
 def read(
     path: pathlib.Path | str,
     only_test: bool = False,
-    show_progress: class_folders.Progress | None = None,
+    show_progress: class_folders.ShowProgress | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> tuple[Arrays, dict[int, str] | None, list[pathlib.Path]]:
     """Reads the data set in a folder, or the one to which a file belongs.
 
     only_test: whether images to test on are enough; show_progress: is told how far it is.
+    image_size: (height, width) to which pictures are brought, or None for that of most of them.
     Returns its arrays as they are stored, whether they are images and labels or not; the name of
     each class, where a file says it; and the data files beside it that are not read.
     Raises `UserError` where it can't be had.
@@ -31,7 +33,7 @@ def read(
     with readable(path):
         found, passed_over = file_sets.find(path, only_test)
         if found.format == file_sets.PICTURES:
-            return class_folders.read(found.files, show_progress), None, passed_over
+            return class_folders.read(found.files, show_progress, image_size), None, passed_over
     arrays: Arrays = {}
     class_names = None
     for part, file in found.files.items():

@@ -31,7 +31,11 @@ CLASS_NAMES = {name: record["class_names"] for name, record in PUBLISHED.items()
 
 
 def is_class_name(name: str) -> bool:
-    """Returns whether a text can name a class in a table and a picture."""
+    """Returns whether a text can name a class in a table and a picture.
+
+    Persian and Indic names may have invisible joiners in them.
+    """
+    name = name.translate({0x200C: None, 0x200D: None})
     return name.isprintable() and 0 < len(name) <= MAX_NAME_LENGTH
 
 

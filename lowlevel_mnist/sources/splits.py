@@ -1,7 +1,9 @@
 """The splits of a data set, training, validation and test: checked, and one set aside."""
 
+import functools
 import pathlib
 import re
+import unicodedata
 from collections.abc import Mapping
 
 import numpy as np
@@ -80,9 +82,10 @@ def number_labels(
 
 
 def _as_text(labels):
-    """Returns labels of any type as texts."""
+    """Returns labels of any type as texts, in one of the two forms that Unicode has for accents."""
     is_bytes = labels.dtype.kind == "S"
-    return np.char.decode(labels, "utf-8", "replace") if is_bytes else labels.astype(str)
+    texts = np.char.decode(labels, "utf-8", "replace") if is_bytes else labels.astype(str)
+    return np.vectorize(functools.partial(unicodedata.normalize, "NFC"))(texts)
 
 
 def check_training(
