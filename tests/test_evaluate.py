@@ -191,7 +191,7 @@ def test_classes_are_those_of_the_same_name(trained, tmp_path):
         ({0: "dog", 1: "cow"}, {0: "cat", 1: "dog"}, {0: 1, 1: None}),
         ({0: "0", 1: "1"}, {0: "cat", 1: "dog"}, {0: 0, 1: 1}),  # they have no names
         ({0: "0", 2: "2"}, {0: "cat", 1: "dog"}, {0: 0, 2: None}),
-        ({0: "cat", 1: "dog"}, {0: "0", 1: "1"}, {0: 0, 1: 1}),  # we have none
+        ({0: "cat", 1: "dog"}, {0: "0", 1: "1"}, {0: None, 1: None}),  # we have none
         ({0: "3", 1: "7"}, {3: "3", 7: "7"}, {0: 3, 1: 7}),
         ({0: "3", 1: "eleven"}, {3: "3", 7: "7"}, {0: 3, 1: None}),
         ({0: "0"}, {1: "a", 2: "b"}, {0: None}),  # as of letters, whose labels begin with 1

@@ -8,7 +8,6 @@ import os
 import pathlib
 import re
 import textwrap
-import unicodedata
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -127,18 +126,15 @@ class SavedRun:
 
 
 def match_classes(theirs: Mapping[int, str], ours: Mapping[int, str]) -> dict[int, int | None]:
-    """Returns which of our classes each of theirs is, None for none: by name, or else by number.
+    """Returns which of our classes each of theirs is, None for none.
 
+    It is that of the same name, or where theirs have no names, that of the same number.
     theirs, ours: the name of each class, which is its number where the data gives none.
     """
-    names = {unicodedata.normalize("NFC", name): label for label, name in ours.items()}
-    found = {label: names.get(unicodedata.normalize("NFC", name)) for label, name in theirs.items()}
-    we_have_names, they_have_names = (
-        any(name != str(label) for label, name in some.items()) for some in (ours, theirs)
-    )
-    if not they_have_names or (not we_have_names and set(found.values()) == {None}):
+    if all(name == str(label) for label, name in theirs.items()):
         return {label: label if label in ours else None for label in theirs}
-    return found
+    numbers = {name: label for label, name in ours.items()}
+    return {label: numbers.get(name) for label, name in theirs.items()}
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The layouts in which data sets lie on disk, and how each is read."""
 
 import pathlib
+import unicodedata
 
 import numpy as np
 
@@ -116,7 +117,7 @@ def read_mapping(path: pathlib.Path) -> dict[int, str]:
             continue
         try:
             label, *codes = map(int, line.split())
-            names[label] = "".join(map(chr, codes))
+            names[label] = unicodedata.normalize("NFC", "".join(map(chr, codes)))
             if not is_class_name(names[label]):
                 raise ValueError("it can't be shown")
         except (ValueError, OverflowError) as error:
