@@ -52,9 +52,10 @@ def main(arguments):
         flags.check_file_name(arguments.csv, "table", (".csv",))
         run.check_not_own(arguments.csv)
         files.check_writable(arguments.csv, OTHER_TABLE)
-        if arguments.csv.resolve() in [path.resolve() for path in arguments.images]:
-            raise UserError(f"{arguments.csv} is to be read, so nothing is written there.")
     paths = [path for given in arguments.images for path in pictures.find(given)]
+    for file in filter(None, (arguments.csv, arguments.save)):
+        if file.resolve() in [path.resolve() for path in paths]:
+            raise UserError(f"{file} is to be read, so nothing is written there.")
     names, readings, errors = read(paths, run)
     if not readings:
         raise_errors(errors)

@@ -53,6 +53,15 @@ def beside_files_of_macos(folder):
     return folder
 
 
+def beside_a_table_of_boxes(folder):
+    """Each row has as many columns as an image of 3x3 pixels with a label."""
+    rows = "label,x,y,w,h,a,b,c,d,e\n" + 9 * "0,3,4,20,20,1,2,3,4,5\n1,3,4,20,20,1,2,3,4,5\n"
+    (folder / "train.csv").write_text(rows, encoding="utf-8")
+    np.save(folder / "mean.npy", ARRAYS[0][0])
+    np.savez(folder / "embeddings.npz", embeddings=ARRAYS[0])
+    return write(folder)
+
+
 def beside_a_table_of_names(folder):
     (folder / "train.csv").write_text("id,label\n0.png,2\n1.png,10\n", encoding="utf-8")
     return write(folder)
@@ -64,6 +73,7 @@ LAYOUTS = [
     with_longer_names,
     twice_in_folders_of_their_names,
     beside_files_of_macos,
+    beside_a_table_of_boxes,
     beside_a_table_of_names,
 ]
 
@@ -75,8 +85,8 @@ def test_what_was_written_is_read_to_the_byte(tmp_path, layout):
     for left, right in zip(read, ARRAYS, strict=True):
         np.testing.assert_array_equal(left, right, strict=True)
     assert dataset.class_names == list(CLASSES)
-    passed_over = ["train.csv"] if layout is beside_a_table_of_names else []
-    assert [path.name for path in dataset.passed_over] == passed_over
+    others = {path for path in tmp_path.iterdir() if path.suffix in (".csv", ".npy", ".npz")}
+    assert {*dataset.passed_over} == others
 
 
 def test_numbers_are_the_labels_themselves(tmp_path):
@@ -179,8 +189,16 @@ def test_all_that_can_not_be_read_are_named(tmp_path):
             ["2 data sets", "one", "two", "Name one"],
         ),
         (lambda folder: write(folder, "test", "val"), ["training images"]),
+        (
+            lambda folder: write(folder, "train", "aug_train"),
+            ["2 data sets", "aug_train", "Name one"],
+        ),
+        (
+            lambda folder: write_split(folder, *ARRAYS[:2], ["train", "val", "test1"]),
+            ["no file", "for each"],
+        ),
     ],
-    ids=["one class", "no classes", "two roots", "no training"],
+    ids=["one class", "no classes", "two roots", "no training", "two trainings", "no classes"],
 )
 def test_what_is_no_data_set_is_refused(tmp_path, make, words):
     folder = tmp_path / "pictures"
@@ -194,8 +212,10 @@ def test_what_is_no_data_set_is_refused(tmp_path, make, words):
 def test_what_is_in_no_folder_of_a_class_is_said(tmp_path):
     write_split(tmp_path, *ARRAYS[:2], ["things/0", "things/1", "examples"])
     Image.fromarray(ARRAYS[0][0]).save(tmp_path / "things" / "all.png")
+    (tmp_path / "things" / "2").mkdir()
+    (tmp_path / "things" / "2" / "1.raw").write_bytes(b"no picture")
     found = [path.relative_to(tmp_path) for path in data.load("auto", tmp_path).passed_over]
-    assert sorted(map(str, found)) == ["examples/11.png", "things/all.png"]
+    assert sorted(map(str, found)) == ["examples/11.png", "things/2/1.raw", "things/all.png"]
 
 
 def test_commands_say_the_names_of_the_folders(tmp_path):

@@ -321,6 +321,24 @@ def csv_with_tabs(folder):
     return folder
 
 
+def csv_of_a_test_and_csv_of_its_labels(folder):
+    csv_pair(folder)
+    rows = ARRAYS[2].reshape(20, -1)
+    np.savetxt(folder / "test.csv", rows, fmt="%d", delimiter=",")
+    np.savetxt(folder / "test_labels.csv", ARRAYS[3], fmt="%d")
+    return folder
+
+
+def csv_with_the_index_of_pandas(folder):
+    for split, arrays in (("train", ARRAYS[:2]), ("test", ARRAYS[2:])):
+        for kind, array in zip("Xy", arrays, strict=True):
+            names = ",".join(map(str, range(36))) if kind == "X" else "label"
+            rows = [f",{names}\n"]
+            rows += [f"{n},{','.join(map(str, row.ravel()))}\n" for n, row in enumerate(array)]
+            (folder / f"{kind}_{split}.csv").write_text("".join(rows), encoding="utf-8")
+    return folder
+
+
 def csv_of_images_and_csv_of_labels(folder):
     """As those of the Arabic handwritten digits."""
     sizes = ("70x36", "70x1", "20x36", "20x1")
@@ -394,6 +412,8 @@ LAYOUTS = [
     csv_of_floats,
     csv_with_semicolons,
     csv_with_tabs,
+    csv_of_a_test_and_csv_of_its_labels,
+    csv_with_the_index_of_pandas,
     csv_of_images_and_csv_of_labels,
     emnist_csv,
     one_csv_in_a_folder_of_its_name,
@@ -473,6 +493,43 @@ def test_labels_that_are_texts_are_the_names_of_the_classes(tmp_path, delimiter)
     np.testing.assert_array_equal(np.array(dataset.class_names)[dataset.test_labels], texts)
 
 
+@pytest.mark.parametrize("encoding", ["cp949", "gbk", "utf-16"])
+def test_texts_in_another_encoding_are_refused(tmp_path, encoding):
+    """As Excel writes them: they must not become one class."""
+    images, labels, *_ = ARRAYS
+    table = csv(images, np.array(["一", "二", "三"])[labels])
+    (tmp_path / "any.csv").write_bytes(table.encode(encoding))
+    with pytest.raises(UserError, match=r"any\.csv .*Save (it|the file) in UTF-8"):
+        data.load("auto", tmp_path / "any.csv")
+
+
+def test_a_label_that_may_be_last_is_refused(tmp_path):
+    """Without a header nobody can know, and the first pixel is always background."""
+    images, labels, *_ = ARRAYS
+    rows = [
+        f"0,{','.join(map(str, image.ravel()[1:]))},{label}\n"
+        for image, label in zip(images, labels, strict=True)
+    ]
+    (tmp_path / "any.csv").write_text("".join(rows), encoding="utf-8")
+    for only_test in (False, True):
+        with pytest.raises(UserError, match="If the label is in the last one"):
+            data.load("auto", tmp_path, only_test=only_test)
+
+
+def test_numbers_and_names_of_classes_side_by_side(tmp_path):
+    """As of Chinese MNIST."""
+    images, labels, *_ = ARRAYS
+    header = f"{pixels('pixel_{}')},label,character\n"
+    rows = [
+        f"{','.join(map(str, image.ravel()))},{label},{'零一二'[label]}\n"
+        for image, label in zip(images, labels, strict=True)
+    ]
+    (tmp_path / "any.csv").write_text(header + "".join(rows), encoding="utf-8")
+    dataset = data.load("auto", tmp_path, only_test=True)
+    np.testing.assert_array_equal(dataset.test_images, images)
+    np.testing.assert_array_equal(dataset.test_labels, labels)
+
+
 def test_texts_in_an_archive(tmp_path):
     _, y_train, _, y_test = ARRAYS
     as_bytes = np.array([b"10", b"2", b"c\xc3\xa9"])
@@ -498,7 +555,7 @@ def test_texts_in_an_archive(tmp_path):
     ],
 )
 def test_texts_that_can_not_be_classes(tmp_path, labels, words):
-    table = csv(np.zeros((len(labels), 2, 2), int), labels)
+    table = csv(np.zeros((len(labels), 5, 5), int), labels)
     (tmp_path / "any.csv").write_text(table, encoding="utf-8")
     with pytest.raises(UserError, match=words):
         data.load("auto", tmp_path)

@@ -56,7 +56,7 @@ def print_remarks(dataset) -> None:
         shown = ", ".join(files[:MAX_FILES]) + ", ..." * (len(files) > MAX_FILES)
         output.remark(
             f"Not read of {dataset.place}: {shown}, which belong to other data or have no labels. "
-            "To read other data, name one of its files with --data-dir."
+            "To read other data, name its file or folder with --data-dir."
         )
     if any(_is_ink_on_paper(images) for images in (dataset.train_images, dataset.test_images)):
         output.remark(

@@ -27,18 +27,25 @@ def find(folder: pathlib.Path, depth: int = MAX_DEPTH) -> list[dict[str, pathlib
     """Returns the data sets in a folder: for each split, the folder in which those of classes are.
 
     A data set without splits is all "training". It may lie some folders deeper, as in an archive.
+    Where there are several folders of one split, each is a data set of its own.
     """
     inner = {path: find(path, depth - 1) for path in subfolders(folder)} if depth else {}
-    splits: dict[str, pathlib.Path] = {}
-    for path, found in inner.items():
-        if len(found) == 1 == len(found[0]) and (split := names.parse(path.name).split):
-            splits.setdefault(split, *found[0].values())
-    if splits:
-        return [splits]
+    splits = {path: names.parse(path.name).split for path in inner}
+    parts = [
+        {split: root}
+        for path, found in inner.items()
+        if (split := splits[path]) and len(found) == 1 == len(found[0])
+        for root in found[0].values()
+    ]
+    if parts:
+        together = {split: root for part in parts for split, root in part.items()}
+        return [together] if len(together) == len(parts) else parts
     if deeper := [found for sets in inner.values() for found in sets]:
         return deeper
     classes = [path for path in inner if any(map(pictures.is_picture, path.iterdir()))]
-    return [{"training": folder}] if len(classes) > 1 else []
+    # Pictures in train and test alone are of no known classes.
+    are_classes = len(classes) > 1 and not all(splits[path] for path in classes)
+    return [{"training": folder}] if are_classes else []
 
 
 def subfolders(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -52,16 +59,21 @@ def _is_open(folder):
 
 
 def passed_over(folder: pathlib.Path, roots: Collection[pathlib.Path]) -> list[pathlib.Path]:
-    """Returns a picture of each folder in `folder` whose pictures are in no folder of a class.
+    """Returns a file of each folder in `folder` that may have been meant, and is not read.
 
+    That is a picture that is in no folder of a class, or what is in one that has no pictures.
     roots: the folders in which those of classes are.
     """
     found = []
     for parent, folders, files in os.walk(folder):
         path = pathlib.Path(parent)
-        inner = [] if path in roots else [path / name for name in folders]
-        folders[:] = [one.name for one in inner if _is_open(one)]
-        found += sorted(filter(pictures.is_picture, map(path.joinpath, files)))[:1]
+        is_class = path.parent in roots
+        folders[:] = [] if is_class else [name for name in folders if _is_open(path / name)]
+        shown = [path / name for name in sorted(files) if not name.startswith(".")]
+        if is_class:
+            found += [] if next(_pictures(path), None) else shown[:1]
+        else:
+            found += list(filter(pictures.is_picture, shown))[:1]
     return found
 
 

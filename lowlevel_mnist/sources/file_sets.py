@@ -8,17 +8,18 @@ from collections.abc import Collection, Iterable, Mapping
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources import class_folders, names, pictures, tables
+from lowlevel_mnist.sources import class_folders, names, npz, pictures, tables
 from lowlevel_mnist.sources.class_folders import subfolders
 from lowlevel_mnist.sources.opening import open_bytes
 
-IDX, NPZ, NPY, CSV, PICTURES = "IDX", "npz", "npy", "CSV", "pictures"
+IDX, NPZ, NPY, PICTURES, CSV = "IDX", "npz", "npy", "pictures", "CSV"
 # What files are called, in small letters and without .gz, which may follow. Of a folder's data sets
-# those of the first format are taken, and those of PICTURES last.
+# those of the first format are taken; a table beside pictures is about them.
 FORMATS = {
     IDX: r".*[-.]idx[123]-(ubyte|int)",
     NPZ: r".*\.npz",
     NPY: r".*\.npy",
+    PICTURES: r"",
     CSV: r".*\.[ct]sv",
 }
 MAPPING = r"emnist.+[-_]mapping\.txt"  # the names of EMNIST's classes, in any format
@@ -34,7 +35,7 @@ KNOWN = (
     "X_train.npy and y_train.npy"
 )
 # Files that are recognised by their first bytes, and can't be read.
-CONTAINERS = r".*\.(gz|pkl|pickle|parquet|mat|h5|hdf5|zip|bz2|xz|7z|rar)"
+CONTAINERS = r".*\.(gz|tgz|tar|pkl|p|pickle|parquet|mat|h5|hdf5|zip|bz2|xz|7z|rar)"
 MAX_SHOWN = 6  # data sets that an error names
 
 
@@ -42,7 +43,7 @@ MAX_SHOWN = 6  # data sets that an error names
 class FileSet:
     """The files of a data set; perhaps not all of them.
 
-    format: one of FORMATS, or PICTURES; name: the words before that of the split in their names.
+    format: one of FORMATS; name: the words before that of the split in their names.
     files: for each part that there is, such as "test labels", or "test" where one file has both, or
         one folder. What has no split in its name is "training".
     """
@@ -58,9 +59,14 @@ class FileSet:
 
     @property
     def could_be_images(self) -> bool:
-        """Whether there can be images and labels in it: a CSV file may be any table."""
+        """Whether there can be images and labels in it: many files are of something else."""
         whole = [file for part, file in self.files.items() if part in names.SPLITS]
-        return self.format != CSV or not whole or any(map(tables.has_labelled_images, whole))
+        if self.format == CSV:
+            return not whole or any(map(tables.has_labelled_images, whole))
+        if self.format == NPZ:
+            arrays = [array for file in whole for array in npz.list_arrays(file)]
+            return not whole or any(names.parse(array).kind for array in arrays)
+        return self.format != NPY or not whole
 
     @property
     def first_file(self) -> pathlib.Path:
@@ -68,7 +74,7 @@ class FileSet:
 
     def rank(self, only_test: bool) -> tuple:
         """Returns its place among others: the lowest is taken."""
-        is_first = [*FORMATS, PICTURES].index(self.format), self.transposed
+        is_first = [*FORMATS].index(self.format), self.transposed
         return *is_first, len(self.missing(only_test)), -len(self.files)
 
     def missing(self, only_test: bool) -> list[str]:
@@ -164,20 +170,20 @@ def _search_near(file) -> list[FileSet]:
 def _search_folder(folder) -> list[FileSet]:
     """Returns every `FileSet` in a folder, or if there is none, in those that lie in it."""
     found = _sets_in([folder])
+    if not any(one.could_be_images and one.format != CSV for one in found):
+        found += [FileSet(PICTURES, (), splits) for splits in class_folders.find(folder)]
     if not any(one.could_be_images for one in found):
         inner = subfolders(folder)
         # torchvision has them in MNIST/raw.
         raw = [one / "raw" for one in inner if (one / "raw").is_dir()]
         found += _sets_in([*inner, *raw])
-    if not any(one.could_be_images for one in found):
-        found += [FileSet(PICTURES, (), splits) for splits in class_folders.find(folder)]
     if not found:
         _reject_folder(folder)
     return found
 
 
 def _reject_folder(folder):
-    for file in folder.iterdir():
+    for file in sorted(itertools.chain(folder.glob("*.*"), folder.glob("*/*.*"))):
         if re.fullmatch(CONTAINERS, file.name.lower()):
             with open_bytes(file):  # says what it is
                 pass
@@ -189,7 +195,7 @@ def _reject_folder(folder):
         )
     raise UserError(
         f"In {folder} there is no file that is known by its name, such as {KNOWN}; nor are there "
-        "folders of pictures, one for each class."
+        "folders of pictures, one for each of two or more classes."
     )
 
 
@@ -241,12 +247,14 @@ def _join_kinds(form, parts):
     Such a file without any other is all there is, whatever split its name says.
     """
     if form in (NPZ, CSV):
-        other = {"images": "labels", "labels": "images"}
-        parts = {
-            part if f"{split} {other.get(kind)}" in parts else split: file
-            for part, file in parts.items()
-            for split, _, kind in [part.partition(" ")]
-        }
+        parts = dict(parts)
+        for split in names.SPLITS:
+            kinds = [f"{split} images", f"{split} labels"]
+            if split in parts and kinds[0] not in parts and kinds[1] in parts:
+                parts[kinds[0]] = parts.pop(split)
+            if len(parts.keys() & kinds) == 1:
+                (lone,) = parts.keys() & kinds
+                parts.setdefault(split, parts.pop(lone))
         if len(parts) == 1 and {*parts} < {*names.SPLITS}:
             parts = {"training": next(iter(parts.values()))}
     order = [f"{split}{kind}" for split in names.SPLITS for kind in ("", " images", " labels")]

@@ -42,6 +42,8 @@ def parse(name: str, ignored: str = "") -> PartName:
     """
     words = re.findall(WORD, name.lower() if name.isupper() else name)
     words = [word.lower() for word in words if not re.fullmatch(ignored, word.lower())]
+    # As in "test1".
+    words = [part for word in words for part in _without_number(word)]
     splits = [number for number, word in enumerate(words) if word in SPLIT_WORDS]
     kinds = [number for number, word in enumerate(words) if word in KIND_WORDS]
     kinds.sort(key=lambda number: words[number] in VAGUE)
@@ -54,6 +56,14 @@ def parse(name: str, ignored: str = "") -> PartName:
         tuple(words[number] for number in others if number < end),
         tuple(words[number] for number in others if number > end),
     )
+
+
+def _without_number(word):
+    """Returns a word, or that of a split and the number that follows it."""
+    letters = word.rstrip("0123456789")
+    if letters == word or letters not in SPLIT_WORDS:
+        return [word]
+    return [letters, word.removeprefix(letters)]
 
 
 def natural_order(name: str) -> tuple:

@@ -38,12 +38,8 @@ def read(
     labels is not checked.
     Raises `UserError` for a file that can't be read, has none of them, or holds pickled objects.
     """
-    with (
-        _open(path, b"PK") as file,
-        _BoundedReader(file.raw) as bounded,
-        zipfile.ZipFile(bounded) as archive,
-    ):
-        names = [member.removesuffix(".npy") for member in archive.namelist()]
+    with _open_archive(path) as archive:
+        names = _array_names(archive)
         parts = find_parts(names)
         if not parts:
             shown = textwrap.shorten(ascii(names)[1:-1] or "nothing", 120)
@@ -55,6 +51,27 @@ def read(
         deflated = (member for member in members.values() if member.compress_type)
         check_expansion(path, sum(member.file_size for member in deflated))
         return {part: _read_member(path, archive, members[part]) for part in members}
+
+
+def list_arrays(path: pathlib.Path) -> list[str]:
+    """Returns the names of all arrays of a `.npz` archive; none where it can't be read."""
+    with contextlib.suppress(UserError), _open_archive(path) as archive:
+        return _array_names(archive)
+    return []
+
+
+@contextlib.contextmanager
+def _open_archive(path) -> Iterator[zipfile.ZipFile]:
+    with (
+        _open(path, b"PK") as file,
+        _BoundedReader(file.raw) as bounded,
+        zipfile.ZipFile(bounded) as archive,
+    ):
+        yield archive
+
+
+def _array_names(archive):
+    return [member.removesuffix(".npy") for member in archive.namelist()]
 
 
 def read_npy(path: pathlib.Path) -> np.ndarray:

@@ -37,6 +37,8 @@ FOREIGN_SIGNATURES = (
     ),
     (rb"PK\x03\x04", "a ZIP archive. Unpack it."),
     (rb"BZh|\xfd7zXZ|7z\xbc\xaf|Rar!", "an archive in a format that is not read. Unpack it."),
+    (rb"(?s).{257}ustar", "a tar archive. Unpack it."),
+    (rb"\xff\xfe|\xfe\xff", "a text in UTF-16. Save it in UTF-8."),
     (rb"\x1f\x8b", "a file within a gzip file. Unpack it with gunzip."),
     (rb"\x89PNG|\xff\xd8\xff|GIF8", "a picture, not a data set; the command predict reads it."),
     (
@@ -99,7 +101,7 @@ def open_bytes(path: pathlib.Path) -> Iterator[gzip.GzipFile | io.BufferedReader
         is_gzip = raw.peek(len(GZIP)).startswith(GZIP)
         try:
             with gzip.open(raw) if is_gzip else raw as file:
-                reject_foreign(path, file.peek(100))
+                reject_foreign(path, file.peek(300))
                 yield file
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise UserError(

@@ -127,8 +127,8 @@ def set_test_aside(
     count = min(len(labels) // TEST_DIVISOR, len(labels) - len(firsts))
     if count == 0:
         raise UserError(
-            f"{place} has no test images, and its {len(labels)} labelled images are too few to set "
-            f"one in {TEST_DIVISOR} of them aside."
+            f"{place} has no test images, and its {len(labels)} labelled images of {len(firsts)} "
+            f"classes are too few to set one in {TEST_DIVISOR} of them aside."
         )
     chosen = np.sort(np.delete(order, firsts)[:count])
     training = np.delete(images, chosen, axis=0), np.delete(labels, chosen)

@@ -19,7 +19,7 @@ LABEL_NAMES = ("label", "labels", "class", "target", "digit", "character", "lett
 PIXEL_NAME = r"(pixel|px).*|[0-9]+x[0-9]+"  # nothing else is called so
 INDEX_NAMES = ("", "id", "imageid", "image_id", "index", "unnamed: 0")
 DELIMITERS = ",;\t"
-MIN_SIDE = 2  # pixels; two columns are no image, but names and labels, for instance
+MIN_SIDE = 5  # pixels; of fewer columns a table is of something else, such as boxes in pictures
 MAX_LABELS = 256  # different ones
 MAX_LINE_LENGTH = 10_000_000  # characters; an image of 1000x1000 pixels takes 4,000,000
 # How NumPy says it; the cell may have been meant as a whole number, such as 5.0.
@@ -69,10 +69,24 @@ def _read(path, dtype):
         return numbers.reshape(-1, columns.side, columns.side), None
     where = columns.chosen.index(columns.label)
     written = np.array(list(labels.numbers))[numbers[:, where].astype(int)]
+    if columns.side and not columns.header and len(labels.numbers) == 1:
+        _check_last_column(path, numbers[:, -1], next(iter(labels.numbers)))
     if columns.side == 0:
         return None, written
     pixels = np.delete(numbers, where, axis=1)
     return pixels.reshape(-1, columns.side, columns.side), written
+
+
+def _check_last_column(path, last, label):
+    """Raises `UserError` where the last column may be the label, as the first is always the same.
+
+    last: its numbers [n]; label: the one of all rows.
+    """
+    if 1 < len(np.unique(last)) <= len(last) / 2:
+        raise UserError(
+            f"{path} has {label} as the label of each row, in its first column. If the label is "
+            f"in the last one, put a line above that calls this {LABEL_NAMES[0]}."
+        )
 
 
 class _FloatError(Exception):
@@ -128,6 +142,8 @@ class _Columns:
         names = [name.lower() if self.header else "?" for name in fields]
         self.chosen = [column for column, name in enumerate(names) if name not in INDEX_NAMES]
         labels = [column for column in self.chosen if names[column] in LABEL_NAMES]
+        # Numbers and names of classes may stand side by side.
+        self.chosen = [column for column in self.chosen if column not in labels[1:]]
         self.label, self.side = next(iter(labels), None), _side(len(self.chosen) - 1)
         if self.side:
             first = self.chosen[0]
@@ -167,6 +183,11 @@ class _Labels:
             number = float(label)
         if math.isfinite(number) and number in range(MAX_LABELS):
             label = str(int(number))
+        elif "\ufffd" in label:
+            raise UserError(
+                f"{self.lines.path} has a label in line {self.lines.number} that is not in UTF-8. "
+                'Save the file in UTF-8, which Excel calls "CSV UTF-8".'
+            )
         elif math.isfinite(number) or not label:
             raise UserError(_wrong_cell(self.lines, f"{text!r:.40}", self.column + 1))
         if self.numbers.setdefault(label, len(self.numbers)) == MAX_LABELS:
@@ -178,10 +199,11 @@ class _Labels:
 
 
 def _wrong_cell(lines, cell, column):
+    is_fraction = re.search(r"^'0?\.\d", cell)
     return (
-        f"{lines.path} has {cell} in line {lines.number}, column {column}; labels and pixels must "
-        "be whole numbers from 0 to 255, but labels may be names. Multiply pixels from 0 to 1 by "
-        "255."
+        f"{lines.path} has {cell} in line {lines.number}, column {column}; pixels must be whole "
+        "numbers from 0 to 255, and labels, too, or names."
+        f"{' Multiply pixels from 0 to 1 by 255.' if is_fraction else ''}"
     )
 
 
@@ -191,8 +213,10 @@ def _is_header(fields):
     Headers have numbers, too: "1x1", or "0.1" for a second column called "0", but few whole ones,
     unless they count the columns. Where an image has fractions, the same ones come again.
     """
-    if len(fields) > 1 and fields == [str(number) for number in range(len(fields))]:
-        return True
+    if len(fields) > 1:
+        counted = fields[fields[0] == "" :]  # pandas has an index before them
+        if counted == [str(number) for number in range(len(counted))]:
+            return True
     numbers = []
     for field in fields:
         with contextlib.suppress(ValueError):
