@@ -166,6 +166,8 @@ def find_foreground(path: pathlib.Path, grey_levels: np.ndarray, is_drawing: boo
     it differs: a shadow may cover more than a pen, but it is fainter.
     path: for the error's text; is_drawing: whether most of the picture must be background.
     """
+    if is_drawing and (strokes := foreground.find_strokes(grey_levels)) is not None:
+        return strokes
     border = image_style.border(grey_levels[None])
     background = foreground.estimate_background(grey_levels) if is_drawing else np.median(border)
     difference = grey_levels - background
