@@ -1,19 +1,32 @@
 """A person's own picture, brought to the style of the images that a network has learnt from."""
 
+import contextlib
 import dataclasses
+import importlib
 import pathlib
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import foreground, image_style
 from lowlevel_mnist.sources.image_style import ImageStyle
 from lowlevel_mnist.sources.opening import open_file, readable
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"]
+SUFFIXES = ".png .jpg .jpeg .gif .bmp .webp .tif .tiff .avif .heic .heif".split()
+if "avif" in features.modules and features.check("avif"):  # since Pillow 11.3
+    FORMATS.append("AVIF")
+with contextlib.suppress(ImportError):
+    importlib.import_module("pillow_heif").register_heif_opener()
+    FORMATS.append("HEIF")
+ADVICE = {  # by the brand in a file's head, for those that Pillow can't read
+    b"avif": "is in AVIF, which Pillow 11.3 reads: pip install --upgrade pillow",
+    b"heic": "is in HEIC, as an iPhone saves photos: pip install pillow-heif, and it is read; or "
+    "have it take JPEGs, with Settings > Camera > Formats > Most Compatible",
+}
+ADVICE |= dict.fromkeys((b"heix", b"hevc", b"hevx", b"mif1", b"msf1"), ADVICE[b"heic"])
 MAX_PIXELS = 60_000_000  # as many as a very good camera makes
 MAX_SIDE = 400  # pixels; a larger picture is averaged down, its noise with it
 
@@ -33,12 +46,17 @@ class Reading:
 def find(path: pathlib.Path) -> list[pathlib.Path]:
     """Returns the pictures in a folder, or the path itself where it is none.
 
+    Hidden files are none, as the `._` ones that macOS puts beside each file on other disks.
     Raises `UserError` where there are none in it.
     """
     with readable(path):
         if not path.is_dir():
             return [path]
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        found = sorted(
+            file
+            for file in path.iterdir()
+            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+        )
     if not found:
         raise UserError(f"There is no picture in the folder {path} ({', '.join(SUFFIXES)}).")
     return found
@@ -114,7 +132,9 @@ def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:
                 f"{path} is too large; a picture may have {MAX_PIXELS:,} pixels."
             ) from error
         except UnidentifiedImageError as error:
-            raise UserError(f"{path} is no picture in {', '.join(FORMATS)}.") from error
+            file.seek(0)
+            advice = ADVICE.get(file.read(12)[8:], f"is no picture in {', '.join(FORMATS)}")
+            raise UserError(f"{path} {advice}.") from error
         except Exception as error:  # Pillow raises exceptions of any kind for a damaged file
             raise UserError(
                 f"The picture {path} can't be read ({error}); save it again, for instance as PNG."
