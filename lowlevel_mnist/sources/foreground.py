@@ -219,18 +219,21 @@ def label(mask: np.ndarray) -> np.ndarray:
     Each pixel begins with a number of its own. The largest spreads to its eight neighbours, and
     jumps to where its number came from, so that long lines take few rounds.
     """
-    numbers = np.where(mask, np.arange(1, mask.size + 1, dtype=np.int32).reshape(mask.shape), 0)
+    padded = np.pad(mask, 1)
+    places = np.flatnonzero(padded)
+    own = np.zeros(padded.size, np.int32)
+    own[places] = np.arange(1, len(places) + 1)
+    rows = (places + row * padded.shape[1] for row in (-1, 0, 1))
+    neighbours = [own[row + column] for row in rows for column in (-1, 0, 1)]
+    numbers = np.arange(len(places) + 1, dtype=np.int32)
     while True:
-        padded = np.pad(numbers, 1)
-        rows = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
-        around = np.maximum(np.maximum(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
-        spread = np.where(mask, around, 0)
-        origin = np.append(np.int32(0), spread)
+        spread = numbers.copy()
+        for neighbour in neighbours:
+            np.maximum(spread[1:], numbers[neighbour], out=spread[1:])
         for _ in range(3):
-            origin = origin[origin]
-        spread = np.maximum(spread, origin[1:].reshape(mask.shape))
+            spread = spread[spread]
         if np.array_equal(spread, numbers):
-            return numbers
+            return numbers[own].reshape(padded.shape)[1:-1, 1:-1]
         numbers = spread
 
 

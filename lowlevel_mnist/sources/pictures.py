@@ -15,7 +15,8 @@ from lowlevel_mnist.sources.image_style import ImageStyle
 from lowlevel_mnist.sources.opening import open_file, readable
 
 FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"]
-SUFFIXES = ".png .jpg .jpeg .gif .bmp .webp .tif .tiff .avif .heic .heif".split()
+SUFFIXES = [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff"]
+SUFFIXES += [".avif", ".heic", ".heif"]
 if "avif" in features.modules and features.check("avif"):  # since Pillow 11.3
     FORMATS.append("AVIF")
 with contextlib.suppress(ImportError):
