@@ -112,6 +112,8 @@ def print_prediction(file, reading, probabilities, names):
     if count := reading.other_digits:
         are = "is one more piece" if count == 1 else f"are {count} more pieces"
         output.say(f"There {are} of ink that could be read for itself; this is the largest.")
+    if reading.is_lined:
+        output.say("Lines as strong as this are joined to it; it may be misread.")
     width = max(map(len, names))
     bar = min(MAX_BAR, output.width() - width - 10)
     for name, probability in zip(names, probabilities, strict=True):

@@ -300,6 +300,14 @@ def test_a_sheet_on_a_table(style, tmp_path, name):
     assert max(np.corrcoef(image, three.ravel())[0, 1] for image in shifted) > 0.9
 
 
+def test_lines_darker_than_the_pen(style, tmp_path):
+    """They are told of, where the digit can hardly be taken out of them."""
+    for ink, is_lined in (20, True), (150, False):
+        photograph = Photograph(lines=ROWS + COLUMNS, ink=ink, pen=70, scale=1.3, degrees=1)
+        photograph.save(tmp_path / "photo.jpg")
+        assert pictures.read(tmp_path / "photo.jpg", style).is_lined == is_lined
+
+
 def test_a_digit_that_reaches_the_edge(style, tmp_path):
     """Cut out to the pixel, it touches all four; the hole in it is not the digit."""
     ring = Image.new("L", (60, 90), 255)

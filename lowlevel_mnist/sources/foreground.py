@@ -23,6 +23,7 @@ FLOODS = (0, 0.2, 0.4, 0.6, 0.75)  # of the strongest: what is not above it is u
 THICK = 0.12  # of a piece's longer side: a disc of this radius fits into no stroke
 SMALL = 0.05  # of the picture's longer side: a piece that is smaller is no digit
 PALE = 0.5  # of the strongest: a piece all of which is fainter belongs to no stroke
+LINED = 0.5  # of the strokes' contrast: less of it is left where lines as dark are joined to them
 MARGIN = 0.25  # of the strokes' longer side: the paper on which they are is so wide
 BLUR = 1  # pixels by which a camera makes a stroke wider
 FINE = 4  # pixels for each pixel of an image, while lines are made wider
@@ -49,28 +50,32 @@ def estimate_background(grey_levels: np.ndarray) -> np.ndarray:
     return (terms @ factors).reshape(grey_levels.shape).round()  # as a pixel is
 
 
-def find_strokes(grey_levels: np.ndarray) -> np.ndarray | None:
+def find_strokes(grey_levels: np.ndarray) -> tuple[np.ndarray, bool] | None:
     """Returns the strokes in a picture [height, width] that do not reach its edge, or None.
+
+    And whether most of what they differ by from the paper is that of lines that join them.
 
     What reaches the edge, or is joined to it by what is as dark, is beside the sheet or printed on
     it: a table of any colour, ruled lines, shadows. Lighter and darker strokes are looked for, and
     the stronger ones taken. Where the largest piece is too thick for a stroke, it may be a sheet
     that lies on a table: the flood rises until only what is written on it stands out.
-    Returns `float` [height, width], 0 for background to 1.
+    The strokes are `float` [height, width], 0 for background to 1.
     """
     levels = np.uint8(grey_levels.round())
     depths = [np.float64(fill(ground) - ground) for ground in (levels, 255 - levels)]
     for flood in FLOODS:
-        darker, lighter = (strokes_above(flood, depth) for depth in depths)
-        if (darker**3).sum() > (lighter**3).sum():
-            return on_paper(darker > 0, -grey_levels)
-        if lighter.any():
-            return on_paper(lighter > 0, grey_levels)
+        found = [strokes_above(flood, depth) for depth in depths]
+        is_lighter = int(np.argmax([(strokes**3).sum() for strokes in found]))
+        strokes = found[is_lighter] > 0
+        if strokes.any():
+            contrast = on_paper(strokes, grey_levels if is_lighter else -grey_levels)
+            deep, strong = (np.median(by[strokes]) for by in (depths[is_lighter], contrast))
+            return image_style.drop_faint(contrast), bool(deep < LINED * strong)
     return None
 
 
 def on_paper(strokes: np.ndarray, grey_levels: np.ndarray) -> np.ndarray:
-    """Returns the foreground where strokes have been found that are lighter than their paper.
+    """Returns by how many grey levels strokes that have been found are lighter than their paper.
 
     The water under them stands as high as the darkest paper around, or as a line that joins them.
     Here, the paper is what most of the picture near to them is.
@@ -79,9 +84,9 @@ def on_paper(strokes: np.ndarray, grey_levels: np.ndarray) -> np.ndarray:
     margin = math.ceil(MARGIN * max(rows.stop - rows.start, columns.stop - columns.start))
     near = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in (rows, columns))
     difference = grey_levels[near] - estimate_background(grey_levels[near])
-    foreground = np.zeros(grey_levels.shape)
-    foreground[near] = np.where(dilate(strokes, BLUR)[near], difference.clip(0), 0)
-    return image_style.drop_faint(foreground)
+    contrast = np.zeros(grey_levels.shape)
+    contrast[near] = np.where(dilate(strokes, BLUR)[near], difference.clip(0), 0)
+    return contrast
 
 
 def fill(grey_levels: np.ndarray) -> np.ndarray:

@@ -38,10 +38,12 @@ class Reading:
 
     image: `uint8` [height, width], in the style of the images that the network has learnt from.
     other_digits: how many more pieces of the foreground could be a digit of their own.
+    is_lined: whether lines are joined to it that are nearly as strong, as those of graph paper.
     """
 
     image: np.ndarray
     other_digits: int = 0
+    is_lined: bool = False
 
 
 def find(path: pathlib.Path) -> list[pathlib.Path]:
@@ -83,10 +85,10 @@ def read(path: pathlib.Path, style: ImageStyle, invert: bool = False) -> Reading
         middle = ImageOps.fit(picture, style.size[::-1], Image.Resampling.BOX)
         return Reading(to_size(np.asarray(middle), style.size))
     is_drawing = style.stroke_widths is not None
-    found, other_digits = find_foreground(path, grey_levels, is_drawing), 0
-    if is_drawing:
-        found, other_digits = foreground.choose_digit(found)
-    return Reading(foreground.place(foreground.fit(found, style), style), other_digits)
+    strokes = foreground.find_strokes(grey_levels) if is_drawing else None
+    found, is_lined = strokes or (find_foreground(path, grey_levels, is_drawing), False)
+    found, other_digits = foreground.choose_digit(found) if is_drawing else (found, 0)
+    return Reading(foreground.place(foreground.fit(found, style), style), other_digits, is_lined)
 
 
 def as_it_is(grey_levels: np.ndarray, style: ImageStyle) -> np.ndarray | None:
@@ -187,8 +189,6 @@ def find_foreground(path: pathlib.Path, grey_levels: np.ndarray, is_drawing: boo
     it differs: a shadow may cover more than a pen, but it is fainter.
     path: for the error's text; is_drawing: whether most of the picture must be background.
     """
-    if is_drawing and (strokes := foreground.find_strokes(grey_levels)) is not None:
-        return strokes
     border = image_style.border(grey_levels[None])
     background = foreground.estimate_background(grey_levels) if is_drawing else np.median(border)
     difference = grey_levels - background
