@@ -53,7 +53,7 @@ def estimate_background(grey_levels: np.ndarray) -> np.ndarray:
 def find_strokes(grey_levels: np.ndarray) -> tuple[np.ndarray, bool] | None:
     """Returns the strokes in a picture [height, width] that do not reach its edge, or None.
 
-    And whether most of what they differ by from the paper is that of lines that join them.
+    And whether lines that are nearly as strong are joined to them.
 
     What reaches the edge, or is joined to it by what is as dark, is beside the sheet or printed on
     it: a table of any colour, ruled lines, shadows. Lighter and darker strokes are looked for, and
@@ -61,7 +61,7 @@ def find_strokes(grey_levels: np.ndarray) -> tuple[np.ndarray, bool] | None:
     that lies on a table: the flood rises until only what is written on it stands out.
     The strokes are `float` [height, width], 0 for background to 1.
     """
-    levels = np.uint8(grey_levels.round())
+    levels = np.uint8(grey_levels.clip(0, 255).round())
     depths = [np.float64(fill(ground) - ground) for ground in (levels, 255 - levels)]
     for flood in FLOODS:
         found = [strokes_above(flood, depth) for depth in depths]
