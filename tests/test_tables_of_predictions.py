@@ -212,6 +212,6 @@ def test_pieces_that_were_not_read_are_counted_in_english(base, tmp_path):
         picture.save(tmp_path / f"{count}.png")
     for others in ([], ["2.png"] * 3):
         printed = predict(base, "2.png", "4.png", *others, cwd=tmp_path)
-        assert "2.png has 1 more piece of ink besides the one that was read.\n" in printed
-        assert "4.png has 3 more pieces of ink besides the one that was read.\n" in printed
+        assert "2.png may be misread: 1 more piece of ink beside it.\n" in printed
+        assert "4.png may be misread: 3 more pieces of ink beside it.\n" in printed
         assert len(LINE.findall(printed)) == 2 + len(others)

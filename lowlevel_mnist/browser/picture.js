@@ -79,8 +79,12 @@ function matches(image, style) {
     style.box_sides[0] <= side &&
     side <= style.box_sides[1] &&
     offset <= style.max_offset &&
-    (style.stroke_widths === null || strokeWidth(foreground) >= style.stroke_widths[0])
+    (style.stroke_widths === null || strokeWidth(foreground) >= leastWidth(style))
   );
+}
+
+function leastWidth({ stroke_widths: [thin, usual] }) {
+  return thin + (usual - thin) / 4;
 }
 
 function measure(image, background) {
@@ -284,9 +288,9 @@ function fit(foreground, style) {
   let cut = cutOut(foreground, top, bottom, left, right);
   const side = fittingSide(cut, style);
   if (style.stroke_widths) {
-    const [thin, usual] = style.stroke_widths;
+    const usual = style.stroke_widths[1];
     const width = (strokeWidth(cut) * side) / Math.max(cut.height, cut.width);
-    if (width < thin) {
+    if (width < leastWidth(style)) {
       const fine = Math.max(1, Math.min(FINE, Math.trunc(FINE_BOX / style.box_side)));
       cut = widen(scale(cut, fine * (side - (usual - width))), (fine * (usual - width)) / 2);
     }

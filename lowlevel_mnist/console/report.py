@@ -304,8 +304,8 @@ def print_predictions(pictures, readings, probabilities, names) -> None:
         if are_few:
             output.say(f"{picture}, as it was understood:")
             print_image(reading.image)
-        if pieces := _other_pieces(reading):
-            output.say(f"{picture} has {pieces} besides the one that was read.")
+        if doubts := _doubts(reading):
+            output.say(f"{picture} may be misread: {doubts}.")
         if are_few:
             print_probabilities(row, names)
         # The line that programs look for.
@@ -318,10 +318,9 @@ def print_prediction_rows(pictures, readings, probabilities, names) -> None:
     for picture, reading, row in zip(pictures[:MAX_ROWS], readings, probabilities, strict=False):
         first, second = np.argsort(-row, kind="stable")[:2]
         guess = f"{names[second]} {row[second]:.1%}" if row[second] > MIN_GUESS else "-"
-        pieces = _other_pieces(reading) or "-"
-        rows.append([picture, names[first], f"{row[first]:.1%}", guess, pieces])
-    header = ["picture", "prediction", "probability", "next guess", "besides"]
-    if not any(reading.other_digits for reading in readings[:MAX_ROWS]):
+        rows.append([picture, names[first], f"{row[first]:.1%}", guess, _doubts(reading) or "-"])
+    header = ["picture", "prediction", "probability", "next guess", "may be misread"]
+    if not any(map(_doubts, readings[:MAX_ROWS])):
         header, rows = header[:-1], [row[:-1] for row in rows]
     output.table(header, rows, stacked=True)
     if len(pictures) > MAX_ROWS:
@@ -330,10 +329,12 @@ def print_prediction_rows(pictures, readings, probabilities, names) -> None:
         )
 
 
-def _other_pieces(reading):
-    """Returns how many more pieces of a picture could be a digit, in words, "" for none."""
+def _doubts(reading):
+    """Returns why a picture may be misread, in a few words, or nothing."""
     count = reading.other_digits
-    return f"{count} more piece{'s' * (count > 1)} of ink" if count else ""
+    doubts = [f"{count} more piece{'s' * (count > 1)} of ink beside it"] if count else []
+    doubts += ["lines as dark are joined to it"] if reading.is_lined else []
+    return ", ".join(doubts)
 
 
 def print_image(image) -> None:

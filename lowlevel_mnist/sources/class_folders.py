@@ -8,7 +8,7 @@ import itertools
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -71,7 +71,7 @@ def passed_over(folder: pathlib.Path, roots: Collection[pathlib.Path]) -> list[p
         folders[:] = [] if is_class else [name for name in folders if _is_open(path / name)]
         shown = [path / name for name in sorted(files) if not name.startswith(".")]
         if is_class:
-            found += [] if next(_pictures(path), None) else shown[:1]
+            found += [] if next(pictures.walk(path), None) else shown[:1]
         else:
             found += list(filter(pictures.is_picture, shown))[:1]
     return found
@@ -115,13 +115,8 @@ def _list_pictures(root) -> list[tuple[str, pathlib.Path]]:
 
     So the PNGs of MNIST that are called by their number are in MNIST's order, and known as such.
     """
-    found = [(folder.name, path) for folder in subfolders(root) for path in _pictures(folder)]
+    found = [(folder.name, path) for folder in subfolders(root) for path in pictures.walk(folder)]
     return sorted(found, key=lambda pair: (names.natural_order(pair[1].name), pair))
-
-
-def _pictures(folder) -> Iterator[pathlib.Path]:
-    for parent, _, files in os.walk(folder):
-        yield from filter(pictures.is_picture, map(pathlib.Path(parent).joinpath, files))
 
 
 def _decode(files, show_progress):

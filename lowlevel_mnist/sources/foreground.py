@@ -19,6 +19,13 @@ TALL = 0.5  # of a digit's height: a piece as tall could be a digit of its own
 MAX_PIECES = 30  # that are looked at; in a noisy photo there are thousands of specks
 SPECK = 0.005  # of the largest piece's mass: what has less is none of a digit's
 FRAMED = 0.2  # of a piece's mass: with so much inside of it, it is a frame
+FLOODS = (0, 0.2, 0.4, 0.6, 0.75)  # of the strongest: what is not above it is under water
+THICK = 0.12  # of a piece's longer side: a disc of this radius fits into no stroke
+SMALL = 0.05  # of the picture's longer side: a piece that is smaller is no digit
+PALE = 0.5  # of the strongest: a piece all of which is fainter belongs to no stroke
+LINED = 0.5  # of the strokes' contrast: less of it is left where lines as dark are joined to them
+MARGIN = 0.25  # of the strokes' longer side: the paper on which they are is so wide
+BLUR = 1  # pixels by which a camera makes a stroke wider
 FINE = 4  # pixels for each pixel of an image, while lines are made wider
 FINE_BOX = 200  # pixels of the box then, at most, unless it is larger in the image itself
 
@@ -41,6 +48,96 @@ def estimate_background(grey_levels: np.ndarray) -> np.ndarray:
         # 1.4826 times the median is the standard deviation of a normal distribution.
         near = distance <= SPREAD * max(1.4826 * np.median(distance), GRAIN)
     return (terms @ factors).reshape(grey_levels.shape).round()  # as a pixel is
+
+
+def find_strokes(grey_levels: np.ndarray) -> tuple[np.ndarray, bool] | None:
+    """Returns the strokes in a picture [height, width] that do not reach its edge, or None.
+
+    And whether lines that are nearly as strong are joined to them.
+
+    What reaches the edge, or is joined to it by what is as dark, is beside the sheet or printed on
+    it: a table of any colour, ruled lines, shadows. Lighter and darker strokes are looked for, and
+    the stronger ones taken. Where the largest piece is too thick for a stroke, it may be a sheet
+    that lies on a table: the flood rises until only what is written on it stands out.
+    The strokes are `float` [height, width], 0 for background to 1.
+    """
+    levels = np.uint8(grey_levels.clip(0, 255).round())
+    depths = [np.float64(fill(ground) - ground) for ground in (levels, 255 - levels)]
+    for flood in FLOODS:
+        found = [strokes_above(flood, depth) for depth in depths]
+        is_lighter = int(np.argmax([(strokes**3).sum() for strokes in found]))
+        strokes = found[is_lighter] > 0
+        if strokes.any():
+            contrast = on_paper(strokes, grey_levels if is_lighter else -grey_levels)
+            deep, strong = (np.median(by[strokes]) for by in (depths[is_lighter], contrast))
+            return image_style.drop_faint(contrast), bool(deep < LINED * strong)
+    return None
+
+
+def on_paper(strokes: np.ndarray, grey_levels: np.ndarray) -> np.ndarray:
+    """Returns by how many grey levels strokes that have been found are lighter than their paper.
+
+    The water under them stands as high as the darkest paper around, or as a line that joins them.
+    Here, the paper is what most of the picture near to them is.
+    """
+    rows, columns = image_style.box(strokes)
+    margin = math.ceil(MARGIN * max(rows.stop - rows.start, columns.stop - columns.start))
+    near = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in (rows, columns))
+    difference = grey_levels[near] - estimate_background(grey_levels[near])
+    contrast = np.zeros(grey_levels.shape)
+    contrast[near] = np.where(dilate(strokes, BLUR)[near], difference.clip(0), 0)
+    return contrast
+
+
+def fill(grey_levels: np.ndarray) -> np.ndarray:
+    """Returns grey levels with all basins filled up to the lowest way out, over the picture's edge.
+
+    This is the morphological reconstruction by erosion that fills holes (L. Vincent, "Morphological
+    grayscale reconstruction in image analysis", IEEE Transactions on Image Processing 2 (2), 1993):
+    water stands everywhere, and runs off row by row until no more does.
+    """
+    water = grey_levels.copy()
+    water[1:-1, 1:-1] = 255
+    before = np.zeros_like(water)
+    while not np.array_equal(water, before):
+        before[:] = water
+        for surface, ground in ((water, grey_levels), (water.T, grey_levels.T)):
+            for way in (1, -1):
+                run_off(surface[::way], ground[::way])
+    return water
+
+
+def run_off(water, ground):
+    """Lowers the water in each row to that around it in the row before, or to the ground."""
+    for before, row, below in zip(water[:-1], water[1:], ground[1:], strict=True):
+        np.minimum(row, before, out=row)
+        np.minimum(row[1:], before[:-1], out=row[1:])
+        np.minimum(row[:-1], before[1:], out=row[:-1])
+        np.maximum(row, below, out=row)
+
+
+def strokes_above(flood, depth):
+    """Returns by how many grey levels strokes rise above a flood, 0 where there are none.
+
+    flood: part of the strength of the strongest piece that is large enough to be a digit.
+    """
+    strongest = depth.max()
+    while (height := (1 - flood) * strongest) >= image_style.MIN_CONTRAST:
+        above = (depth - flood * strongest).clip(0, height)
+        above[above < image_style.FAINT * height] = 0
+        pieces = find_pieces(above)
+        large = [piece for piece in pieces if piece.size.max() >= SMALL * max(depth.shape)]
+        if not large:
+            break
+        main = max(large, key=lambda piece: piece.mass)
+        if depth[main.mask].max() < strongest:
+            strongest = depth[main.mask].max()
+        elif main.is_thick():
+            break
+        else:
+            strokes = [p.mask for p in pieces if above[p.mask].max() >= PALE * height]
+            return np.where(np.logical_or.reduce(strokes), above, 0)
+    return np.zeros_like(depth)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,6 +163,12 @@ class Piece:
 
     def touches_edge(self) -> bool:
         return bool((self.low == 0).any() or (self.high == self.mask.shape).any())
+
+    def is_thick(self) -> bool:
+        """Returns whether it is thicker than any stroke, at one place."""
+        (top, left), (bottom, right) = self.low, self.high
+        outside = np.pad(~self.mask[top:bottom, left:right], 1, constant_values=True)
+        return not dilate(outside, math.ceil(THICK * self.size.max())).all()
 
     def could_be_digit(self, main: "Piece") -> bool:
         return bool(self.size[0] > TALL * main.size[0])
@@ -121,18 +224,21 @@ def label(mask: np.ndarray) -> np.ndarray:
     Each pixel begins with a number of its own. The largest spreads to its eight neighbours, and
     jumps to where its number came from, so that long lines take few rounds.
     """
-    height, width = mask.shape
-    numbers = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
+    padded = np.pad(mask, 1)
+    places = np.flatnonzero(padded)
+    own = np.zeros(padded.size, np.int32)
+    own[places] = np.arange(1, len(places) + 1)
+    rows = (places + row * padded.shape[1] for row in (-1, 0, 1))
+    neighbours = [own[row + column] for row in rows for column in (-1, 0, 1)]
+    numbers = np.arange(len(places) + 1, dtype=np.int32)
     while True:
-        padded = np.pad(numbers, 1)
-        around = [padded[y : y + height, x : x + width] for y in range(3) for x in range(3)]
-        spread = np.where(mask, np.max(around, axis=0), 0)
-        origin = np.concatenate([[0], spread.ravel()])
+        spread = numbers.copy()
+        for neighbour in neighbours:
+            np.maximum(spread[1:], numbers[neighbour], out=spread[1:])
         for _ in range(3):
-            origin = origin[origin]
-        spread = np.maximum(spread, origin[1:].reshape(mask.shape))
+            spread = spread[spread]
         if np.array_equal(spread, numbers):
-            return numbers
+            return numbers[own].reshape(padded.shape)[1:-1, 1:-1]
         numbers = spread
 
 
@@ -154,9 +260,9 @@ def fit(foreground: np.ndarray, style: ImageStyle) -> np.ndarray:
     cut = foreground[image_style.box(foreground)]
     side = fitting_side(cut, style)
     if style.stroke_widths:
-        thin, usual = style.stroke_widths
+        _, usual = style.stroke_widths
         width = image_style.stroke_width(cut) * side / max(cut.shape)
-        if width < thin:
+        if width < style.least_width:
             fine = max(1, min(FINE, int(FINE_BOX / style.box_side)))
             cut = widen(scale(cut, fine * (side - (usual - width))), fine * (usual - width) / 2)
     return scale(cut, fitting_side(cut, style))

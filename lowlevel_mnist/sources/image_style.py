@@ -69,6 +69,15 @@ class ImageStyle:
         if min(self.size) == 0 or usual == 0:
             raise ValueError("there is nothing to be seen")
 
+    @property
+    def least_width(self) -> float:
+        """Width below which a picture's lines are made wider: a quarter of the way to usual ones.
+
+        Few of the images have thinner lines, but a pen of one pixel, drawn at their size, does.
+        """
+        thin, usual = self.stroke_widths or (0, 0)
+        return thin + (usual - thin) / 4
+
     def matches(self, image: np.ndarray) -> bool:
         """Returns whether an image, `uint8` of this size, looks as the data set's own do."""
         if not self.mean_grey_levels[0] <= image.mean() <= self.mean_grey_levels[1]:
@@ -81,9 +90,7 @@ class ImageStyle:
             and is_background(border(image[None]), self.background)
             and self.box_sides[0] <= found.side <= self.box_sides[1]
             and max(np.abs(np.subtract(found.centre(self.by_mass), self.centre))) <= self.max_offset
-            and (
-                self.stroke_widths is None or stroke_width(found.intensity) >= self.stroke_widths[0]
-            )
+            and (self.stroke_widths is None or stroke_width(found.intensity) >= self.least_width)
         )
 
 

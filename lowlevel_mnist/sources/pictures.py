@@ -1,11 +1,15 @@
 """A person's own picture, brought to the style of the images that a network has learnt from."""
 
+import contextlib
 import dataclasses
+import importlib
+import os
 import pathlib
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import foreground, image_style
@@ -13,8 +17,20 @@ from lowlevel_mnist.sources.image_style import ImageStyle
 from lowlevel_mnist.sources.names import natural_order
 from lowlevel_mnist.sources.opening import open_file, readable
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"]
+SUFFIXES = [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff"]
+SUFFIXES += [".avif", ".heic", ".heif"]
+if "avif" in features.modules and features.check("avif"):  # since Pillow 11.3
+    FORMATS.append("AVIF")
+with contextlib.suppress(ImportError):
+    importlib.import_module("pillow_heif").register_heif_opener()
+    FORMATS.append("HEIF")
+ADVICE = {  # by the brand in a file's head, for those that Pillow can't read
+    b"avif": "is in AVIF, which Pillow 11.3 reads: pip install --upgrade pillow",
+    b"heic": "is in HEIC, as an iPhone saves photos: pip install pillow-heif, and it is read; or "
+    "have it take JPEGs, with Settings > Camera > Formats > Most Compatible",
+}
+ADVICE |= dict.fromkeys((b"heix", b"hevc", b"hevx", b"mif1", b"msf1"), ADVICE[b"heic"])
 MAX_PIXELS = 60_000_000  # as many as a very good camera makes
 MAX_SIDE = 400  # pixels; a larger picture is averaged down, its noise with it
 
@@ -25,10 +41,12 @@ class Reading:
 
     image: `uint8` [height, width], in the style of the images that the network has learnt from.
     other_digits: how many more pieces of the foreground could be a digit of their own.
+    is_lined: whether lines are joined to it that are nearly as strong, as those of graph paper.
     """
 
     image: np.ndarray
     other_digits: int = 0
+    is_lined: bool = False
 
 
 def is_picture(path: pathlib.Path) -> bool:
@@ -36,38 +54,36 @@ def is_picture(path: pathlib.Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
+def walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields the pictures in a folder and in those in it, but for hidden ones.
+
+    Raises `OSError` where one can't be read.
+    """
+
+    def refuse(error):
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        yield from filter(is_picture, map(pathlib.Path(parent).joinpath, names))
+
+
 def find(path: pathlib.Path) -> list[pathlib.Path]:
     """Returns the pictures in a folder and those in it, or the path itself where it is none.
 
-    They are in natural order, so 2.png comes before 10.png; nothing hidden is among them.
+    They are in natural order, so 2.png comes before 10.png.
     Raises `UserError` where there are none, or a folder can't be read.
     """
     with readable(path):
         if not path.is_dir():
             return [path]
-        found = [file for folder in _folders_in(path) for file in folder.iterdir()]
-    found = sorted(filter(is_picture, found), key=_natural_order)
+        found = sorted(walk(path), key=lambda file: [natural_order(part) for part in file.parts])
     if not found:
         raise UserError(
             f"There is no picture in the folder {path} ({', '.join(SUFFIXES)}). To read the images "
             "of a data file in it, name that file."
         )
     return found
-
-
-def _folders_in(path):
-    """Yields a folder and all in it, but for those that are hidden and links, which may lead back.
-
-    Raises `OSError` where one can't be read.
-    """
-    yield path
-    for inner in path.iterdir():
-        if inner.is_dir() and not inner.is_symlink() and not inner.name.startswith("."):
-            yield from _folders_in(inner)
-
-
-def _natural_order(path):
-    return [natural_order(part) for part in path.parts]
 
 
 def read(path: pathlib.Path, style: ImageStyle, invert: bool = False) -> Reading:
@@ -78,7 +94,9 @@ def read(path: pathlib.Path, style: ImageStyle, invert: bool = False) -> Reading
     invert: whether light and dark were exchanged in the images that have this style.
     Raises `UserError` where there is no such picture, it is too large, or nothing is to be seen.
     """
-    grey_levels = decode(path, max(MAX_SIDE, *style.size))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        grey_levels = decode(path, max(MAX_SIDE, *style.size))
     if invert:
         grey_levels = 255 - grey_levels
     image = as_it_is(grey_levels, style)
@@ -90,10 +108,10 @@ def read(path: pathlib.Path, style: ImageStyle, invert: bool = False) -> Reading
         middle = ImageOps.fit(picture, style.size[::-1], Image.Resampling.BOX)
         return Reading(to_size(np.asarray(middle), style.size))
     is_drawing = style.stroke_widths is not None
-    found, other_digits = find_foreground(path, grey_levels, is_drawing), 0
-    if is_drawing:
-        found, other_digits = foreground.choose_digit(found)
-    return Reading(foreground.place(foreground.fit(found, style), style), other_digits)
+    strokes = foreground.find_strokes(grey_levels) if is_drawing else None
+    found, is_lined = strokes or (find_foreground(path, grey_levels, is_drawing), False)
+    found, other_digits = foreground.choose_digit(found) if is_drawing else (found, 0)
+    return Reading(foreground.place(foreground.fit(found, style), style), other_digits, is_lined)
 
 
 def as_it_is(grey_levels: np.ndarray, style: ImageStyle) -> np.ndarray | None:
@@ -121,10 +139,10 @@ def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:
     """Returns the grey levels of a picture, `float` [height, width], 0 black and 255 white.
 
     longest_side: pixels to which it is averaged down, if it is larger.
-    For each pixel of the file it takes up to 12 bytes of memory, 6 without transparency.
+    For each pixel of the file it takes up to 12 bytes of memory, 6 without transparency. Pillow may
+    warn of odd metadata, or of the size, which is checked here.
     """
-    with open_file(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its size, which is checked here, or odd metadata
+    with open_file(path) as file:
         try:
             with Image.open(file, formats=FORMATS) as picture:  # reads no more than the header
                 if not 0 < picture.width * picture.height <= MAX_PIXELS:
@@ -140,7 +158,9 @@ def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:
                 f"{path} is too large; a picture may have {MAX_PIXELS:,} pixels."
             ) from error
         except UnidentifiedImageError as error:
-            raise UserError(f"{path} is no picture in {', '.join(FORMATS)}.") from error
+            file.seek(0)
+            advice = ADVICE.get(file.read(12)[8:], f"is no picture in {', '.join(FORMATS)}")
+            raise UserError(f"{path} {advice}.") from error
         except Exception as error:  # Pillow raises exceptions of any kind for a damaged file
             raise UserError(
                 f"The picture {path} can't be read ({error}); save it again, for instance as PNG."
@@ -151,11 +171,11 @@ def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:
 def _shrink(picture, longest_side):
     """Decodes a picture, makes it small and turns it as its camera says.
 
-    Returns a picture of the mode L or LA, or I for 16 bits of grey, which L would clip at 255.
+    Returns a picture of the mode L or LA, or I or F for grey levels that L would clip at 255.
     """
     picture.draft("L", (longest_side, longest_side))  # decodes a JPEG to an eighth of its size
-    if picture.mode.startswith("I"):
-        mode = "I"
+    if picture.mode[0] in "IF":  # 16 bits, or floating-point numbers
+        mode = picture.mode[0]
     elif picture.mode.endswith("A") or "transparency" in picture.info:
         mode = "LA"
     else:
@@ -173,7 +193,7 @@ def _grey_levels(picture):
     grey_levels = np.asarray(picture, np.float64)
     if picture.mode == "L":
         return grey_levels
-    if picture.mode == "I":
+    if picture.mode in "IF":
         return 255 * grey_levels / max(grey_levels.max(), 1)
     brightness, opacity = grey_levels[..., 0], grey_levels[..., 1] / 255
     if opacity.sum() == 0:
