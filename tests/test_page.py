@@ -27,7 +27,7 @@ from selenium.webdriver.common.keys import Keys
 
 from lowlevel_mnist import data, metrics
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.page import choose_examples, kind_of
+from lowlevel_mnist.browser.content import choose_examples, kind_of
 from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import foreground, image_style, pictures
 from lowlevel_mnist.sources.image_style import ImageStyle
