@@ -31,6 +31,7 @@ def describe(model, dataset: data.Dataset, recipe: str | None, style: ImageStyle
     check_size(parameters)
     style = style or image_style.learn(dataset.train_images)
     test = metrics.evaluate(model, dataset.test_images, labels)
+    grey_levels = dataset.test_images.mean(axis=(1, 2))
     count = min(EXAMPLES, (IMAGE_BYTES + 4 * parameters // 20) // sizes[0])
     with_images = set(dataset.classes_with_images)
     return {
@@ -48,7 +49,8 @@ def describe(model, dataset: data.Dataset, recipe: str | None, style: ImageStyle
         ],
         "imageStyle": dataclasses.asdict(style),
         "invert": dataset.inverted,
-        "unsureBelow": unsure_below(dataset.test_images, test.probabilities, style),
+        "unsureBelow": unsure_below(test.probabilities),
+        "meanGreyLevels": [float(grey_levels.min()), float(grey_levels.max())],
         "accuracy": test.accuracy,
         "tested": len(labels),
         "images": [
@@ -91,20 +93,14 @@ def check_model(model, dataset: data.Dataset) -> None:
         )
 
 
-def unsure_below(images: np.ndarray, probabilities: np.ndarray, style: ImageStyle) -> float:
-    """Returns the probability below which an answer is called unsure.
+def unsure_below(probabilities: np.ndarray) -> float:
+    """Returns the probability below which an answer is unsure: MAX_UNSURE of these at most are.
 
-    So are the answers to images whose mean grey level is outside of the style's; with these, it is
-    MAX_UNSURE of the test images at most.
-
-    images: `uint8` [n, height, width]; probabilities: of each class, float [n, classes].
+    probabilities: of each class, for test images, float [n, classes].
     """
-    darkest, brightest = style.mean_grey_levels
-    means = images.mean(axis=(1, 2))
-    usual = np.sort(probabilities[(darkest <= means) & (means <= brightest)].max(axis=1))
-    room = int(MAX_UNSURE * len(images)) - (len(images) - len(usual))
-    # The browser's probability may be less by a rounding error.
-    return float(usual[room - 1]) if room > 0 else 0.0
+    largest = np.sort(probabilities.max(axis=1))
+    # One less than there may be: the browser's probability may be smaller by a rounding error.
+    return float(largest[max(int(MAX_UNSURE * len(largest)) - 1, 0)])
 
 
 def kind_of(style: ImageStyle, dataset_name: str) -> str:

@@ -160,6 +160,7 @@ class Drawing {
   handlePointer() {
     const { canvas } = this;
     let pointer = null; // the event that has begun the stroke which is under way
+    const isOurs = (event) => event.pointerId === pointer?.pointerId;
     const place = (event) => {
       const box = canvas.getBoundingClientRect();
       return [
@@ -179,13 +180,10 @@ class Drawing {
       }
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (event.pointerId !== pointer?.pointerId) {
-        return;
-      }
-      if (event.buttons === 0) {
+      if (isOurs(event) && event.buttons === 0) {
         pointer = null; // it was released where nobody told us
         this.end();
-      } else if (this.stroke) {
+      } else if (isOurs(event) && this.stroke) {
         // A browser keeps back what happens between two frames; without it, a quick curve has
         // corners.
         const events = event.getCoalescedEvents?.() ?? [];
@@ -194,7 +192,7 @@ class Drawing {
     });
     for (const [name, finish] of Object.entries({ pointerup: "end", pointercancel: "cancel" })) {
       canvas.addEventListener(name, (event) => {
-        if (event.pointerId === pointer?.pointerId) {
+        if (isOurs(event)) {
           pointer = null;
           this[finish]();
         }

@@ -74,10 +74,10 @@ function look(drawing) {
   return { ...result, isUnsure: isUnsure(result) };
 }
 
-/** Returns whether an image is darker or brighter than training images, or its class uncertain. */
+/** Returns whether an image is darker or brighter than any test image, or no class is probable. */
 function isUnsure({ image, probabilities }) {
   const mean = sum(image) / image.length;
-  const [darkest, brightest] = content.imageStyle.mean_grey_levels;
+  const [darkest, brightest] = content.meanGreyLevels;
   return mean < darkest || mean > brightest || Math.max(...probabilities) < content.unsureBelow;
 }
 
@@ -215,11 +215,9 @@ function showUnits() {
 /** Says the answer to a screen reader, when a stroke has ended. */
 function speak() {
   const text = TEXTS[language];
-  const [doubt, answer, probability, remark] = ["answerTitle", "answer", "probability", "remark"]
-    .map((id) => byId(id).textContent);
-  byId("spoken").textContent = seen
-    ? `${seen.isUnsure ? `${doubt}: ` : ""}${answer}, ${probability}. ${remark}`
-    : text.nothing;
+  const [answer, ...more] = ["answer", "probability", "remark"].map((id) => byId(id).textContent);
+  const doubt = seen?.isUnsure ? `${text.notSure}: ` : "";
+  byId("spoken").textContent = seen ? `${doubt}${answer}, ${more.join(". ")}` : text.nothing;
 }
 
 // ---- Pictures
