@@ -89,8 +89,9 @@ class Page:
         self, browser, file, size=(1280, 800), theme="light", language="en", fingers=False
     ):
         self.browser, self.file = browser, file
+        self.is_chromium = browser.name == "chrome"
         browser.get("about:blank")
-        if browser.name == "chrome":
+        if self.is_chromium:
             self.requested(), self.console()  # what was logged before is not this page's
             for command, arguments in {
                 "Emulation.setEmulatedMedia": {
@@ -109,7 +110,7 @@ class Page:
 
     def resize(self, width, height):
         """Gives the window this size; if a side has less than 600 pixels, it is a phone's."""
-        if self.browser.name != "chrome":
+        if not self.is_chromium:
             self.browser.set_window_size(width, height)
             return
         mobile = min(width, height) < 600
