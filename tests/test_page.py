@@ -175,7 +175,7 @@ def drawn_digits(page, count, folder):
         png = page.canvas_png().partition(",")[2]
         (folder / f"{number:03}.png").write_bytes(base64.b64decode(png))
         seen.append(page.do("return Array.from(seen.image)"))
-        predicted.append(page.text("#answer"))
+        predicted.append(page.do("return names[theAnswer()]"))
     return np.uint8(seen).reshape(count, 28, 28), predicted
 
 
