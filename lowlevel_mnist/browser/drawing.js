@@ -170,10 +170,12 @@ class Drawing {
     };
     canvas.addEventListener("pointerdown", (event) => {
       const [byPen, byTouch] = ["pen", "touch"].map((type) => type === event.pointerType);
-      const isBusy = pointer !== null && !(byPen && pointer.pointerType === "touch");
       const isPalm = byTouch && this.strokes.some((stroke) => stroke.byPen);
-      if (event.button === 0 && !isBusy && !isPalm) {
-        this.cancel();
+      const takesOver = byPen && pointer?.pointerType === "touch";
+      if (event.button === 0 && !isPalm && (pointer === null || takesOver)) {
+        if (takesOver) {
+          this.cancel();
+        }
         pointer = event;
         canvas.setPointerCapture(event.pointerId);
         this.begin(place(event), byPen);

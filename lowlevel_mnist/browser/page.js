@@ -146,7 +146,7 @@ function remark(answer) {
 
 /** Returns the most probable class, or null where nothing is seen. */
 function theAnswer() {
-  return seen && indexOfLargest(seen.probabilities);
+  return seen && seen.probabilities.indexOf(Math.max(...seen.probabilities));
 }
 
 /** Shows what in the picture speaks for a class and what against it, and the hidden units. */
@@ -431,10 +431,6 @@ function keep(choices) {
   } catch {
     return choices; // it was told to keep nothing
   }
-}
-
-function indexOfLargest(values) {
-  return values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
 }
 
 /** Returns the Uint8Array of which this is the base64. */
