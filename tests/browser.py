@@ -1,14 +1,17 @@
-"""A real browser for the tests of the page: headless Chromium, driven by Selenium."""
+"""Real browsers for the tests of the page, driven by Selenium: Chromium, and iPhones' WebKit."""
 
 import contextlib
 import json
+import os
 import shutil
+import subprocess
 import tempfile
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -49,29 +52,69 @@ def chromium():
             browser.quit()
 
 
-class Page:
-    """A page that `page` has written, open in a browser."""
+@contextlib.contextmanager
+def webkit():
+    """Yields WebKit's small browser on a display that nobody sees.
 
-    def __init__(self, browser, file, size=(1280, 800), theme="light", language="en"):
+    The test is skipped where there is none, no driver for it or no such display.
+    """
+    driver, display = shutil.which("WebKitWebDriver"), shutil.which("Xvfb")
+    if not (driver and display):
+        pytest.skip("needs WebKit: Debian's packages webkit2gtk-driver and xvfb")
+    reader, writer = os.pipe()
+    command = [display, "-displayfd", str(writer), "-screen", "0", "1600x1200x24"]
+    with subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL) as screen:
+        os.close(writer)
+        with os.fdopen(reader, encoding="utf-8") as numbers:
+            environment = {**os.environ, "DISPLAY": f":{numbers.readline().strip()}"}
+        try:
+            service = webdriver.WebKitGTKService(driver, env=environment)
+            browser = webdriver.WebKitGTK(service=service)
+            try:
+                yield browser
+            finally:
+                browser.quit()
+        finally:
+            screen.terminate()
+
+
+class Page:
+    """A page that `page` has written, open in a browser.
+
+    Only Chromium can be told a theme, a language, and that there are fingers; and says what it has
+    logged and asked for.
+    """
+
+    def __init__(
+        self, browser, file, size=(1280, 800), theme="light", language="en", fingers=False
+    ):
         self.browser, self.file = browser, file
+        self.is_chromium = browser.name == "chrome"
         browser.get("about:blank")
-        self.requested(), self.console()  # what was logged before is not this page's
+        if self.is_chromium:
+            self.requested(), self.console()  # what was logged before is not this page's
+            for command, arguments in {
+                "Emulation.setEmulatedMedia": {
+                    "features": [{"name": "prefers-color-scheme", "value": theme}]
+                },
+                "Emulation.setTouchEmulationEnabled": {"enabled": fingers},
+                "Network.setUserAgentOverride": {
+                    "userAgent": browser.execute_script("return navigator.userAgent"),
+                    "acceptLanguage": language,
+                },
+                "Storage.clearDataForOrigin": {"origin": "file://", "storageTypes": "all"},
+            }.items():
+                browser.execute_cdp_cmd(command, arguments)
         self.resize(*size)
-        for command, arguments in {
-            "Emulation.setEmulatedMedia": {
-                "features": [{"name": "prefers-color-scheme", "value": theme}]
-            },
-            "Network.setUserAgentOverride": {
-                "userAgent": browser.execute_script("return navigator.userAgent"),
-                "acceptLanguage": language,
-            },
-        }.items():
-            browser.execute_cdp_cmd(command, arguments)
         browser.get(file.resolve().as_uri())
 
     def resize(self, width, height):
-        """Gives the window this size; below 600 pixels it is a phone's."""
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        """Gives the window this size; if a side has less than 600 pixels, it is a phone's."""
+        if not self.is_chromium:
+            self.browser.set_window_size(width, height)
+            return
+        mobile = min(width, height) < 600
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def do(self, script, *arguments):
@@ -86,6 +129,13 @@ class Page:
 
     def find(self, selector):
         return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def find_all(self, selector):
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def wait_for(self, selector):
+        """Waits until an element is shown."""
+        WebDriverWait(self.browser, 30).until(lambda _: self.find(selector).is_displayed())
 
     def text(self, selector):
         return self.do("return document.querySelector(arguments[0]).textContent", selector)

@@ -3,17 +3,20 @@
     python tests/page_in_browser.py pictures PAGE FOLDER
     python tests/page_in_browser.py latency PAGE
 
-PAGE is a file that `python -m lowlevel_mnist.page` has written. Both need Chromium.
+PAGE is a file that `python -m lowlevel_mnist.page` has written. Both need Chromium, and `latency`
+also measures WebKit where there is one.
 """
 
+import contextlib
 import pathlib
 import statistics
 import sys
 
-from browser import Page, chromium
+import pytest
+from browser import Page, chromium, webkit
 from handwriting import written
 
-SIZES = ((1280, 800), (360, 740))
+SIZES = ((1280, 800), (820, 1180), (390, 844), (740, 360))
 THEMES = ("light", "dark")
 LANGUAGES = ("en", "ko")
 MOVEMENTS = 300
@@ -40,8 +43,9 @@ def take_pictures(file, folder):
         for size in SIZES:
             for theme in THEMES:
                 for language in LANGUAGES:
-                    page = Page(browser, file, size, theme, language)
-                    page.draw(*written(3, 1, seed=0))
+                    fingers = size[0] < 1000
+                    page = Page(browser, file, size, theme, language, fingers)
+                    page.draw(*written(3, 7, seed=3, size=0.7, step=1))
                     page.do("scrollTo(0, 0)")
                     name = f"{size[0]}x{size[1]}-{theme}-{language}.png"
                     browser.save_screenshot(folder / name)
@@ -49,8 +53,14 @@ def take_pictures(file, folder):
 
 
 def measure_latency(file):
-    """Prints how long the bars take to follow a movement of the pen."""
-    with chromium() as browser:
+    """Prints how long the bars take to follow a movement of the pen, in each browser there is."""
+    for engine in (chromium, webkit):
+        with contextlib.suppress(pytest.skip.Exception):
+            measure_latency_in(engine, file)
+
+
+def measure_latency_in(engine, file):
+    with engine() as browser:
         page = Page(browser, file)
         page.do(STOPWATCH)
         digit = 0
@@ -60,8 +70,8 @@ def measure_latency(file):
             digit += 1
         found = page.do("return latencies")[:count][:MOVEMENTS]
     print(
-        f"{MOVEMENTS} movements of the pen, milliseconds from the event to the bars: "
-        f"median {statistics.median(found):.1f}, worst {max(found):.1f}"
+        f"{engine.__name__}: {MOVEMENTS} movements of the pen, milliseconds from the event to the "
+        f"bars: median {statistics.median(found):.1f}, worst {max(found):.1f}"
     )
 
 

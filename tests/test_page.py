@@ -11,7 +11,7 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
-from browser import Page, chromium
+from browser import Page, chromium, webkit
 from commands import limit_files, run, train
 from conftest import (
     assert_refused,
@@ -26,8 +26,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from selenium.webdriver.common.keys import Keys
 
 from lowlevel_mnist import data, metrics
+from lowlevel_mnist.browser.content import choose_examples, kind_of
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.page import choose_examples, kind_of
 from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import foreground, image_style, pictures
 from lowlevel_mnist.sources.image_style import ImageStyle
@@ -37,6 +37,17 @@ from lowlevel_mnist.sources.image_style import ImageStyle
 def browser():
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def iphone_browser():
+    with webkit() as started:
+        yield started
+
+
+IN_BOTH = pytest.mark.parametrize(
+    "page", ["browser", "iphone_browser"], indirect=True, ids=["Chromium", "WebKit"]
+)
 
 
 def trained_on(folder, arrays, *flags):
@@ -69,11 +80,13 @@ def file(trained):
 
 
 @pytest.fixture
-def page(browser, file):
-    page = Page(browser, file)
+def page(request, file):
+    """The page in Chromium, or in each browser that IN_BOTH names."""
+    page = Page(request.getfixturevalue(getattr(request, "param", "browser")), file)
     yield page
-    assert page.console() == []
-    assert page.requested() == [file.as_uri()]
+    if page.is_chromium:
+        assert page.console() == []
+        assert page.requested() == [file.as_uri()]
 
 
 def predict(folder, images):
@@ -125,6 +138,12 @@ def test_the_forward_pass(browser, tmp_path, name):
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
 
 
+@IN_BOTH
+def test_the_forward_pass_in_both_engines(page, trained):
+    images = folders.find(trained / "run").load_data().test_images
+    np.testing.assert_allclose(ask(page, images), predict(trained, images), rtol=0, atol=1e-5)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("recipe", ["softmax", "mlp-512-dropout", "fashion-softmax"])
 def test_the_forward_pass_on_the_real_data_sets(browser, tmp_path, request, recipe):
@@ -156,7 +175,7 @@ def drawn_digits(page, count, folder):
         png = page.canvas_png().partition(",")[2]
         (folder / f"{number:03}.png").write_bytes(base64.b64decode(png))
         seen.append(page.do("return Array.from(seen.image)"))
-        predicted.append(page.text("#answer"))
+        predicted.append(page.do("return names[theAnswer()]"))
     return np.uint8(seen).reshape(count, 28, 28), predicted
 
 
@@ -182,6 +201,7 @@ def is_alike(image, other):
     return np.abs(np.subtract(image, other, dtype=int)).max() <= 2
 
 
+@IN_BOTH
 @pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.full)])
 def test_drawn_digits_are_read_as_the_package_reads_them(page, trained, tmp_path, count):
     """All of them as where the background is known to it; `predict` has to estimate it.
@@ -431,6 +451,7 @@ def answer(page):
     return page.text("#answer"), page.text("#probability")
 
 
+@IN_BOTH
 def test_drawing_undo_and_clear(page):
     nothing = ("?", "Nothing yet")
     assert answer(page) == nothing
@@ -487,6 +508,7 @@ def test_what_ends_a_stroke(page):
         assert answer(page) == ("?", "Nothing yet") if name == "clear" else True
 
 
+@IN_BOTH
 def test_the_bars_follow_while_the_pen_is_down(page):
     """The bars have the figures of the network, and change before the pen is lifted."""
     page.do(
@@ -531,6 +553,7 @@ def test_pen_width_and_eraser(page):
     assert answer(page) == ("?", "Nothing yet")
 
 
+@IN_BOTH
 def test_test_images(page, trained):
     """24 of the run's, six of them mistakes; one is seen as it is until it is drawn on."""
     dataset = folders.find(trained / "run").load_data()
@@ -545,7 +568,8 @@ def test_test_images(page, trained):
         index = known[bytes(pixels)]
         assert (label, predicted) == (dataset.test_labels[index], probabilities[index].argmax())
         page.do(f"document.querySelector('#images li:nth-child({number}) button').click()")
-        assert answer(page) == (str(predicted), f"{probabilities[index].max():.1%}")
+        doubt = "?" * page.do("return seen.isUnsure")
+        assert answer(page) == (f"{predicted}{doubt}", f"{probabilities[index].max():.1%}")
         right = "✓ right" if label == predicted else "✗ wrong"
         assert page.text("#remark") == f"{right}, the true class is {label}"
         assert page.do("return Array.from(seen.image)") == pixels

@@ -23,7 +23,7 @@ class Drawing {
     this.factor = Math.max(Math.floor(CANVAS_SIDE / Math.max(height, width)), 1);
     canvas.height = height * this.factor;
     canvas.width = width * this.factor;
-    this.context = canvas.getContext("2d", { willReadFrequently: true });
+    this.context = contextOf(canvas);
     this.context.lineCap = "round";
     this.actions = []; // what can be undone: strokes, and {image} for what was loaded
     this.stroke = null; // the one that is under way
@@ -35,11 +35,11 @@ class Drawing {
 
   /** The image that lies under the strokes, or null. */
   get image() {
-    return this.actions.findLast((action) => "image" in action)?.image ?? null;
+    return this.actions.reduce((image, action) => ("image" in action ? action.image : image), null);
   }
 
   get strokes() {
-    return this.actions.slice(this.actions.findLastIndex((action) => "image" in action) + 1);
+    return this.actions.slice(this.actions.map((action) => "image" in action).lastIndexOf(true) + 1);
   }
 
   /** Whether nothing is drawn and no image is loaded. */
@@ -89,10 +89,10 @@ class Drawing {
     this.onChange(false);
   }
 
-  begin(point) {
+  begin(point, byPen = false) {
     this.stroke = this.erasing
-      ? { points: [], width: ERASER * this.penWidth, level: this.background }
-      : { points: [], width: this.penWidth, level: this.foreground };
+      ? { points: [], byPen, width: ERASER * this.penWidth, level: this.background }
+      : { points: [], byPen, width: this.penWidth, level: this.foreground };
     this.actions.push(this.stroke);
     this.extend([point]);
   }
@@ -109,6 +109,13 @@ class Drawing {
     if (this.stroke) {
       this.stroke = null;
       this.onChange(false);
+    }
+  }
+
+  /** Takes the stroke back that is under way. */
+  cancel() {
+    if (this.stroke) {
+      this.undo();
     }
   }
 
@@ -144,10 +151,16 @@ class Drawing {
     }
   }
 
-  /** Lets the mouse, a finger or a pen draw; one of them at a time. */
+  /**
+   * Lets the mouse, a finger or a pen draw; one of them at a time.
+   *
+   * A touch may be that of the hand which holds a pen. So a pen takes back what a touch is drawing,
+   * and where a pen has drawn, touches do not, until all is cleared.
+   */
   handlePointer() {
     const { canvas } = this;
-    let pointer = null;
+    let pointer = null; // the event that has begun the stroke which is under way
+    const isOurs = (event) => event.pointerId === pointer?.pointerId;
     const place = (event) => {
       const box = canvas.getBoundingClientRect();
       return [
@@ -156,28 +169,34 @@ class Drawing {
       ];
     };
     canvas.addEventListener("pointerdown", (event) => {
-      if (pointer === null && event.button === 0) {
-        pointer = event.pointerId;
-        canvas.setPointerCapture(pointer);
-        this.begin(place(event));
+      const [byPen, byTouch] = ["pen", "touch"].map((type) => type === event.pointerType);
+      const isPalm = byTouch && this.strokes.some((stroke) => stroke.byPen);
+      const takesOver = byPen && pointer?.pointerType === "touch";
+      if (event.button === 0 && !isPalm && (pointer === null || takesOver)) {
+        if (takesOver) {
+          this.cancel();
+        }
+        pointer = event;
+        canvas.setPointerCapture(event.pointerId);
+        this.begin(place(event), byPen);
       }
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (event.pointerId === pointer && event.buttons === 0) {
+      if (isOurs(event) && event.buttons === 0) {
         pointer = null; // it was released where nobody told us
         this.end();
-      } else if (event.pointerId === pointer && this.stroke) {
+      } else if (isOurs(event) && this.stroke) {
         // A browser keeps back what happens between two frames; without it, a quick curve has
         // corners.
         const events = event.getCoalescedEvents?.() ?? [];
         this.extend((events.length > 0 ? events : [event]).map(place));
       }
     });
-    for (const name of ["pointerup", "pointercancel"]) {
+    for (const [name, finish] of Object.entries({ pointerup: "end", pointercancel: "cancel" })) {
       canvas.addEventListener(name, (event) => {
-        if (event.pointerId === pointer) {
+        if (isOurs(event)) {
           pointer = null;
-          this.end();
+          this[finish]();
         }
       });
     }
@@ -217,15 +236,14 @@ class Drawing {
       event.preventDefault();
       this.showCursor();
     });
-    canvas.addEventListener("focus", () => {
-      cursor.hidden = !canvas.matches(":focus-visible");
-      this.showCursor();
-    });
-    canvas.addEventListener("blur", () => {
-      cursor.hidden = true;
-      this.end();
-    });
+    canvas.addEventListener("focus", () => this.showCursor());
+    canvas.addEventListener("blur", () => this.end());
   }
+}
+
+/** Returns what paints on a canvas. It is all done pixel by pixel, so not on a graphics card. */
+function contextOf(canvas) {
+  return canvas.getContext("2d", { willReadFrequently: true });
 }
 
 function grey(level) {

@@ -8,6 +8,8 @@ const MAX_MAP_SIDE = 400; // screen pixels of a map's side, for images of many p
 const USUAL = 5; // on the slider from 1 to 10: as wide as the lines of the images
 const PATIENCE = 6; // milliseconds that reasons may take while the pen moves
 const REST = 100; // milliseconds without a movement, after which they may take longer
+const CHOICES = "lowlevel_mnist"; // the name under which the browser keeps language and theme
+const DARK = matchMedia("(prefers-color-scheme: dark)");
 
 const content = JSON.parse(byId("content").textContent);
 const layers = content.layers.map(({ weights, biases }) => ({
@@ -24,8 +26,8 @@ const facts = {
   mistakes: images.filter((image) => image.label !== image.predicted).length,
 };
 
-let theme = null; // the one that was switched to; null for the system's
-let language = navigator.language.startsWith("ko") ? "ko" : "en";
+let { theme } = keep({}); // the one that was switched to; undefined for the system's
+let language = String(keep({}).language ?? navigator.language).startsWith("ko") ? "ko" : "en";
 let pinned = null; // the class that was clicked on, whose reasons are shown
 let pointed = null; // the class that the mouse points at
 let seen = null; // what look has returned
@@ -51,7 +53,7 @@ const drawing = newDrawing(byId("drawing"), (isDown) => {
   }
 });
 const blank = new Uint8Array(height * width).fill(drawing.background);
-byId("board").style.setProperty("--aspect", width / height);
+document.documentElement.style.setProperty("--aspect", width / height);
 drawing.handlePointer();
 drawing.handleKeys(byId("cursor"));
 
@@ -68,7 +70,15 @@ function look(drawing) {
   const pixels = Float32Array.from(found.image, (value) => value / 255);
   const sums = preActivations(layers, pixels);
   const logits = sums[sums.length - 1];
-  return { ...found, pixels, sums, logits, probabilities: probabilities(logits) };
+  const result = { ...found, pixels, sums, logits, probabilities: probabilities(logits) };
+  return { ...result, isUnsure: isUnsure(result) };
+}
+
+/** Returns whether an image is darker or brighter than any test image, or no class is probable. */
+function isUnsure({ image, probabilities }) {
+  const mean = sum(image) / image.length;
+  const [darkest, brightest] = content.meanGreyLevels;
+  return mean < darkest || mean > brightest || Math.max(...probabilities) < content.unsureBelow;
 }
 
 function whatIsSeen(drawing) {
@@ -106,7 +116,8 @@ function warmUp(times) {
 function showAnswer() {
   const text = TEXTS[language];
   const answer = theAnswer();
-  byId("answer").textContent = seen ? names[answer] : "?";
+  byId("answerTitle").textContent = seen?.isUnsure ? text.notSure : text.answerTitle;
+  byId("answer").textContent = (seen ? names[answer] : "") + (!seen || seen.isUnsure ? "?" : "");
   byId("answer").classList.toggle("long", seen !== null && names[answer].length > 3);
   byId("probability").textContent = seen ? percent(seen.probabilities[answer]) : text.nothing;
   byId("remark").textContent = seen ? remark(answer) : "";
@@ -135,7 +146,7 @@ function remark(answer) {
 
 /** Returns the most probable class, or null where nothing is seen. */
 function theAnswer() {
-  return seen && indexOfLargest(seen.probabilities);
+  return seen && seen.probabilities.indexOf(Math.max(...seen.probabilities));
 }
 
 /** Shows what in the picture speaks for a class and what against it, and the hidden units. */
@@ -204,10 +215,9 @@ function showUnits() {
 /** Says the answer to a screen reader, when a stroke has ended. */
 function speak() {
   const text = TEXTS[language];
-  const answer = byId("answer").textContent;
-  byId("spoken").textContent = seen
-    ? `${answer}, ${byId("probability").textContent}. ${byId("remark").textContent}`
-    : text.nothing;
+  const [answer, ...more] = ["answer", "probability", "remark"].map((id) => byId(id).textContent);
+  const doubt = seen?.isUnsure ? `${text.notSure}: ` : "";
+  byId("spoken").textContent = seen ? `${doubt}${answer}, ${more.join(". ")}` : text.nothing;
 }
 
 // ---- Pictures
@@ -218,7 +228,7 @@ function paintExample(canvas, { pixels }) {
 }
 
 function paintGrey(canvas, image) {
-  canvas.getContext("2d").putImageData(enlarged(image, width, 1), 0, 0);
+  contextOf(canvas).putImageData(enlarged(image, width, 1), 0, 0);
 }
 
 /**
@@ -244,7 +254,7 @@ function paintSigned(canvas, values, cell) {
       pixels.fill(colour | (opacity << 24), line + first, line + cell);
     }
   });
-  canvas.getContext("2d").putImageData(picture, 0, 0);
+  contextOf(canvas).putImageData(picture, 0, 0);
 }
 
 /** Returns the two colours of the theme, as 0xbbggrr. */
@@ -263,7 +273,7 @@ let colours = readColours();
 
 [byId("seen").width, byId("seen").height] = [width, height];
 const longestName = Math.max(...names.map((name) => name.length));
-byId("images").classList.toggle("wide", longestName > 3);
+document.body.classList.toggle("wide", longestName > 3);
 byId("examples").hidden = images.length === 0;
 byId("classes").style.setProperty("--names", `${0.62 * Math.min(longestName + 1, 14)}em`);
 
@@ -288,7 +298,7 @@ const rows = names.map((name, label) => {
   };
   row.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && point(label));
   row.addEventListener("pointerleave", () => point(null));
-  row.addEventListener("focus", () => row.matches(":focus-visible") && point(label));
+  row.addEventListener("keyup", () => point(label)); // also of the key that has brought the focus
   row.addEventListener("blur", () => point(null));
   return { row, bar, figure };
 });
@@ -313,9 +323,11 @@ images.forEach((image) => {
   image.button = button;
   const isRight = image.label === image.predicted;
   button.classList.toggle("mistake", !isRight);
-  make("span", "", button).textContent = names[image.label];
-  make("span", "", button).textContent = `${isRight ? "✓" : "✗"}\u00a0${names[image.predicted]}`;
+  const lines = [names[image.label], `${isRight ? "✓" : "✗"}\u00a0${names[image.predicted]}`];
+  lines.forEach((line) => (make("span", "", button).textContent = line));
+  image.lines = lines.join(" ");
   button.addEventListener("click", () => {
+    pinned = null;
     drawing.load(image.pixels);
     byId("board").scrollIntoView({ block: "nearest" });
   });
@@ -349,17 +361,19 @@ chooseWidth();
 
 byId("language").addEventListener("click", () => {
   language = language === "en" ? "ko" : "en";
+  keep({ language });
   byId("spoken").textContent = "";
   write();
 });
 byId("theme").addEventListener("click", () => {
   theme = currentTheme() === "dark" ? "light" : "dark";
+  keep({ theme });
   write();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", write);
+DARK.onchange = write; // Safari 13 has no addEventListener for it
 
 function currentTheme() {
-  return theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  return theme ?? (DARK.matches ? "dark" : "light");
 }
 
 /** Writes and paints all of the page, in its language and theme. */
@@ -381,9 +395,9 @@ function write() {
     title.textContent = text.hiddenTitle(layer + 1, hiddenLayers.length);
     note.textContent = text.hiddenNote(layer + 1);
   });
-  images.forEach(({ button, label, predicted }, i) => {
+  images.forEach(({ button, lines, label, predicted }, i) => {
     const description = text.example(i + 1, names[label], names[predicted], label === predicted);
-    button.setAttribute("aria-label", description);
+    button.setAttribute("aria-label", `${lines}: ${description}`); // what is seen comes first
   });
   colours = readColours();
   hiddenLayers.forEach(({ places }) => places.forEach((place) => (place.unit = null)));
@@ -393,6 +407,7 @@ function write() {
 
 write();
 warmUp(30);
+byId("unstarted").remove();
 
 // ---- Small help
 
@@ -407,8 +422,15 @@ function make(tag, className = "", parent = null) {
   return element;
 }
 
-function indexOfLargest(values) {
-  return values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
+/** Has the browser keep what was chosen, for the next time; returns all that it keeps. */
+function keep(choices) {
+  try {
+    const all = { ...JSON.parse(localStorage.getItem(CHOICES)), ...choices };
+    localStorage.setItem(CHOICES, JSON.stringify(all));
+    return all;
+  } catch {
+    return choices; // it was told to keep nothing
+  }
 }
 
 /** Returns the Uint8Array of which this is the base64. */

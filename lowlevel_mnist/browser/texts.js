@@ -37,6 +37,7 @@ const TEXTS = {
     themes: { light: "Light theme", dark: "Dark theme" },
     penDown: "Pen down",
     answerTitle: "The answer",
+    notSure: "Not sure",
     nothing: "Nothing yet",
     truth: (name, isRight) => `${isRight ? "✓ right" : "✗ wrong"}, the true class is ${name}`,
     seenTitle: "What the network sees",
@@ -81,8 +82,8 @@ const TEXTS = {
     example: (number, truth, predicted, isRight) =>
       `Test image ${number}: ${truth}, read as ${predicted}, ${isRight ? "right" : "wrong"}`,
     about: ({ recipe, layerSizes, title, accuracy, tested }) =>
-      `Network: recipe ${recipe}, ${layerSizes.join("-")}, trained on ${title}. Test accuracy ` +
-      `${accuracy.toFixed(4)} on ${tested.toLocaleString("en")} images.`,
+      `Network: ${recipe ? `recipe ${recipe}, ` : ""}${layerSizes.join("-")}, trained on ${title}. ` +
+      `Test accuracy ${accuracy.toFixed(4)} on ${tested.toLocaleString("en")} images.`,
     privacy: "Everything is in this file; nothing that you draw leaves it. Made by lowlevel_mnist.",
   },
   ko: {
@@ -117,6 +118,7 @@ const TEXTS = {
     themes: { light: "밝은 화면", dark: "어두운 화면" },
     penDown: "펜을 댐",
     answerTitle: "신경망의 답",
+    notSure: "확실하지 않음",
     nothing: "아직 없음",
     truth: (name, isRight) => `${isRight ? "✓ 맞음" : "✗ 틀림"}, 정답: ${name}`,
     seenTitle: "신경망이 보는 이미지",
@@ -161,7 +163,7 @@ const TEXTS = {
     example: (number, truth, predicted, isRight) =>
       `테스트 이미지 ${number}: 정답 ${truth}, 신경망의 답 ${predicted}, ${isRight ? "맞음" : "틀림"}`,
     about: ({ recipe, layerSizes, dataset, title, accuracy, tested }) =>
-      `신경망: 레시피 ${recipe}, ${layerSizes.join("-")}, 학습 데이터 ` +
+      `신경망: ${recipe ? `레시피 ${recipe}, ` : ""}${layerSizes.join("-")}, 학습 데이터 ` +
       `${{ digits: "내장 손글씨 숫자", custom: "사용자 데이터" }[dataset] ?? title}. 테스트 정확도 ` +
       `${accuracy.toFixed(4)}(이미지 ${tested.toLocaleString("ko")}장).`,
     privacy:

@@ -8,7 +8,7 @@ COMMANDS = {
     "show_random": "Shows random test images with what the network says.",
     "evaluate": "Tests a run's network on test images, class by class.",
     "predict": "Reads pictures of digits, or of what else the network has learnt.",
-    "page": "Writes a run's network as a page to draw on: one HTML file that opens in any browser "
+    "page": "Writes a run's network as a page to draw on: one HTML file that opens in a browser "
     "and needs nothing else.",
     "export": "Saves a run's network, preprocessing included, as a TensorFlow SavedModel.",
     "benchmark": "Measures seconds an epoch of this package and of its peers, side by side: "

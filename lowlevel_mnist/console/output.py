@@ -151,6 +151,18 @@ def _groups(widths, room, gap):
     return groups
 
 
+def print_blocks(lines: Sequence[str]) -> None:
+    """Prints a picture of block characters in black on white, on a terminal that can show it."""
+    from rich.text import Text
+
+    console = _console(sys.stdout, is_terminal())
+    can_show = console.color_system and not (console.no_color or console.options.ascii_only)
+    if can_show and len(lines[0]) <= console.width:
+        clear()
+        for line in lines:
+            _print(sys.stdout, Text(line, "#000000 on #ffffff"))
+
+
 def show(*parts: Any) -> None:
     """Shows a line that the next one replaces, on a terminal or in a notebook only.
 

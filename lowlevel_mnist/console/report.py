@@ -250,7 +250,7 @@ def print_results(run, state, test, dataset) -> None:
 def print_page_hint(folder) -> None:
     """Says how to make a page of the run in a folder."""
     output.say(
-        "Draw for it yourself, on a page that opens in any browser:",
+        "Draw for it yourself, on a page for a browser (--serve, for a phone):",
         f"  {startup.command_line('page', '--run', folder)}",
     )
 
