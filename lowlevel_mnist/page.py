@@ -68,7 +68,7 @@ def write(
     subclass `UserError` where the file can't be written or the network is too large.
     """
     page = assemble(content.describe(model, dataset, recipe, style))
-    with files.atomic_write(pathlib.Path(file), "Choose another file (--to).") as unfinished:
+    with files.atomic_write(pathlib.Path(file), "Choose another file with --to.") as unfinished:
         unfinished.write_text(page, encoding="utf-8")
 
 
