@@ -205,6 +205,7 @@ CORNERS = [(0, 0), (400, 0), (400, 300), (0, 300)]
 ROWS = [[(0, at), (400, at)] for at in range(10, 300, 30)]
 COLUMNS = [[(at, 0), (at, 300)] for at in range(10, 400, 30)]
 BOX = [[(110, 40), (300, 40), (300, 270), (110, 270), (110, 40)]]
+FRAME = [[(20, 20), (380, 20), (380, 280), (20, 280), (20, 20)]]
 
 
 def wood():
@@ -218,7 +219,7 @@ class Photograph:
 
     degrees, scale, shift: how the sheet lies in the picture, which it fills otherwise.
     light: by how much it falls across the sheet; shadow: the part of it that half of it lacks.
-    lines, ink: what is printed on the sheet, and how dark.
+    lines, ink, line_width: what is printed on the sheet, how dark, and how wide.
     """
 
     table: int | Image.Image = 60
@@ -231,6 +232,7 @@ class Photograph:
     shadow: float = 0
     lines: list = dataclasses.field(default_factory=list)
     ink: int = 130
+    line_width: float = 1
 
     def in_picture(self, points):
         """The place of points on the sheet in a picture of 800 x 600 pixels."""
@@ -247,7 +249,7 @@ class Photograph:
         sheet = Image.fromarray(np.uint8(paper))
         draw = ImageDraw.Draw(sheet)
         for line in self.lines:
-            self.stroke(draw, line, 1, self.ink)
+            self.stroke(draw, line, self.line_width, self.ink)
         self.stroke(draw, THREE, self.width, self.pen)
         shape = Image.new("L", sheet.size)
         ImageDraw.Draw(shape).polygon(self.in_picture(CORNERS), 255)
@@ -282,6 +284,7 @@ PHOTOGRAPHS = {
     "graph paper": Photograph(lines=ROWS + COLUMNS, degrees=3),
     "graph paper without a table": Photograph(lines=ROWS + COLUMNS, degrees=1, scale=1.3, ink=90),
     "a box": Photograph(lines=BOX, ink=60),
+    "a thick dark frame": Photograph(lines=FRAME, ink=20, line_width=12, degrees=2, scale=0.9),
 }
 
 
@@ -464,6 +467,20 @@ def test_a_thin_pen_s_lines_become_as_wide_as_the_images(style, tmp_path, width)
     picture.save(tmp_path / "seven.png")
     image = pictures.read(tmp_path / "seven.png", style).image
     assert image_style.stroke_width(image / 255) == pytest.approx(style.stroke_widths[1], rel=0.25)
+
+
+@pytest.mark.parametrize("width", [16, 20, 26])
+def test_a_thick_pen_s_lines_become_thinner(style, tmp_path, width):
+    """What is seen is nearly as with a pen that is as wide as the images' lines."""
+    seen = []
+    for own in (width, 6):
+        picture = Image.new("L", (120, 120), 255)
+        path = [(30, 30), (85, 30), (45, 100)]
+        ImageDraw.Draw(picture).line(path, fill=0, width=own, joint="curve")
+        picture.save(tmp_path / "seven.png")
+        seen.append(pictures.read(tmp_path / "seven.png", style).image.astype(float))
+    assert image_style.stroke_width(seen[0] / 255) < 1.45 * style.stroke_widths[1]
+    assert np.corrcoef(seen[0].ravel(), seen[1].ravel())[0, 1] > 0.7
 
 
 @pytest.mark.parametrize("size", [(40, 12), (12, 40), (32, 6)])

@@ -74,6 +74,7 @@ def test_it_serves_the_page_and_nothing_else(trained):
             assert response.status == 404, path
             assert b"784" not in content
             assert b"<script>" not in content
+        assert ask(port, "/?utm=chat")[0].status == 200
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE"):
             assert ask(port, "/", method)[0].status == 501
         assert process.poll() is None

@@ -21,6 +21,8 @@ const TALL = 0.5;
 const MAX_PIECES = 30;
 const SPECK = 0.005;
 const FRAMED = 0.2;
+const WIDE = 1.4;
+const MAX_TAKEN = 2;
 const FINE = 4;
 const FINE_BOX = 200;
 
@@ -283,16 +285,17 @@ function growLine(mask, first, step, length, distance) {
 }
 
 function fit(foreground, style) {
-  const [top, bottom] = extent(rowSums(foreground));
-  const [left, right] = extent(columnSums(foreground));
-  let cut = cutOut(foreground, top, bottom, left, right);
+  let cut = cutToBox(foreground);
   const side = fittingSide(cut, style);
   if (style.stroke_widths) {
     const usual = style.stroke_widths[1];
     const width = (strokeWidth(cut) * side) / Math.max(cut.height, cut.width);
-    if (width < leastWidth(style)) {
+    if (width < leastWidth(style) || width > WIDE * usual) {
       const fine = Math.max(1, Math.min(FINE, Math.trunc(FINE_BOX / style.box_side)));
-      cut = widen(scale(cut, fine * (side - (usual - width))), (fine * (usual - width)) / 2);
+      const grown = Math.max(((usual - width) * side) / (side - width), -MAX_TAKEN * usual);
+      const change = width > usual ? grown : usual - width;
+      cut = scale(cut, fine * (side - change));
+      cut = (change > 0 ? widen : narrow)(cut, (fine * Math.abs(change)) / 2);
     }
   }
   return scale(cut, fittingSide(cut, style));
@@ -328,6 +331,26 @@ function widen(foreground, radius) {
     }
   }
   return { height, width, values };
+}
+
+function narrow(foreground, radius) {
+  const reach = Math.ceil(radius);
+  const { height, width } = foreground;
+  const around = { height: height + 2 * reach, width: width + 2 * reach };
+  around.values = new Float64Array(around.height * around.width).fill(1);
+  for (let i = 0; i < foreground.values.length; i++) {
+    const [y, x] = [Math.floor(i / width), i % width];
+    around.values[(y + reach) * around.width + x + reach] -= foreground.values[i];
+  }
+  const outside = widen(around, radius);
+  const left = cutOut(outside, 2 * reach, 2 * reach + height, 2 * reach, 2 * reach + width);
+  return cutToBox({ ...left, values: left.values.map((value) => 1 - value) });
+}
+
+function cutToBox(foreground) {
+  const [top, bottom] = extent(rowSums(foreground));
+  const [left, right] = extent(columnSums(foreground));
+  return cutOut(foreground, top, bottom, left, right);
 }
 
 function place(foreground, style) {

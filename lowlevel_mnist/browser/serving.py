@@ -32,7 +32,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     timeout = PATIENCE
 
     def do_GET(self):
-        if self.path != "/":
+        if self.path.partition("?")[0] != "/":  # messengers add queries
             self.send_error(404)
             return
         self.send_response(200)

@@ -20,13 +20,16 @@ MAX_PIECES = 30  # that are looked at; in a noisy photo there are thousands of s
 SPECK = 0.005  # of the largest piece's mass: what has less is none of a digit's
 FRAMED = 0.2  # of a piece's mass: with so much inside of it, it is a frame
 FLOODS = (0, 0.2, 0.4, 0.6, 0.75)  # of the strongest: what is not above it is under water
+CORNER = 0.1  # of a piece's sides: a rectangle has ink so near to each corner of its box
 THICK = 0.12  # of a piece's longer side: a disc of this radius fits into no stroke
 SMALL = 0.05  # of the picture's longer side: a piece that is smaller is no digit
 PALE = 0.5  # of the strongest: a piece all of which is fainter belongs to no stroke
 LINED = 0.5  # of the strokes' contrast: less of it is left where lines as dark are joined to them
 MARGIN = 0.25  # of the strokes' longer side: the paper on which they are is so wide
 BLUR = 1  # pixels by which a camera makes a stroke wider
-FINE = 4  # pixels for each pixel of an image, while lines are made wider
+WIDE = 1.4  # of the usual width of the images' lines: wider ones are made thinner
+MAX_TAKEN = 2  # usual widths that are taken from a line at most; then it is a blot
+FINE = 4  # pixels for each pixel of an image, while lines are made wider or thinner
 FINE_BOX = 200  # pixels of the box then, at most, unless it is larger in the image itself
 
 
@@ -69,6 +72,8 @@ def find_strokes(grey_levels: np.ndarray) -> tuple[np.ndarray, bool] | None:
         strokes = found[is_lighter] > 0
         if strokes.any():
             contrast = on_paper(strokes, grey_levels if is_lighter else -grey_levels)
+            if contrast.max() < image_style.MIN_CONTRAST:
+                continue
             deep, strong = (np.median(by[strokes]) for by in (depths[is_lighter], contrast))
             return image_style.drop_faint(contrast), bool(deep < LINED * strong)
     return None
@@ -127,6 +132,8 @@ def strokes_above(flood, depth):
         above[above < image_style.FAINT * height] = 0
         pieces = find_pieces(above)
         large = [piece for piece in pieces if piece.size.max() >= SMALL * max(depth.shape)]
+        frames = [p for p in large if p.is_rectangle() and any(map(p.encloses, large))]
+        pieces, large = ([p for p in some if p not in frames] for some in (pieces, large))
         if not large:
             break
         main = max(large, key=lambda piece: piece.mass)
@@ -163,6 +170,14 @@ class Piece:
 
     def touches_edge(self) -> bool:
         return bool((self.low == 0).any() or (self.high == self.mask.shape).any())
+
+    def is_rectangle(self) -> bool:
+        """Returns whether it may be one: it reaches all corners of its box, as no digit does."""
+        (top, left), (bottom, right) = self.low, self.high
+        mask = self.mask[top:bottom, left:right]
+        high, wide = np.ceil(CORNER * self.size).astype(int)
+        rows = mask[:high], mask[-high:]
+        return all(row[:, :wide].any() and row[:, -wide:].any() for row in rows)
 
     def is_thick(self) -> bool:
         """Returns whether it is thicker than any stroke, at one place."""
@@ -253,8 +268,10 @@ def dilate(mask, distance):
 def fit(foreground: np.ndarray, style: ImageStyle) -> np.ndarray:
     """Cuts out the foreground and scales it, proportions kept, until it fills the style's box.
 
-    Lines that are thinner than those of the images are made as wide as these usually are: scaled
-    down, a thin pen leaves a broken grey line.
+    Lines that are thinner or wider than those of the images are made as wide as these usually are:
+    scaled down, a thin pen leaves a broken grey line, and small digits of a usual pen, scaled up,
+    are blots. (Of 400 test images whose lines were made 4.4 pixels wide, 0.928 were read as they
+    were, and 0.983 with thinner lines.)
     Returns `float` [height, width], not larger than an image, its largest value 1.
     """
     cut = foreground[image_style.box(foreground)]
@@ -262,9 +279,13 @@ def fit(foreground: np.ndarray, style: ImageStyle) -> np.ndarray:
     if style.stroke_widths:
         _, usual = style.stroke_widths
         width = image_style.stroke_width(cut) * side / max(cut.shape)
-        if width < style.least_width:
+        if not style.least_width <= width <= WIDE * usual:
             fine = max(1, min(FINE, int(FINE_BOX / style.box_side)))
-            cut = widen(scale(cut, fine * (side - (usual - width))), fine * (usual - width) / 2)
+            change = usual - width
+            if change < 0:  # the digit, and with it the line, is larger until it is made thinner
+                change = max(change * side / (side - width), -MAX_TAKEN * usual)
+            cut = scale(cut, fine * (side - change))
+            cut = (widen if change > 0 else narrow)(cut, fine * abs(change) / 2)
     return scale(cut, fitting_side(cut, style))
 
 
@@ -296,6 +317,14 @@ def widen(foreground, radius):
     for (top, left), weight in np.ndenumerate(pen):
         np.maximum(wide, weight * padded[top : top + height, left : left + width], out=wide)
     return wide
+
+
+def narrow(foreground, radius):
+    """Takes so many pixels away all along the outline; returns what is left in its box."""
+    reach = math.ceil(radius)
+    outside = widen(1 - np.pad(foreground, reach), radius)
+    left = 1 - outside[2 * reach : -2 * reach, 2 * reach : -2 * reach]
+    return left[image_style.box(left)]
 
 
 def place(foreground: np.ndarray, style: ImageStyle) -> np.ndarray:
