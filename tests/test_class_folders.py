@@ -126,10 +126,15 @@ def test_pictures_are_decoded_as_predict_decodes_them(tmp_path):
         sideways = Image.fromarray(levels[..., 1].T.copy())
         sideways.save(tmp_path / label / "4.jpg", exif=turned)
         Image.fromarray(levels[..., 2]).save(tmp_path / label / "5.webp", lossless=True)
+        Image.fromarray(levels[..., 2]).save(tmp_path / label / "6.pgm")
+        Image.fromarray(levels[..., 2]).save(tmp_path / label / "7.jfif", format="JPEG")
+        Image.fromarray(np.float32(levels[..., 2] / 255)).save(tmp_path / label / "8.tif")
     dataset = data.load("auto", tmp_path, only_test=True)
     paths = sorted(tmp_path.rglob("*.*"), key=lambda path: path.name)
     expected = [np.uint8(pictures.decode(path, 100) + 0.5) for path in paths]
     np.testing.assert_array_equal(dataset.test_images, expected)
+    of_floats = dataset.test_images[-2:].astype(int)  # a half may be rounded either way
+    assert np.abs(of_floats - levels[..., 2]).max() <= 1
 
 
 def test_other_sizes_are_brought_to_that_of_most(tmp_path):

@@ -17,9 +17,9 @@ from lowlevel_mnist.sources.image_style import ImageStyle
 from lowlevel_mnist.sources.names import natural_order
 from lowlevel_mnist.sources.opening import open_file, readable
 
-FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"]
-SUFFIXES = [".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff"]
-SUFFIXES += [".avif", ".heic", ".heif"]
+FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM"]
+SUFFIXES = [".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp", ".tif", ".tiff"]
+SUFFIXES += [".ppm", ".pgm", ".pbm", ".avif", ".heic", ".heif"]
 if "avif" in features.modules and features.check("avif"):  # since Pillow 11.3
     FORMATS.append("AVIF")
 with contextlib.suppress(ImportError):
