@@ -21,6 +21,7 @@ from conftest import (
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from lowlevel_mnist import data, metrics
+from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import folders
 from lowlevel_mnist.sources import digits, foreground, image_style, pictures
 
@@ -301,6 +302,13 @@ def test_a_sheet_on_a_table(style, tmp_path, name):
     shifts = itertools.product((-1, 0, 1), repeat=2)
     shifted = [np.roll(seen, shift, (0, 1)).ravel() for shift in shifts]
     assert max(np.corrcoef(image, three.ravel())[0, 1] for image in shifted) > 0.9
+
+
+@pytest.mark.parametrize("table", [15, 60, 145])
+def test_a_blank_sheet_on_a_table_is_no_digit(style, tmp_path, table):
+    Photograph(table=table, pen=220, light=0, degrees=3).save(tmp_path / "blank.jpg")
+    with pytest.raises(UserError, match="no digit to see"):
+        pictures.read(tmp_path / "blank.jpg", style)
 
 
 def test_lines_darker_than_the_pen(style, tmp_path):

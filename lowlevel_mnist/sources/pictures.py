@@ -32,6 +32,7 @@ ADVICE = {  # by the brand in a file's head, for those that Pillow can't read
 }
 ADVICE |= dict.fromkeys((b"heix", b"hevc", b"hevx", b"mif1", b"msf1"), ADVICE[b"heic"])
 MAX_PIXELS = 60_000_000  # as many as a very good camera makes
+MAX_AT_EDGE = 0.3  # of a picture's edge: with more of it, what is found is a table, no digit
 MAX_SIDE = 400  # pixels; a larger picture is averaged down, its noise with it
 
 
@@ -222,4 +223,9 @@ def find_foreground(path: pathlib.Path, grey_levels: np.ndarray, is_drawing: boo
         raise UserError(
             f"The picture {path} has only one colour, or nearly so; there is no digit to see."
         )
-    return image_style.drop_faint(strongest)
+    found = image_style.drop_faint(strongest)
+    if is_drawing and np.mean(image_style.border(found[None]) > 0) > MAX_AT_EDGE:
+        raise UserError(
+            f"In the picture {path} there is no digit to see, only what reaches its edge."
+        )
+    return found
