@@ -544,6 +544,9 @@ def honest_csv(content):
         labels = [row[0] if re.search("[^0-9.e+-]", row[0]) else float(row[0]) for row in cells]
     except ValueError:
         return None
+    texts = [label for label in labels if isinstance(label, str)]
+    if any("\ufffd" in text or len(text) > 100 for text in texts):
+        return None
     if not all(isinstance(label, str) or label in range(256) for label in labels):
         return None
     return [label if isinstance(label, str) else str(int(label)) for label in labels], pixels

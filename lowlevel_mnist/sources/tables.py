@@ -13,6 +13,7 @@ import numpy as np
 
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources.opening import check_expansion, open_bytes
+from lowlevel_mnist.sources.published import MAX_NAME_LENGTH
 
 # Names of columns in a header, in any letter case.
 LABEL_NAMES = ("label", "labels", "class", "target", "digit", "character", "letter", "y")
@@ -187,6 +188,11 @@ class _Labels:
             raise UserError(
                 f"{self.lines.path} has a label in line {self.lines.number} that is not in UTF-8. "
                 'Save the file in UTF-8, which Excel calls "CSV UTF-8".'
+            )
+        elif len(label) > MAX_NAME_LENGTH:
+            raise UserError(
+                f"{self.lines.path} has a label in line {self.lines.number} that can't name a "
+                f"class: it has {len(label):,} characters."
             )
         elif math.isfinite(number) or not label:
             raise UserError(_wrong_cell(self.lines, f"{text!r:.40}", self.column + 1))
