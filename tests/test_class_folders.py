@@ -170,7 +170,8 @@ def test_photographs_are_averaged_down(tmp_path):
     for label in "ab":
         (tmp_path / label).mkdir()
         for number in range(2):
-            Image.new("RGB", (400, 300), "green").save(tmp_path / label / f"{number}.jpg")
+            noise = np.random.default_rng(number).integers(0, 256, (300, 400, 3), np.uint8)
+            Image.fromarray(noise).save(tmp_path / label / f"{number}.jpg")
     assert data.load("auto", tmp_path, only_test=True).test_images.shape == (4, 75, 100)
 
 

@@ -18,6 +18,7 @@ from lowlevel_mnist.sources import names, pictures
 
 MAX_DEPTH = 4  # folders within each other that are searched
 MAX_SIDE = 100  # pixels of an image; each one is an input of the network
+SMALL = 20_000  # bytes; with smaller files threads only wait for each other: 0.17 ms, not 0.07
 BATCH = 256  # pictures that are read before a signal is acted on
 
 ShowProgress = Callable[[int, int], None]  # is told how many pictures are read, and of how many
@@ -124,7 +125,9 @@ def _decode(files, show_progress):
     decoded = []
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(files), BATCH):
-            decoded += pool.map(_decode_one, files[start : start + BATCH])
+            batch = files[start : start + BATCH]
+            are_large = any(path.is_file() and path.stat().st_size > SMALL for path in batch)
+            decoded += (pool.map if are_large else map)(_decode_one, batch)
             if show_progress:
                 show_progress(len(decoded), len(files))
     if errors := [found for found in decoded if isinstance(found, str)]:
