@@ -337,7 +337,7 @@ def test_any_drawing_in_any_style_is_read_as_the_package_reads_it(page, tmp_path
             read = pictures.read(tmp_path / "drawing.png", style, invert)
             alike += is_alike(found[0], read.image.ravel())
     assert nothing < count / 4
-    assert alike >= 0.7 * count
+    assert alike >= 0.75 * count
 
 
 def test_two_digits(page):
@@ -368,8 +368,9 @@ def white_part(image):
 def test_much_ink_is_no_background(page, name):
     """What the network sees is what was drawn, however much of the canvas it covers.
 
-    By intersection over union, as far as thinner lines allow. When the page estimated the
-    background, these gave 0.11 to 0.25, and the last was not seen at all.
+    All that is seen was drawn; lines wider than the images' are seen thinner, so that the
+    intersection over the union is smaller than 1. When the page estimated the background, it was
+    0.11 to 0.25, and the last was not seen at all.
     """
     pen, strokes = MUCH_INK[name]
     page.do("drawing.penWidth = arguments[0]", pen)
@@ -378,6 +379,7 @@ def test_much_ink_is_no_background(page, name):
     drawn = white_part(canvas.reshape(280, 280))
     seen = white_part(np.uint8(page.do("return Array.from(seen.image)")).reshape(28, 28))
     assert page.text("#remark") == "Cut out, scaled and centred as in training."
+    assert np.sum(drawn & seen) / np.sum(seen) > 0.9
     assert np.sum(drawn & seen) / np.sum(drawn | seen) > 0.65
 
 

@@ -22,28 +22,35 @@ FRAMED = 0.2  # of a piece's mass: with so much inside of it, it is a frame
 FLOODS = (0, 0.2, 0.4, 0.6, 0.75)  # of the strongest: what is not above it is under water
 CORNER = 0.1  # of a piece's sides: a rectangle has ink so near to each corner of its box
 THICK = 0.12  # of a piece's longer side: a disc of this radius fits into no stroke
+SHEET = 0.65  # of its box: so much at least a sheet fills
 SMALL = 0.05  # of the picture's longer side: a piece that is smaller is no digit
 PALE = 0.5  # of the strongest: a piece all of which is fainter belongs to no stroke
 LINED = 0.5  # of the strokes' contrast: less of it is left where lines as dark are joined to them
 MARGIN = 0.25  # of the strokes' longer side: the paper on which they are is so wide
 BLUR = 1  # pixels by which a camera makes a stroke wider
-WIDE = 1.4  # of the usual width of the images' lines: wider ones are made thinner
+WIDE = 1.6  # of the usual width of the images' lines: wider ones are made thinner
 MAX_TAKEN = 2  # usual widths that are taken from a line at most; then it is a blot
 FINE = 4  # pixels for each pixel of an image, while lines are made wider or thinner
 FINE_BOX = 200  # pixels of the box then, at most, unless it is larger in the image itself
 
 
-def estimate_background(grey_levels: np.ndarray) -> np.ndarray:
+def estimate_background(
+    grey_levels: np.ndarray, is_candidate: np.ndarray | None = None
+) -> np.ndarray:
     """Returns the grey level of the background at each pixel of a picture [height, width].
 
     The light on it falls evenly from one side to the other. A plane is fitted to all pixels, and
     then, again and again, to those that are near to the one before: the others are foreground.
+    is_candidate: `bool` [height, width], which pixels may be background, or None for all.
     """
     height, width = grey_levels.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     terms = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
     every = max(1, grey_levels.size // FITTED)
     fitted, values = terms[::every], grey_levels.ravel()[::every]
+    if is_candidate is not None:
+        chosen = is_candidate.ravel()[::every]
+        fitted, values = fitted[chosen], values[chosen]
     near = np.ones(len(values), bool)
     for _ in range(ROUNDS):
         factors, *_ = np.linalg.lstsq(fitted[near], values[near], rcond=None)
@@ -62,15 +69,21 @@ def find_strokes(grey_levels: np.ndarray) -> tuple[np.ndarray, bool] | None:
     it: a table of any colour, ruled lines, shadows. Lighter and darker strokes are looked for, and
     the stronger ones taken. Where the largest piece is too thick for a stroke, it may be a sheet
     that lies on a table: the flood rises until only what is written on it stands out.
+    Where the picture's edge is of one grey level, no camera has made it. What is drawn there stands
+    out by itself, up to the edge, and a fat digit is thick: only on a sheet are strokes looked for.
     The strokes are `float` [height, width], 0 for background to 1.
     """
     levels = np.uint8(grey_levels.clip(0, 255).round())
     depths = [np.float64(fill(ground) - ground) for ground in (levels, 255 - levels)]
+    edge = image_style.border(levels[None])
+    is_even = np.mean(edge == np.median(edge)) >= image_style.MIN_BACKGROUND
     for flood in FLOODS:
-        found = [strokes_above(flood, depth) for depth in depths]
+        found, thick = zip(*(strokes_above(flood, depth) for depth in depths), strict=True)
         is_lighter = int(np.argmax([(strokes**3).sum() for strokes in found]))
-        strokes = found[is_lighter] > 0
+        strokes, around = found[is_lighter] > 0, thick[1 - is_lighter]
         if strokes.any():
+            if is_even and not (around and around.could_be_sheet()):
+                return None
             contrast = on_paper(strokes, grey_levels if is_lighter else -grey_levels)
             if contrast.max() < image_style.MIN_CONTRAST:
                 continue
@@ -88,9 +101,10 @@ def on_paper(strokes: np.ndarray, grey_levels: np.ndarray) -> np.ndarray:
     rows, columns = image_style.box(strokes)
     margin = math.ceil(MARGIN * max(rows.stop - rows.start, columns.stop - columns.start))
     near = tuple(slice(max(s.start - margin, 0), s.stop + margin) for s in (rows, columns))
-    difference = grey_levels[near] - estimate_background(grey_levels[near])
+    blurred = dilate(strokes, BLUR)[near]
+    difference = grey_levels[near] - estimate_background(grey_levels[near], ~blurred)
     contrast = np.zeros(grey_levels.shape)
-    contrast[near] = np.where(dilate(strokes, BLUR)[near], difference.clip(0), 0)
+    contrast[near] = np.where(blurred, difference.clip(0), 0)
     return contrast
 
 
@@ -125,6 +139,7 @@ def strokes_above(flood, depth):
     """Returns by how many grey levels strokes rise above a flood, 0 where there are none.
 
     flood: part of the strength of the strongest piece that is large enough to be a digit.
+    Returns them, and the `Piece` that is too thick to be a stroke, or None.
     """
     strongest = depth.max()
     while (height := (1 - flood) * strongest) >= image_style.MIN_CONTRAST:
@@ -140,11 +155,11 @@ def strokes_above(flood, depth):
         if depth[main.mask].max() < strongest:
             strongest = depth[main.mask].max()
         elif main.is_thick():
-            break
+            return np.zeros_like(depth), main
         else:
             strokes = [p.mask for p in pieces if above[p.mask].max() >= PALE * height]
-            return np.where(np.logical_or.reduce(strokes), above, 0)
-    return np.zeros_like(depth)
+            return np.where(np.logical_or.reduce(strokes), above, 0), None
+    return np.zeros_like(depth), None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -184,6 +199,10 @@ class Piece:
         (top, left), (bottom, right) = self.low, self.high
         outside = np.pad(~self.mask[top:bottom, left:right], 1, constant_values=True)
         return not dilate(outside, math.ceil(THICK * self.size.max())).all()
+
+    def could_be_sheet(self) -> bool:
+        """Returns whether it fills most of its box, as no fat digit does."""
+        return bool(self.mask.sum() > SHEET * self.size.prod())
 
     def could_be_digit(self, main: "Piece") -> bool:
         return bool(self.size[0] > TALL * main.size[0])
