@@ -1,6 +1,7 @@
 """The files of a data set, found in folders by the words in their names."""
 
 import dataclasses
+import functools
 import itertools
 import pathlib
 import re
@@ -19,7 +20,7 @@ FORMATS = {
     IDX: r".*[-.]idx[123]-(ubyte|int)",
     NPZ: r".*\.npz",
     NPY: r".*\.npy",
-    PICTURES: r"",
+    PICTURES: r"",  # matches no file: they are in folders
     CSV: r".*\.[ct]sv",
 }
 MAPPING = r"emnist.+[-_]mapping\.txt"  # the names of EMNIST's classes, in any format
@@ -57,7 +58,7 @@ class FileSet:
         """Whether rows and columns of the images are exchanged."""
         return is_transposed(self.format, self.name)
 
-    @property
+    @functools.cached_property
     def could_be_images(self) -> bool:
         """Whether there can be images and labels in it: many files are of something else."""
         whole = [file for part, file in self.files.items() if part in names.SPLITS]
