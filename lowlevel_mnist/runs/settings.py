@@ -147,6 +147,14 @@ class Settings:
         }
 
 
+# What is missing in the records of runs that are older than it, and what these did.
+YOUNGER = {
+    field.name: field.default
+    for field in dataclasses.fields(Settings)
+    if field.default is not dataclasses.MISSING
+}
+
+
 def resolve_flags(flags: argparse.Namespace) -> dict[str, typing.Any]:
     """Returns what a new run's flags say, and where they are not given, its recipe and DEFAULTS.
 
@@ -252,7 +260,7 @@ def from_json(record: typing.Any, where: str | pathlib.Path) -> Settings:
             f"{version!r:.20}, not {FORMAT_VERSION}. Train the network again with this one."
         )
     try:
-        return records.from_json(Settings, record)
+        return records.from_json(Settings, YOUNGER | record if isinstance(record, dict) else record)
     except UserError as error:
         raise UserError(f"{where} is not that of a run. {error}") from error
     except ValueError as error:
