@@ -698,6 +698,7 @@ SPOTS = st.lists(
 
 @given(st.sampled_from(["L", "LA", "I;16"]), SIDES, SIDES, st.integers(0, 255), SPOTS)
 @example("L", 400, 400, 255, [(0, 0, 0), (399, 399, 0), (200, 210, 0)])
+@example("L", 3, 3, 17, [(0, 0, 16), (0, 290, 16), (1, 1, 0)])  # no pixel is beside the strokes
 def test_picture_of_a_few_spots(tmp_path, mode, width, height, background, spots):
     pixels = np.full((height, width), background, np.uint16 if mode == "I;16" else np.uint8)
     for row, column, level in spots:

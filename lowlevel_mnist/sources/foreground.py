@@ -41,15 +41,15 @@ def estimate_background(
 
     The light on it falls evenly from one side to the other. A plane is fitted to all pixels, and
     then, again and again, to those that are near to the one before: the others are foreground.
-    is_candidate: `bool` [height, width], which pixels may be background, or None for all.
+    is_candidate: `bool` [height, width], which pixels may be background; where none may, or with
+        None, all of them may.
     """
     height, width = grey_levels.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     terms = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
     every = max(1, grey_levels.size // FITTED)
     fitted, values = terms[::every], grey_levels.ravel()[::every]
-    if is_candidate is not None:
-        chosen = is_candidate.ravel()[::every]
+    if is_candidate is not None and (chosen := is_candidate.ravel()[::every]).any():
         fitted, values = fitted[chosen], values[chosen]
     near = np.ones(len(values), bool)
     for _ in range(ROUNDS):
