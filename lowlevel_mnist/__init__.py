@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from lowlevel_mnist.errors import DivergedError, UserError
     from lowlevel_mnist.metrics import Evaluation
     from lowlevel_mnist.model import Network
-    from lowlevel_mnist.optimizers import SGD, Adam, Optimizer, RMSprop
+    from lowlevel_mnist.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
     from lowlevel_mnist.runs.checkpoints import CheckpointManager, TrainingState
     from lowlevel_mnist.training import Progress, Trainer, train_step
 
@@ -26,6 +26,7 @@ __version__ = "0.1.0"
 __all__ = [
     "SGD",
     "Adam",
+    "AdamW",
     "CheckpointManager",
     "Dataset",
     "DivergedError",
@@ -39,8 +40,9 @@ __all__ = [
     "UserError",
     "train_step",
 ]
-# Where they are; those that need no TensorFlow, which takes seconds to import, come first.
-_MODULES = ("errors", "data", "model", "optimizers", "metrics", "training", "runs.checkpoints")
+# Where they are: in modules that need no TensorFlow, and in those that do.
+_LIGHT = ("errors", "data")
+_MODULES = (*_LIGHT, "model", "optimizers", "metrics", "training", "runs.checkpoints")
 
 
 if module := started_module():
@@ -50,8 +52,10 @@ if module := started_module():
 
 
 def __getattr__(name: str) -> object:
-    """Imports a public name when it is first asked for."""
+    """Imports a public name when it is first asked for, and TensorFlow for it without a word."""
     for module in _MODULES if name in __all__ else ():
+        if module not in _LIGHT:
+            importlib.import_module(f"{__name__}.startup").import_tensorflow()
         content = vars(importlib.import_module(f"{__name__}.{module}"))
         if name in content:
             return content[name]

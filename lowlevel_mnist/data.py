@@ -17,7 +17,7 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import locate
 from lowlevel_mnist.sources.class_folders import ShowProgress as ShowProgress
 from lowlevel_mnist.sources.locate import ENVIRONMENT_VARIABLE as ENVIRONMENT_VARIABLE
-from lowlevel_mnist.sources.published import CLASS_NAMES, TITLES, identify, sha256_of
+from lowlevel_mnist.sources.published import CLASS_NAMES, PUBLISHED, TITLES, identify, sha256_of
 from lowlevel_mnist.sources.splits import (
     TEST_DIVISOR,
     check_splits,
@@ -122,8 +122,10 @@ def load(
     Returns a `Dataset`.
     Raises `UserError` where the data is damaged, does not belong together, or is not the
     published data set that was asked for by name, and its subclass `UnreachableError` where the
-    data set is neither on disk nor to be downloaded.
+    data set is neither on disk nor to be downloaded; and `ValueError` for any other name.
     """
+    if name not in (names := ("auto", *PUBLISHED, "digits")):
+        raise ValueError(f"name is {name!r:.100}; it must be one of {', '.join(names)}.")
     arrays, known = locate.read(name, data_dir, only_test, show_progress, image_size)
     place = known["place"]
     splits, known["names"] = check_splits(arrays, known.get("names"), place)

@@ -1,12 +1,14 @@
 """Step 7 of the walkthrough: loss, accuracy and the confusion matrix, computed by hand."""
 
 import dataclasses
+import textwrap
 
 import numpy as np
 import tensorflow as tf
 
-from lowlevel_mnist import cost, preprocessing
-from lowlevel_mnist.model import probabilities
+from lowlevel_mnist import preprocessing
+from lowlevel_mnist.cost import Cost, Model, check_classes, cross_entropy
+from lowlevel_mnist.model import in_mode, probabilities
 
 EVALUATION_BATCH = 1000  # images whose float pixels are in memory at once, twice 3 MB
 
@@ -36,22 +38,31 @@ def count_correct(logits: tf.Tensor, one_hot: tf.Tensor) -> tf.Tensor:
     """Counts the images whose largest logit is that of their true class.
 
     logits, one_hot: [..., n, classes]. Returns an `int64` tensor [...].
+    Raises `ValueError` where they are not.
     """
+    check_classes(logits, one_hot)
     is_correct = tf.argmax(logits, axis=-1) == tf.argmax(one_hot, axis=-1)
     return tf.math.count_nonzero(is_correct, axis=-1)
 
 
-def evaluate(model: tf.Module, images: np.ndarray, labels: np.ndarray) -> Evaluation:
+def evaluate(model: Model, images: np.ndarray, labels: np.ndarray) -> Evaluation:
     """Classifies images and compares with their labels.
 
-    model: a callable `tf.Module` that maps scaled images [n, pixels] to logits, such as a
-        `model.Network`.
-    images: `uint8` array [n, height, width]; labels: `uint8` array [n].
+    model: maps scaled images [n, pixels] to logits [n, classes], such as a `model.Network`. If it
+        has an argument `training`, that is False.
+    images: `uint8` array [n, height, width]; labels: whole numbers [n], below `classes`.
     Raises `ValueError` where they are not.
     """
     logits = compute_logits(model, images)
+    if len(logits.shape) != 2 or logits.shape[1] < 2:
+        raise ValueError(
+            f"The model gives {logits.shape.as_list()}; logits of classes are [n, 2] or more. For "
+            "a regression, there is metrics.mean_cost."
+        )
     one_hot = preprocessing.one_hot(labels, logits.shape[1], logits.dtype)
-    costs, _ = cost.cross_entropy(logits, one_hot)
+    if len(one_hot) != len(images):
+        raise ValueError(f"There are {len(images):,} images, but {len(one_hot):,} labels.")
+    labels, costs = np.asarray(labels), cross_entropy(logits, one_hot)
     outputs = probabilities(logits).numpy()
     matrix = confusion_matrix(labels, outputs.argmax(axis=1), logits.shape[1])
     return Evaluation(
@@ -62,7 +73,19 @@ def evaluate(model: tf.Module, images: np.ndarray, labels: np.ndarray) -> Evalua
     )
 
 
-def predict(model: tf.Module, images: np.ndarray) -> np.ndarray:
+def mean_cost(model: Model, images: np.ndarray, targets: np.ndarray, cost: Cost) -> float:
+    """Returns the mean cost of images, as of a regression.
+
+    model, images: as for `evaluate`; targets: array [n, ...]; cost: as of a `training.Trainer`.
+    """
+    logits = compute_logits(model, images)
+    if len(targets) != len(images):
+        raise ValueError(f"There are {len(images):,} images, but {len(targets):,} targets.")
+    costs = cost(logits, tf.cast(targets, logits.dtype))
+    return float(costs.numpy().mean(dtype=np.float64))
+
+
+def predict(model: Model, images: np.ndarray) -> np.ndarray:
     """Returns the probabilities of each class, a float array [n, classes].
 
     model, images: as for `evaluate`.
@@ -70,11 +93,13 @@ def predict(model: tf.Module, images: np.ndarray) -> np.ndarray:
     return probabilities(compute_logits(model, images)).numpy()
 
 
-def compute_logits(model: tf.Module, images: np.ndarray) -> tf.Tensor:
+def compute_logits(model: Model, images: np.ndarray) -> tf.Tensor:
     """Returns the logits of images, a tensor [n, classes].
 
     model, images: as for `evaluate`.
     """
+    if not isinstance(images, np.ndarray):
+        raise ValueError(f"images are a {type(images).__name__}; they must be an array.")
     if images.dtype != np.uint8 or images.ndim != 3 or not len(images):
         raise ValueError(
             f"images are {images.dtype} {list(images.shape)}; they must be uint8 "
@@ -83,8 +108,17 @@ def compute_logits(model: tf.Module, images: np.ndarray) -> tf.Tensor:
     pixels = preprocessing.flatten(images)
     starts = range(0, len(images), EVALUATION_BATCH)
     batches = (pixels[start : start + EVALUATION_BATCH] for start in starts)
-    dtype = model.trainable_variables[0].dtype
-    return tf.concat([model(preprocessing.scale(batch, dtype)) for batch in batches], axis=0)
+    # A tf.Module does not know the variables of Keras's layers in it.
+    variables = getattr(model, "trainable_variables", ())
+    dtype = next((w.dtype for w in variables), tf.float32)
+    forward = in_mode(model, training=False)
+    try:
+        return tf.concat([forward(preprocessing.scale(batch, dtype)) for batch in batches], axis=0)
+    except (ValueError, tf.errors.InvalidArgumentError) as error:
+        raise ValueError(
+            f"The model can't be called with images {pixels.shape.as_list()}: "
+            f"{textwrap.shorten(str(error), 300)}"
+        ) from error
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Step 3 of the walkthrough: weights and biases as `tf.Variable`; logits, softmax, dropout."""
 
+import functools
+import inspect
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -56,6 +58,16 @@ class Network(tf.Module):
                     outputs = tf.multiply(outputs, masks[layer - 1])
             outputs = tf.nn.bias_add(kernels.matmul(outputs, weights), biases)
         return outputs
+
+
+def in_mode(model: Callable[..., tf.Tensor], training: bool) -> Callable[..., tf.Tensor]:
+    """Returns a model as it is called in training, or when it is evaluated.
+
+    They differ for a model with an argument `training`, as one with batch normalisation has it.
+    """
+    call = getattr(model, "call", model)  # Keras's __call__ hides what its `call` takes
+    has_mode = "training" in inspect.signature(call).parameters
+    return functools.partial(model, training=training) if has_mode else model
 
 
 def probabilities(logits: tf.Tensor) -> tf.Tensor:

@@ -4,34 +4,62 @@ Each class is one rule, and its `apply` is the formula. It owns the rule's memor
 is a `tf.Variable` beside a variable of the network, so a checkpoint keeps it. Names and defaults
 are Keras's. With execution "xla", a `training.Trainer` has `apply` compiled as it is written here.
 Eagerly and in a graph, where each operation is a pass through memory, it calls one fused kernel a
-variable for these three rules (`execution.updates`), and `apply` for any other.
+variable for these rules (`execution.updates`), and `apply` for any other.
 """
 
+import math
+import numbers
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 
-class Optimizer(tf.Module):
+class Fixed:
+    """Attributes that are set once, except those whose names begin with "_".
+
+    A compiled step keeps what it was compiled with, and would not heed a change.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Sets an attribute. Raises `ValueError` where it has been set before."""
+        if name in vars(self) and not name.startswith("_"):
+            raise ValueError(
+                f"{name} of {type(self).__name__} can't be set anew, as compiled steps would not "
+                "heed it. Make a new object; or let it be a tf.Variable, and assign to that."
+            )
+        super().__setattr__(name, value)
+
+
+class Optimizer(Fixed, tf.Module):
     """What all rules have. A rule of your own is a subclass that defines `apply`.
 
-    parameters: the `tf.Variable`s w that are updated, at least one, all of one dtype.
-    learning_rate: float above 0.
+    parameters: the `tf.Variable`s w that are updated, at least one, all of one dtype; Keras's
+        variables are taken as the `tf.Variable`s that they hold.
+    learning_rate: float above 0. It is a scalar `tf.Variable`, and may be set between two steps.
     Raises `ValueError` where they are not.
     """
 
     def __init__(self, parameters: Iterable[tf.Variable], learning_rate: float):
         super().__init__()
-        self.parameters = list(parameters)
+        self.parameters = [w if isinstance(w, tf.Variable) else held_by(w) for w in parameters]
         if not all(isinstance(w, tf.Variable) for w in self.parameters):
             raise ValueError(f"parameters must be tf.Variables; they are {self.parameters!r:.200}.")
         dtypes = sorted({w.dtype.name for w in self.parameters})
         if len(dtypes) != 1:
             given = f"they are {', '.join(dtypes)}" if dtypes else "there are none"
             raise ValueError(f"parameters must be tf.Variables of one dtype; {given}.")
-        if not learning_rate > 0:
-            raise ValueError(f"learning_rate is {learning_rate!r}; it must be above 0.")
-        self.learning_rate = self.constant(learning_rate)
+        self._learning_rate = tf.Variable(
+            check_rate(learning_rate), trainable=False, dtype=dtypes[0]
+        )
+
+    @property
+    def learning_rate(self) -> tf.Variable:
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate.assign(check_rate(value))
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """Updates each variable by its gradient g, in the order of `parameters`."""
@@ -46,6 +74,23 @@ class Optimizer(tf.Module):
         return [tf.Variable(tf.zeros_like(w), trainable=False) for w in self.parameters]
 
 
+def held_by(variable: Any) -> Any:
+    """Returns the `tf.Variable` that a variable of Keras holds, or what else is given."""
+    value = getattr(variable, "value", None)
+    return value if isinstance(value, tf.Variable) else variable
+
+
+def check_rate(learning_rate: Any) -> float:
+    """Returns a learning rate. Raises `ValueError` where it is no number above 0."""
+    is_number = isinstance(learning_rate, (numbers.Real, tf.Tensor, tf.Variable))
+    if not is_number or not 0 < learning_rate < math.inf:
+        raise ValueError(
+            f"learning_rate is {learning_rate!r:.100}; it must be a number above 0. A rate that "
+            "changes from step to step is one of `schedules`, for training.Trainer(schedule=...)."
+        )
+    return float(learning_rate)
+
+
 class SGD(Optimizer):
     """Gradient descent.
 
@@ -53,11 +98,45 @@ class SGD(Optimizer):
 
     "Stochastic", because the gradient g is that of one batch and not of all images
     (H. Robbins and S. Monro, "A stochastic approximation method", 1951).
+
+    With momentum, it goes on in the direction that it had (B. Polyak, "Some methods of speeding up
+    the convergence of iteration methods", 1964):
+
+        m <- momentum * m - learning_rate * g
+        w <- w + m
+
+    With Nesterov's, the step is the one that would come next (I. Sutskever, J. Martens, G. Dahl and
+    G. Hinton, "On the importance of initialization and momentum in deep learning", 2013):
+
+        w <- w + momentum * m - learning_rate * g
+
+    momentum: float in [0, 1); 0 for none.
+    nesterov: whether the momentum is Nesterov's.
+    momentums: with momentum, the slots m, zero at the start.
     """
 
+    def __init__(
+        self,
+        parameters: Iterable[tf.Variable],
+        learning_rate: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+    ):
+        super().__init__(parameters, learning_rate)
+        if nesterov and not momentum:
+            raise ValueError("nesterov needs a momentum above 0.")
+        self.momentum = self.constant(momentum)
+        self.nesterov = nesterov
+        self.momentums = self.slots() if momentum else []
+
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        for w, g in zip(self.parameters, gradients, strict=True):
-            w.assign_sub(self.learning_rate * g)
+        for number, (w, g) in enumerate(zip(self.parameters, gradients, strict=True)):
+            step = self.learning_rate * g
+            if self.momentums:
+                m = self.momentums[number]
+                m.assign(self.momentum * m - step)
+                step = step - self.momentum * m if self.nesterov else -m
+            w.assign_sub(step)
 
 
 class RMSprop(Optimizer):
@@ -135,5 +214,37 @@ class Adam(Optimizer):
             w.assign_sub(alpha * m / (tf.sqrt(v) + self.epsilon))
 
 
+class AdamW(Adam):
+    """Adam with decoupled weight decay: the weights also shrink, by a part that no slot sees.
+
+        w <- w - learning_rate * weight_decay * w,   then as Adam
+
+    I. Loshchilov and F. Hutter, "Decoupled weight decay regularization" (2019), algorithm 2, with
+    Keras's order. As there, biases decay as well.
+
+    weight_decay: float of 0 or more. The others are those of `Adam`.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[tf.Variable],
+        learning_rate: float,
+        weight_decay: float = 0.004,
+        **options: float,
+    ):
+        super().__init__(parameters, learning_rate, **options)
+        self.weight_decay = self.constant(weight_decay)
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        for w in self.parameters:
+            w.assign_sub(self.learning_rate * self.weight_decay * w)
+        super().apply(gradients)
+
+
 # A new one needs a line in `recipes.DEFAULT_LEARNING_RATES` as well: the flags know it by that.
-OPTIMIZERS = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+}

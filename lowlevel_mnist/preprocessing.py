@@ -38,5 +38,13 @@ def one_hot(labels: np.ndarray, classes: int, dtype: tf.DType | str) -> tf.Tenso
     dtype: `tf.float32` or `tf.float64`, or its name; or, for a `training.Trainer`, `tf.uint8`:
         bytes need a quarter of the memory or less, and are cast when a step needs them.
     Returns a tensor [n, classes] of `dtype`.
+    Raises `ValueError` where a label is no number of a class: its row would be zeros.
     """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels are {labels.dtype} {list(labels.shape)}; they must be whole numbers [n]."
+        )
+    for label in labels[(labels < 0) | (labels >= classes)][:1]:
+        raise ValueError(f"A label is {label}; there are {classes} classes, 0 to {classes - 1}.")
     return tf.one_hot(labels, classes, dtype=dtype)

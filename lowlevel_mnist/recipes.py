@@ -3,7 +3,10 @@
 import dataclasses
 
 # The optimizers that --optimizer accepts, and the learning rate that Keras gives each.
-DEFAULT_LEARNING_RATES = {"sgd": 0.01, "rmsprop": 0.001, "adam": 0.001}
+DEFAULT_LEARNING_RATES = {"sgd": 0.01, "rmsprop": 0.001, "adam": 0.001, "adamw": 0.001}
+
+# How --schedule changes the learning rate over a run, by the functions of `schedules`.
+SCHEDULES = ("constant", "exponential", "cosine", "piecewise")
 
 # How the operations of a step are executed: each at once; as a compiled graph; by XLA.
 EXECUTIONS = ("eager", "graph", "xla")

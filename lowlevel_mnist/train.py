@@ -10,9 +10,15 @@ from lowlevel_mnist import data
 from lowlevel_mnist.console import cli, flags, interruption, output, report
 from lowlevel_mnist.distribution.run import join
 from lowlevel_mnist.errors import Interrupted
-from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, DISTRIBUTIONS, EXECUTIONS, RECIPES
+from lowlevel_mnist.recipes import (
+    DEFAULT_LEARNING_RATES,
+    DISTRIBUTIONS,
+    EXECUTIONS,
+    RECIPES,
+    SCHEDULES,
+)
 from lowlevel_mnist.runs.run import Run
-from lowlevel_mnist.runs.settings import DEFAULTS, DTYPES, MAX_UNITS
+from lowlevel_mnist.runs.settings import DEFAULT_WEIGHT_DECAY, DEFAULTS, DTYPES, MAX_UNITS
 from lowlevel_mnist.sources import published
 
 
@@ -54,7 +60,8 @@ def train(run):
         # Steps 3 and 5: the network, and the optimizer. Step 4, the cost, comes with each batch.
         model = Network(settings.layer_sizes, settings.seed, settings.dtype)
         rule = OPTIMIZERS[settings.optimizer]
-        optimizer = rule(model.trainable_variables, settings.learning_rate)
+        rate, options = settings.learning_rate, settings.optimizer_options
+        optimizer = rule(model.trainable_variables, rate, **options)
         trainer = run.make_trainer(model, optimizer)
         state = run.restore(model, optimizer)
         report.print_header(tf, run, dataset, training, validation, model, state)
@@ -72,7 +79,7 @@ def train(run):
                     run.save(epoch, progress)
                 else:
                     evaluation = metrics.evaluate(model, *validation) if validation else None
-                    state.finish_epoch(progress, evaluation)
+                    state.finish_epoch(progress, evaluation, optimizer.learning_rate)
                     run.save(epoch, progress)
                     report.print_epoch(epoch, settings.epochs, progress, evaluation)
                 if signal:
@@ -135,6 +142,44 @@ def parse():
         type=flags.number("a finite number above 0", lambda value: 0 < value < math.inf),
         metavar="F",
         help="size of a step (default: the recipe's, or Keras's for another optimizer)",
+    )
+    add(
+        "--momentum",
+        type=flags.number("a number from 0 to below 1", lambda value: 0 <= value < 1),
+        metavar="F",
+        help="for sgd: the part of its last step that each step goes on with (default: 0)",
+    )
+    add(
+        "--nesterov",
+        action="store_true",
+        default=None,
+        help="for sgd with momentum: Nesterov's, which looks one step ahead",
+    )
+    add(
+        "--weight-decay",
+        type=flags.number("a finite number of 0 or more", lambda value: 0 <= value < math.inf),
+        metavar="F",
+        help="for adamw: the part of each weight, times the learning rate, that a step takes away "
+        f"(default: {DEFAULT_WEIGHT_DECAY})",
+    )
+    add(
+        "--clip-norm",
+        type=flags.number("a finite number above 0", lambda value: 0 < value < math.inf),
+        metavar="F",
+        help="make all gradients shorter where together they are longer (default: they stay)",
+    )
+    add(
+        "--label-smoothing",
+        type=flags.number("a number from 0 to below 1", lambda value: 0 <= value < 1),
+        metavar="F",
+        help="in training, share this fraction of each label out among all classes (default: 0)",
+    )
+    add(
+        "--schedule",
+        choices=SCHEDULES,
+        help="how the learning rate falls over the run: not, to a hundredth, like a cosine to 0 "
+        "after a warm-up, or by a tenth after half and after three quarters of the steps "
+        f"(default: {DEFAULTS['schedule']})",
     )
     add("--batch-size", type=flags.whole_number(1), metavar="N", help=f"images in a step {recipe}")
     add(

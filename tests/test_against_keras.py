@@ -19,8 +19,15 @@ EXACT = {
     "rmsprop": {"learning_rate": 2**-10, "rho": 0.875, "epsilon": 2**-23},
     "adam": {"learning_rate": 2**-10, "beta_1": 0.875, "beta_2": 1 - 2**-10, "epsilon": 2**-23},
 }
+EXACT["momentum"] = {"learning_rate": 0.125, "momentum": 0.875}
+EXACT["nesterov"] = EXACT["momentum"] | {"nesterov": True}
+EXACT["adamw"] = EXACT["adam"] | {"weight_decay": 2**-5}
+RULES = optimizers.OPTIMIZERS | {"momentum": optimizers.SGD, "nesterov": optimizers.SGD}
 KERAS = {
     "sgd": keras.optimizers.SGD,
+    "momentum": keras.optimizers.SGD,
+    "nesterov": keras.optimizers.SGD,
+    "adamw": keras.optimizers.AdamW,
     "rmsprop": keras.optimizers.RMSprop,
     "adam": keras.optimizers.Adam,
 }
@@ -65,8 +72,8 @@ def train_both(layer_sizes, name, options, dtype, steps, batch_size, samples, by
     """
     pixels, one_hot = inputs(digit_arrays(train=samples)[:2], dtype)
     model = Network(layer_sizes, seed=0, dtype=dtype)
-    optimizer = optimizers.OPTIMIZERS[name](parameters(model), **options)
-    update = updates.update_of(optimizer, "eager") if by == "kernel" else optimizer
+    optimizer = RULES[name](parameters(model), **options)
+    update = updates.Update(optimizer, "eager") if by == "kernel" else optimizer
     twin = keras_twin(model, KERAS[name](**options))
     start_weights = [variable.numpy() for variable in model.weights]
     generator = np.random.default_rng(5)
@@ -95,6 +102,8 @@ def difference(ours, theirs):
 def slots(optimizer, twin):
     """The slot variables, ours and Keras's, in one order."""
     theirs = twin.optimizer
+    if isinstance(optimizer, optimizers.SGD) and optimizer.momentums:
+        return optimizer.momentums, theirs.momentums
     if isinstance(optimizer, optimizers.RMSprop):
         return optimizer.velocities, theirs._velocities
     if isinstance(optimizer, optimizers.Adam):
@@ -118,7 +127,7 @@ def test_an_epoch_in_float64(name, by, steps):
     assert by_weights <= 1e-10
     assert by_slots <= 1e-10
     assert int(twin.optimizer.iterations) == steps
-    if name == "adam":
+    if name.startswith("adam"):
         assert int(optimizer.step) == steps
 
 

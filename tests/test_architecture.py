@@ -23,7 +23,7 @@ FLOORS = [
     {"startup"},
     {"execution"},
     {"optimizers"},
-    {"randomness", "recipes", "memory"},
+    {"randomness", "recipes", "memory", "schedules"},
     {"errors"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from lowlevel_mnist import optimizers
+from lowlevel_mnist import cost, optimizers
 from lowlevel_mnist.execution import updates
 from lowlevel_mnist.recipes import EXECUTIONS
 
@@ -19,6 +19,14 @@ def numpy_sgd(w, gradients, learning_rate):
     for g in gradients:
         w = w - learning_rate * g
     return w, {}
+
+
+def numpy_momentum(w, gradients, learning_rate, momentum, nesterov=False):
+    m = np.zeros_like(w)
+    for g in gradients:
+        m = momentum * m - learning_rate * g
+        w = w + (momentum * m - learning_rate * g if nesterov else m)
+    return w, {"momentums": m}
 
 
 def numpy_rmsprop(w, gradients, learning_rate, rho, epsilon):
@@ -39,8 +47,22 @@ def numpy_adam(w, gradients, learning_rate, beta_1, beta_2, epsilon):
     return w, {"momentums": m, "velocities": v}
 
 
+def numpy_adamw(w, gradients, learning_rate, weight_decay, **options):
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    beta_1, beta_2 = options["beta_1"], options["beta_2"]
+    for t, g in enumerate(gradients, 1):
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g**2
+        alpha = np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        w = w - learning_rate * weight_decay * w
+        w = w - learning_rate * alpha * m / (np.sqrt(v) + options["epsilon"])
+    return w, {"momentums": m, "velocities": v}
+
+
 RULES = {
     "sgd": (numpy_sgd, keras.optimizers.SGD),
+    "sgd with momentum": (numpy_momentum, keras.optimizers.SGD),
+    "adamw": (numpy_adamw, keras.optimizers.AdamW),
     "rmsprop": (numpy_rmsprop, keras.optimizers.RMSprop),
     "adam": (numpy_adam, keras.optimizers.Adam),
 }
@@ -48,11 +70,9 @@ RULES = {
 # How an optimizer updates: by what is written, and as each execution has it.
 FORMS = {
     "formula": lambda optimizer: optimizer.apply,
-    "kernel": lambda optimizer: updates.update_of(optimizer, "eager").apply,
-    "graph": lambda optimizer: tf.function(updates.update_of(optimizer, "graph").apply),
-    "xla": lambda optimizer: tf.function(
-        updates.update_of(optimizer, "xla").apply, jit_compile=True
-    ),
+    "kernel": lambda optimizer: updates.Update(optimizer, "eager").apply,
+    "graph": lambda optimizer: tf.function(updates.Update(optimizer, "graph").apply),
+    "xla": lambda optimizer: tf.function(updates.Update(optimizer, "xla").apply, jit_compile=True),
 }
 
 # Numbers that float32 holds exactly, because Keras rounds some of them to it.
@@ -63,11 +83,19 @@ rates = st.builds(lambda k, e: k * 2.0**-e, st.integers(1, 255), st.integers(0, 
 epsilons = st.integers(7, 40).map(lambda e: 2.0**-e)
 HYPERPARAMETERS = {
     "sgd": st.fixed_dictionaries({"learning_rate": rates}),
+    "sgd with momentum": st.fixed_dictionaries(
+        {"learning_rate": rates, "momentum": decays, "nesterov": st.booleans()}
+    ),
     "rmsprop": st.fixed_dictionaries({"learning_rate": rates, "rho": decays, "epsilon": epsilons}),
     "adam": st.fixed_dictionaries(
         {"learning_rate": rates, "beta_1": decays, "beta_2": decays, "epsilon": epsilons}
     ),
 }
+HYPERPARAMETERS["adamw"] = st.builds(
+    lambda options, e: options | {"weight_decay": 2.0**-e},
+    HYPERPARAMETERS["adam"],
+    st.integers(8, 20),  # times the rate below 1: weights that decay by more than all grow
+)
 # From denormals (below 2e-308) to 1e4, of either sign, and zero.
 values = st.one_of(
     st.floats(-1e4, 1e4),
@@ -89,9 +117,16 @@ def problems(draw, name):
     return variables, gradients, draw(HYPERPARAMETERS[name])
 
 
+def make(name, *arguments, **options):
+    """Returns the optimizer of a row of RULES."""
+    if "momentum" in name:
+        options = {"momentum": 0.75} | options
+    return optimizers.OPTIMIZERS[name.partition(" ")[0]](*arguments, **options)
+
+
 def run_ours(form, name, variables, gradients, options):
     parameters = [tf.Variable(value) for value in variables]
-    optimizer = optimizers.OPTIMIZERS[name](parameters, **options)
+    optimizer = make(name, parameters, **options)
     apply = FORMS[form](optimizer)
     for step in range(STEPS):
         apply([tf.constant(gradient[step]) for gradient in gradients])
@@ -111,6 +146,8 @@ def assert_as_numpy(form, name, variables, gradients, options):
         assert_near(parameters[index].numpy(), expected, path)
         for slot, truth in slots.items():
             largest = np.abs(gradient).max(axis=0) ** (2 if slot == "velocities" else 1)
+            if "momentum" in name:  # a sum of steps, not a mean of gradients
+                largest = STEPS * options["learning_rate"] * largest
             assert_near(getattr(optimizer, slot)[index].numpy(), truth, largest)
 
 
@@ -144,7 +181,11 @@ def test_compiled_against_numpy(name, form):
     options = {"learning_rate": 2**-6}
     if name == "rmsprop":
         options |= {"rho": 0.875, "epsilon": 2**-23}
-    if name == "adam":
+    if "momentum" in name:
+        options |= {"momentum": 0.875, "nesterov": True}
+    if name == "adamw":
+        options |= {"weight_decay": 2**-5}
+    if name in ("adam", "adamw"):
         options |= {"beta_1": 0.875, "beta_2": 1 - 2**-10, "epsilon": 2**-23}
     assert_as_numpy(form, name, variables, gradients, options)
 
@@ -174,15 +215,15 @@ def test_against_keras(name):
 @pytest.mark.parametrize("name", RULES)
 def test_as_many_gradients_as_variables(name, form):
     """Or a variable would stay as it is without a word."""
-    optimizer = optimizers.OPTIMIZERS[name]([tf.Variable([1.0]), tf.Variable([2.0])], 0.25)
+    optimizer = make(name, [tf.Variable([1.0]), tf.Variable([2.0])], 0.25)
     with pytest.raises(ValueError, match="zip"):
         FORMS[form](optimizer)([tf.constant([2.0])])
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_only_xla_is_given_the_formula_of_a_rule_with_a_kernel(name):
-    optimizer = optimizers.OPTIMIZERS[name]([tf.Variable([1.0])], 0.25)
-    by_formula = [updates.update_of(optimizer, e).apply == optimizer.apply for e in EXECUTIONS]
+    optimizer = make(name, [tf.Variable([1.0])], 0.25)
+    by_formula = [updates.Update(optimizer, e).kernel is None for e in EXECUTIONS]
     assert by_formula == [execution == "xla" for execution in EXECUTIONS]
 
 
@@ -197,3 +238,14 @@ def test_adam_counts_its_steps_in_a_variable(form):
     assert int(optimizer.step) == 3
     expected, _ = numpy_adam(np.array([1.0]), np.array([[2.0]] * 3), 0.25, 0.9, 0.999, 1e-7)
     np.testing.assert_allclose(weights.numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 1e3])
+def test_clipping_by_the_global_norm(scale):
+    """All gradients together are not longer than the norm, and point where they did."""
+    generator = np.random.default_rng(0)
+    gradients = [scale * generator.normal(size=shape) for shape in ((3, 4), (4,))]
+    norm = np.sqrt(sum((g**2).sum() for g in gradients))
+    clipped = cost.clip_by_global_norm([tf.constant(g) for g in gradients], 1.5)
+    for g, ours in zip(gradients, clipped, strict=True):
+        np.testing.assert_allclose(ours, g * min(1, 1.5 / max(norm, 1e-9)), rtol=1e-14)

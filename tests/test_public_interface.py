@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,13 +19,17 @@ from lowlevel_mnist import (
     Optimizer,
     RMSprop,
     Trainer,
+    cost,
+    data,
     metrics,
     plots,
     preprocessing,
+    schedules,
 )
 from lowlevel_mnist.recipes import EXECUTIONS
 
 ONE = tf.Variable(1.0)
+KERAS_SCHEDULE = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
 
 
 class Convolutional(tf.Module):
@@ -107,7 +112,7 @@ def test_it_goes_on_from_a_checkpoint_to_the_same_bits(digits, tmp_path):
     newest = tf.train.latest_checkpoint(tmp_path / "checkpoints")
     names = [name for name, _ in tf.train.list_variables(newest)]
     slots = {name.split("/")[1] for name in names if name.startswith("optimizer/")}
-    assert slots == {"velocities"}  # the parameters are under "model"
+    assert slots == {"velocities", "_learning_rate"}  # the parameters are under "model"
 
     trainer, checkpoints = begin(resume=True)
     since = checkpoints.state.progress
@@ -201,6 +206,27 @@ def test_what_a_trainer_does_where_nothing_is_said():
             "float32, float64",
         ),
         (lambda: Adam([ONE], 0.0), "learning_rate is 0.0"),
+        (lambda: Adam([ONE], "0.1"), "learning_rate is '0.1'; it must be a number"),
+        (lambda: Adam([ONE], math.nan), "learning_rate is nan"),
+        (lambda: Adam([ONE], KERAS_SCHEDULE), "one of `schedules`, for training.Trainer"),
+        (lambda: setattr(Adam([ONE], 0.1), "learning_rate", "0.1"), "learning_rate is '0.1'"),
+        (lambda: SGD([ONE], 0.1, nesterov=True), "nesterov needs a momentum"),
+        (lambda: make_trainer(batch_size="50"), "batch_size is '50'"),
+        (lambda: make_trainer(dropout="0.2"), "dropout is '0.2'"),
+        (lambda: make_trainer(clip_norm=0), "clip_norm is 0"),
+        (lambda: make_trainer(cost="squared_error"), "cost is 'squared_error'; it must be a funct"),
+        (lambda: make_trainer(schedule=0.1), "schedule is 0.1; it must be a function"),
+        (lambda: make_trainer(schedule=lambda step: 0.1), r"schedule gives float32 \[\]"),
+        (lambda: Trainer(None, SGD([ONE], 0.5), 5), "model is None; it must be a function"),
+        (lambda: schedules.piecewise([5], [0.1]), "1 rates for 2 pieces"),
+        (lambda: data.load("MNIST"), "name is 'MNIST'; it must be one of auto, mnist"),
+        (lambda: preprocessing.one_hot([0, 10], 10, "float32"), "label is 10; .* 10 classes, 0 to"),
+        (lambda: preprocessing.one_hot([0, -1], 10, "float32"), "label is -1; .* 10 classes"),
+        (lambda: preprocessing.one_hot([0.0], 10, "float32"), r"float64 \[1\]; they must be whole"),
+        (
+            lambda: preprocessing.one_hot([[0]], 10, "float32"),
+            r"int64 \[1, 1\]; they must be",
+        ),
         (lambda: Trainer(Network([4, 2]), "adam", 5), "optimizer is 'adam'"),
         (
             lambda: plots.random_predictions(
@@ -221,9 +247,13 @@ def test_wrong_arguments(wrong, words):
         (lambda x, y: (x[:40], y[:40]), "batch_size is 50, but there are only 40 images"),
         (lambda x, y: (tf.cast(x, tf.float32) / 255, y), "pixels are float32 .* must be uint8"),
         (lambda x, y: (tf.reshape(x, [-1, 28, 28]), y), r"\[2000, 28, 28\]; they must be uint8"),
-        (lambda x, y: (x, tf.cast(y, tf.float64)), "one_hot is float64 .* float32 or uint8"),
-        (lambda x, y: (x, y[:100]), r"one_hot is float32 \[100, 10\]"),
-        (lambda x, y: (x, tf.argmax(y, axis=1)), r"one_hot is int64 \[2000\]"),
+        (lambda x, y: (x, tf.cast(y, tf.float64)), "targets, .* are float64 .* float32 or "),
+        (lambda x, y: (x, y[:100]), r"targets, .* are float32 \[100, 10\]"),
+        (lambda x, y: (x, tf.argmax(y, axis=1)), r"targets, .* are int64 \[2000\]"),
+        (lambda x, y: (x.numpy().tolist(), y), "pixels are a list; they must be one tensor"),
+        (lambda x, y: (tf.data.Dataset.from_tensor_slices((x, y)), y), "pixels are a _Tensor"),
+        (lambda x, y: (x, iter(y)), "targets are a .*; they must be one tensor or array"),
+        (lambda x, y: (x, y[:, :1]), r"labels are \[1, 1\], and the logits \[1, 10\]"),
     ],
 )
 def test_wrong_images_and_labels(digits, change, words):
@@ -251,7 +281,7 @@ class Narrow(Convolutional):
     [
         (Forgetful, r"can't be called with images \[1, 784\] and masks \[1, 32\]"),
         (Narrow, r"and masks \[1, 16\]: .*must be equal"),
-        (lambda: Network([784, 32, 12]), r"gives \[1, 12\] .* must give logits \[1, 10\]"),
+        (lambda: Network([784, 32, 12]), r"gives float32 \[1, 12\] .* labels are \[1, 10\]"),
     ],
 )
 def test_a_model_that_does_not_fit(digits, model, words):
@@ -265,7 +295,7 @@ def test_a_model_that_does_not_fit(digits, model, words):
 def test_labels_of_more_classes_in_a_later_epoch(digits):
     trainer = make_trainer()
     trainer.train_epoch(*digits[:2], epoch=1)
-    with pytest.raises(ValueError, match=r"gives \[1, 10\] .* must give logits \[1, 11\]"):
+    with pytest.raises(ValueError, match=r"gives float32 \[1, 10\] .* labels are \[1, 11\]"):
         next(trainer.train_blocks(digits[0], tf.one_hot(np.arange(2000) % 11, 11), epoch=2))
 
 
@@ -282,6 +312,140 @@ def test_a_variable_that_the_model_does_not_use(digits):
     trainer = Trainer(model, SGD([*model.trainable_variables, unused], 0.5), 50)
     with pytest.raises(ValueError, match=r"unused:0 \[3\] takes no part in the logits"):
         trainer.train_epoch(*digits[:2], epoch=1)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("rule", [SGD, RMSprop, Adam])
+def test_a_learning_rate_that_is_set_between_epochs(digits, rule, execution):
+    """The next epoch has it, as that of a new trainer with this rate."""
+    pixels, one_hot, *_ = digits
+    values = []
+    for rates in [(0.125, 0.25), (0.125, 0.125)]:
+        model = Network([784, 10])
+        optimizer = rule(model.trainable_variables, rates[0])
+        trainer = Trainer(model, optimizer, 500, execution=execution)
+        trainer.train_epoch(pixels, one_hot, epoch=1)
+        optimizer.learning_rate = optimizer.learning_rate * (rates[1] / rates[0])
+        saved = [variable.numpy() for variable in optimizer.variables]
+        trainer.train_epoch(pixels, one_hot, epoch=2)
+        values.append([variable.numpy() for variable in model.variables])
+    other = Network([784, 10])
+    optimizer = rule(other.trainable_variables, 0.25)
+    for variable, value in zip(optimizer.variables, saved, strict=True):
+        variable.assign(value)
+    optimizer.learning_rate = 0.25
+    Trainer(other, optimizer, 500, execution=execution).train_epoch(pixels, one_hot, epoch=2)
+    for ours, expected, before in zip(values[0], other.variables, values[1], strict=True):
+        np.testing.assert_array_equal(ours, expected.numpy())
+        assert np.abs(ours - before).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "name", ["model", "optimizer", "batch_size", "seed", "execution", "cost", "dropout", "schedule"]
+)
+def test_what_a_trainer_is_made_of_can_not_be_exchanged(name):
+    """In a compiled step it would stay what it was, without a word."""
+    trainer = make_trainer()
+    with pytest.raises(ValueError, match=f"^{name} of Trainer can't be set anew"):
+        setattr(trainer, name, getattr(trainer, name))
+
+
+def test_numbers_of_an_optimizer_can_not_be_exchanged():
+    optimizers = SGD([ONE], 0.1, momentum=0.5), RMSprop([ONE], 0.1), Adam([ONE], 0.1)
+    for optimizer, name in zip(optimizers, ("momentum", "rho", "beta_1"), strict=True):
+        with pytest.raises(ValueError, match=f"^{name} of .* can't be set anew"):
+            setattr(optimizer, name, 0.9)
+
+
+class Counting(SGD):
+    """It counts its steps in a number of Python's, which only an eager step would do."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.count = 0
+
+    def apply(self, gradients):
+        self.count += 1
+        super().apply(gradients)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_a_rule_whose_memory_is_no_variable(digits, execution):
+    model = Network([784, 10])
+    trainer = Trainer(model, Counting(model.trainable_variables, 0.5), 50, execution=execution)
+    with pytest.raises(ValueError, match="count of Counting can't be set anew.* a tf.Variable"):
+        trainer.train_epoch(*digits[:2], epoch=1)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_outputs_that_are_no_logits_of_classes(digits, execution):
+    """Their cross-entropy is 0, and the only class is always right."""
+    model = Network([784, 1])
+    trainer = make_trainer(model, execution=execution)
+    with pytest.raises(ValueError, match="gives float32 .* both must be .*squared_error"):
+        trainer.train_epoch(digits[0], tf.ones([2000, 1]), epoch=1)
+    trainer = make_trainer(model, execution=execution, cost=cost.squared_error)
+    with pytest.raises(ValueError, match="count=None"):
+        trainer.train_epoch(digits[0], tf.ones([2000, 1]), epoch=1)
+    with pytest.raises(ValueError, match=r"gives \[500, 1\]; .* metrics.mean_cost"):
+        metrics.evaluate(model, digits[2], np.zeros(500, int))
+
+
+class HalfPrecision(Network):
+    def __call__(self, images):
+        return tf.cast(super().__call__(images), tf.bfloat16)
+
+
+def test_costs_and_logits_of_other_kinds(digits):
+    with pytest.raises(ValueError, match="gives bfloat16 .* its variables are float32"):
+        make_trainer(HalfPrecision([784, 10])).train_epoch(*digits[:2], epoch=1)
+    trainer = make_trainer(cost=lambda logits, targets: tf.reduce_mean(logits), count=None)
+    with pytest.raises(ValueError, match=r"The cost gives float32 \[\] for one image"):
+        trainer.train_epoch(*digits[:2], epoch=1)
+    targets = tf.ones([2000])  # would be repeated for each output
+    trainer = make_trainer(Network([784, 1]), cost=cost.squared_error, count=None)
+    with pytest.raises(ValueError, match=r"outputs are \(1, 1\), but targets \(1,\)"):
+        trainer.train_epoch(digits[0], targets, epoch=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x, y: (x, y[:100]), "500 images, but 100 labels"),
+        (lambda x, y: (x, np.eye(10)[y]), r"labels are float64 \[500, 10\]"),
+        (lambda x, y: (x, y[:, None]), r"labels are uint8 \[500, 1\]"),
+        (lambda x, y: (x, y + 1), "A label is 10; there are 10 classes"),
+        (lambda x, y: (x, y.astype(int) - 1), "A label is -1; there are 10 classes"),
+        (lambda x, y: (x[:, :14], y), r"can't be called with images \[500, 392\]"),
+        (lambda x, y: (x.tolist(), y), "images are a list"),
+    ],
+)
+def test_what_can_not_be_evaluated(digits, change, words):
+    with pytest.raises(ValueError, match=words):
+        metrics.evaluate(Network([784, 10]), *change(*digits[2:]))
+
+
+SEARCH = """
+import tensorflow as tf
+from lowlevel_mnist import SGD, Network, Trainer
+for rate in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
+    model = Network([12, 3])
+    trainer = Trainer(model, SGD(model.trainable_variables, rate), 5, execution="graph")
+    trainer.train_epoch(tf.zeros([12, 12], tf.uint8), tf.one_hot([0, 1, 2] * 4, 3), epoch=1)
+print("done")
+"""
+
+
+def test_a_search_for_a_learning_rate_warns_of_nothing():
+    """TensorFlow would take the trainers' steps for one that is compiled again and again."""
+    done = run_python("-c", SEARCH)
+    assert done.stdout == "done\n"
+    assert "retracing" not in done.stderr
+
+
+def test_public_names_start_tensorflow_quietly():
+    done = run_python("-c", "from lowlevel_mnist import Adam; print(Adam.__name__)")
+    assert (done.stdout, done.stderr) == ("Adam\n", "")
 
 
 def test_a_network_is_a_tf_module():

@@ -10,7 +10,7 @@ from lowlevel_mnist import startup
 from lowlevel_mnist.console import output
 from lowlevel_mnist.execution import machine
 from lowlevel_mnist.recipes import RECIPES
-from lowlevel_mnist.runs.settings import format_value
+from lowlevel_mnist.runs.settings import DEFAULTS, format_value
 from lowlevel_mnist.sources import image_style
 
 BAR_WIDTH = 20
@@ -118,11 +118,21 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
         f"{', '.join(counts)} and {test_images(dataset)} of "
         f"{'x'.join(map(str, settings.image_size))}, {len(dataset.classes_with_images)} classes",
         f"Network: {settings.title}, {'-'.join(map(str, settings.layer_sizes))}{dropout}, "
-        f"{settings.parameters:,} parameters, {settings.optimizer} with learning rate "
-        f"{settings.learning_rate:g}, batch size {settings.batch_size}, seed {settings.seed}",
+        f"{settings.parameters:,} parameters, {_optimization(settings)}, "
+        f"batch size {settings.batch_size}, seed {settings.seed}",
     )
     print_machine_remarks(tf, run)
     print_beginning(run, state, validation)
+
+
+def _optimization(settings):
+    """Returns how the weights are updated, in a few words."""
+    words = [f"{settings.optimizer} with learning rate {settings.learning_rate:g}"]
+    words += [f"{settings.schedule} schedule"] * (settings.schedule != DEFAULTS["schedule"])
+    words += ["Nesterov"] * settings.nesterov
+    names = ("momentum", "weight_decay", "clip_norm", "label_smoothing")
+    given = ((name.replace("_", " "), getattr(settings, name)) for name in names)
+    return ", ".join([*words, *(f"{name} {value:g}" for name, value in given if value)])
 
 
 def print_machine_remarks(tf, run) -> None:

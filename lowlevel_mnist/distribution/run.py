@@ -86,7 +86,7 @@ class DistributedRun(Run):
     def make_trainer(self, model, optimizer):
         from lowlevel_mnist.distribution.trainer import DistributedTrainer
 
-        trainer = DistributedTrainer(self.replicas, model, optimizer, *self.trainer_arguments)
+        trainer = DistributedTrainer(self.replicas, model, optimizer, **self.trainer_options)
         self.variable_scope.close()
         return trainer
 

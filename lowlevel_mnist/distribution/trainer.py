@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from lowlevel_mnist import cost, startup
+from lowlevel_mnist import startup
+from lowlevel_mnist.cost import clip_by_global_norm, cost_and_gradients
 from lowlevel_mnist.distribution.cluster import VARIABLE, Cluster
 from lowlevel_mnist.errors import LostWorkerError, UserError
 from lowlevel_mnist.optimizers import Optimizer
@@ -145,23 +146,24 @@ class DistributedTrainer(Trainer):
     so does this. The other arguments are those of `Trainer`.
     """
 
-    def __init__(self, replicas: Replicas, model: tf.Module, optimizer: Optimizer, *arguments):
-        super().__init__(model, optimizer, *arguments)
+    def __init__(
+        self,
+        replicas: Replicas,
+        model: tf.Module,
+        optimizer: Optimizer,
+        **options: Any,
+    ):
+        super().__init__(model, optimizer, **options)
         self.replicas = replicas
-        self.step = self.shared_step
         self.pace.agree = replicas.agree
 
-    def gather(self, pixels, one_hot, rows, kept):
+    def gather(self, pixels, targets, rows, kept):
         share = self.replicas.share(rows.shape[1])
-        block = super().gather(pixels, one_hot, rows[:, share], [layer[:, share] for layer in kept])
+        block = super().gather(pixels, targets, rows[:, share], [layer[:, share] for layer in kept])
         fraction = (share.stop - share.start) / rows.shape[1]
         return *block, tf.fill([len(rows)], tf.constant(fraction, self.dtype))
 
-    def prepare(self, *tensors):
-        *tensors, fraction = tensors
-        return *super().prepare(*tensors), fraction
-
-    def shared_step(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def step(self, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Takes a step with all replicas of this worker, each with its share of the worker's.
 
         batch: what `training.train_step` is given, of the images of this worker, and at last the
@@ -173,19 +175,25 @@ class DistributedTrainer(Trainer):
 
         def on_one():
             share = self.replicas.share_of_replica(count)
-            costs, logits, gradients = cost.cost_and_gradients(
-                self.model, self.update.parameters, *(tensor[share] for tensor in tensors)
+            costs, logits, gradients = cost_and_gradients(
+                self.forward,
+                self.update.parameters,
+                *(tensor[share] for tensor in tensors),
+                cost=self.cost,
             )
             # The gradient of a mean over these images, as its part of that over the whole batch.
             weight = fraction * ((share.stop - share.start) / max(count, 1))
-            self.update.apply(all_reduce_together([weight * g for g in gradients]))
+            gradients = all_reduce_together([weight * g for g in gradients])
+            if self.clip_norm is not None:
+                gradients = clip_by_global_norm(gradients, self.clip_norm)
+            self.update.apply(gradients)
             return costs, logits
 
         outputs = self.replicas.strategy.run(on_one)
         return tuple(tf.concat(self.replicas.of_each(output), axis=0) for output in outputs)
 
-    def sum_up(self, costs, logits, one_hot):
-        return self.replicas.all_reduce_sum(*super().sum_up(costs, logits, one_hot))
+    def sum_up(self, costs, logits, targets):
+        return self.replicas.all_reduce_sum(*super().sum_up(costs, logits, targets))
 
 
 def all_reduce(tensor: tf.Tensor) -> tf.Tensor:

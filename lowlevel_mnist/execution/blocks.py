@@ -64,7 +64,11 @@ def compile_loop(loop: Any, execution: str) -> Callable:
         return loop
     # Not recursive: to convert the functions that it calls as well takes 0.3 s longer.
     graph = types.MethodType(tf.autograph.to_graph(loop, recursive=False), loop.__self__)
-    return tf.function(graph, autograph=False, jit_compile=execution == "xla")
+    compiled = tf.function(graph, autograph=False, jit_compile=execution == "xla")
+    # For each trainer it is compiled once. TensorFlow takes those of several trainers for one, and
+    # from the fifth on would warn of a function that is compiled again and again.
+    compiled._omit_frequent_tracing_warning = True
+    return compiled
 
 
 class Pace:

@@ -13,8 +13,8 @@ class Progress:
 
     step, steps: batches trained on, and batches of the epoch.
     images: how many images were in them.
-    loss_sum, correct: sum of their costs, and how many of them were classified correctly, each
-        taken as its batch's turn came.
+    loss_sum, correct: sum of their costs, and how many of them were classified correctly (None
+        where that is not counted), each taken as its batch's turn came.
     seconds: wall time that the training took so far.
     """
 
@@ -22,7 +22,7 @@ class Progress:
     steps: int = 0
     images: int = 0
     loss_sum: float = 0.0
-    correct: int = 0
+    correct: int | None = 0
     seconds: float = 0.0
 
     @property
@@ -31,17 +31,23 @@ class Progress:
         return self.loss_sum / self.images
 
     @property
-    def accuracy(self) -> float:
-        """Fraction of the images so far that were classified correctly."""
-        return self.correct / self.images
+    def accuracy(self) -> float | None:
+        """Fraction of the images so far that were classified correctly, if that is counted."""
+        return None if self.correct is None else self.correct / self.images
 
     def after(
-        self, epoch: int, batch_size: int, costs: np.ndarray, correct: np.ndarray, seconds: float
+        self,
+        epoch: int,
+        batch_size: int,
+        seconds: float,
+        costs: np.ndarray,
+        correct: np.ndarray | None = None,
     ) -> "Progress":
         """Returns the progress after some more batches of `batch_size` images.
 
-        costs, correct: the sum of each batch's costs, and how many images it had right, [batches].
         seconds: wall time of the epoch up to now.
+        costs, correct: the sum of each batch's costs, and how many images it had right, if that is
+            counted, [batches].
         Raises `DivergedError`, which names the step, where a cost is not a finite number.
         """
         loss_sum = self.loss_sum
@@ -53,6 +59,6 @@ class Progress:
             step=self.step + len(costs),
             images=self.images + len(costs) * batch_size,
             loss_sum=loss_sum,
-            correct=self.correct + int(correct.sum()),
+            correct=None if correct is None else (self.correct or 0) + int(correct.sum()),
             seconds=seconds,
         )

@@ -47,8 +47,10 @@ class TrainingState(tf.train.experimental.PythonState):
             return f"step {self.progress.step} of epoch {epochs + 1}"
         return f"epoch {epochs}"
 
-    def finish_epoch(self, progress: Progress, validation: metrics.Evaluation | None) -> None:
-        """Adds an epoch, whose last `Progress` this is, to the history."""
+    def finish_epoch(
+        self, progress: Progress, validation: metrics.Evaluation | None, rate: tf.Variable
+    ) -> None:
+        """Adds an epoch, whose last `Progress` and learning rate these are, to the history."""
         row = Epoch(
             epoch=len(self.history) + 1,
             loss=progress.loss,
@@ -56,6 +58,7 @@ class TrainingState(tf.train.experimental.PythonState):
             val_loss=validation.loss if validation else None,
             val_accuracy=validation.accuracy if validation else None,
             seconds=progress.seconds,
+            learning_rate=float(str(rate.numpy())),  # 0.1, not 0.10000000149
         )
         self.history.append(dataclasses.asdict(row))
         self.progress = None
@@ -143,8 +146,8 @@ class CheckpointManager:
                 damaged.append(usable.pop())
         if damaged and not usable:
             raise UserError(
-                f"None of the checkpoints in {self.folder} is usable: they are damaged or of "
-                "another run. Start the run again in another folder."
+                f"None of the checkpoints in {self.folder} is usable: they are damaged, of another "
+                "run, or of an older version. Start the run again in another folder."
             )
         # Damaged ones go when newer ones have come.
         self.paths = damaged + usable

@@ -13,14 +13,18 @@ from lowlevel_mnist.runs import files
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """A row of the history: a finished epoch, as in `metrics.json` and `history.csv`."""
+    """A row of the history: a finished epoch, as in `metrics.json` and `history.csv`.
+
+    learning_rate: that of its last step.
+    """
 
     epoch: int
     loss: float
-    accuracy: float
+    accuracy: float | None
     val_loss: float | None
     val_accuracy: float | None
     seconds: float
+    learning_rate: float
 
 
 def read_json(path: pathlib.Path, max_bytes: int) -> typing.Any:

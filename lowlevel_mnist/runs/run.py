@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import csv
 import dataclasses
+import functools
+import math
 import os
 import pathlib
 import warnings
@@ -111,6 +113,7 @@ class Run:
 
     def check_batch_size(self, training: Images) -> None:
         """Raises `UserError` where a batch is larger than all training images together."""
+        self.training_images = len(training[1])
         if self.settings.batch_size > len(training[1]):
             raise UserError(
                 f"--batch-size {self.settings.batch_size} is larger than the data: there are "
@@ -132,13 +135,27 @@ class Run:
         """Returns the `training.Trainer` that the settings ask for."""
         from lowlevel_mnist.training import Trainer
 
-        return Trainer(model, optimizer, *self.trainer_arguments)
+        return Trainer(model, optimizer, **self.trainer_options)
 
     @property
-    def trainer_arguments(self) -> tuple:
-        """The arguments of `training.Trainer` after the model and the optimizer."""
-        settings = self.settings
-        return settings.batch_size, settings.dropout, settings.seed, settings.execution
+    def trainer_options(self) -> dict[str, Any]:
+        """The arguments of `training.Trainer` after model and optimizer, by their names."""
+        from lowlevel_mnist import schedules
+        from lowlevel_mnist.cost import cross_entropy
+
+        settings, options = self.settings, {}
+        if settings.label_smoothing:
+            smoothing = settings.label_smoothing
+            options["cost"] = functools.partial(cross_entropy, label_smoothing=smoothing)
+        steps = settings.epochs * math.ceil(self.training_images / settings.batch_size)
+        return options | {
+            "batch_size": settings.batch_size,
+            "dropout": settings.dropout,
+            "seed": settings.seed,
+            "execution": settings.execution,
+            "schedule": schedules.over_run(settings.schedule, settings.learning_rate, steps),
+            "clip_norm": settings.clip_norm,
+        }
 
     def restore(self, model, optimizer):
         """Brings back the newest usable checkpoint of a run that goes on.

@@ -13,7 +13,7 @@ import typing
 
 from lowlevel_mnist import data
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES
+from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES, SCHEDULES
 from lowlevel_mnist.runs import files, records
 from lowlevel_mnist.sources import image_style
 from lowlevel_mnist.sources.published import is_class_name
@@ -28,7 +28,15 @@ DEFAULTS: dict[str, typing.Any] = {
     "dtype": "float32",
     "seed": 0,
     "invert": False,
+    "momentum": 0.0,
+    "nesterov": False,
+    "weight_decay": 0.0,
+    "clip_norm": None,
+    "label_smoothing": 0.0,
+    "schedule": "constant",
 }
+DEFAULT_WEIGHT_DECAY = 0.004  # of AdamW, as Keras has it
+OPTIONS = {"sgd": ("momentum", "nesterov"), "adamw": ("weight_decay",)}  # of optimizers
 DTYPES = ("float32", "float64")
 MAX_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
 MAX_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
@@ -47,6 +55,9 @@ class Settings:
         is set aside as test images, as in `data.Dataset`.
     class_names: the name of each class, None for one that no image has.
     image_style: that of the training images, to which people's own pictures are brought.
+    momentum, nesterov, weight_decay: as of `optimizers.SGD` and `optimizers.AdamW`; 0 for others.
+    clip_norm: as of a `training.Trainer`; label_smoothing: as of `cost.cross_entropy`.
+    schedule: one of `recipes.SCHEDULES`.
     The others are those of `recipes.Recipe` and `training.Trainer`.
     Raises `UserError` for a network that can't be trained, and `ValueError` for any other value
     that can't be.
@@ -74,6 +85,12 @@ class Settings:
     class_names: tuple[str | None, ...]
     image_style: image_style.ImageStyle
     format_version: int = FORMAT_VERSION
+    momentum: float = DEFAULTS["momentum"]
+    nesterov: bool = DEFAULTS["nesterov"]
+    weight_decay: float = DEFAULTS["weight_decay"]
+    clip_norm: float | None = DEFAULTS["clip_norm"]
+    label_smoothing: float = DEFAULTS["label_smoothing"]
+    schedule: str = DEFAULTS["schedule"]
 
     def __post_init__(self):
         sizes, names = self.layer_sizes, self.class_names
@@ -95,6 +112,10 @@ class Settings:
             "class_names": sizes[-1:] == (len(names),)
             and all(name is None or is_class_name(name) for name in names),
             "image_style": self.image_style.size == self.image_size,
+            "momentum": self.momentum < 1,
+            "clip_norm": self.clip_norm is None or self.clip_norm > 0,
+            "label_smoothing": self.label_smoothing < 1,
+            "schedule": self.schedule in SCHEDULES,
         }
         for key, valid in is_valid.items():
             if not valid:
@@ -104,6 +125,15 @@ class Settings:
                 f"--dropout {self.dropout:g} has nothing to drop: {self.recipe} has no hidden "
                 "layer. Give it one with --hidden-units."
             )
+        for owner, names in OPTIONS.items():
+            for name in names:
+                if getattr(self, name) and self.optimizer != owner:
+                    raise UserError(
+                        f"--{name.replace('_', '-')} has no meaning for {self.optimizer}: it needs "
+                        f"--optimizer {owner}."
+                    )
+        if self.nesterov and not self.momentum:
+            raise UserError("--nesterov needs a --momentum, such as 0.9.")
         if self.parameters > MAX_PARAMETERS:
             raise UserError(
                 f"The network would have {self.parameters:,} parameters; at most "
@@ -114,6 +144,11 @@ class Settings:
     def data_path(self) -> pathlib.Path | None:
         """The path of `data_dir`, which is UTF-8, as the locale of this process has it."""
         return files.as_path(self.data_dir) if self.data_dir else None
+
+    @property
+    def optimizer_options(self) -> dict[str, typing.Any]:
+        """The arguments of the optimizer beside the learning rate, by their names."""
+        return {name: getattr(self, name) for name in OPTIONS.get(self.optimizer, ())}
 
     @property
     def parameters(self) -> int:
@@ -168,6 +203,8 @@ def resolve_flags(flags: argparse.Namespace) -> dict[str, typing.Any]:
         values["dataset"] = "auto"
     if given.get("optimizer", recipe.optimizer) != recipe.optimizer:
         values["learning_rate"] = DEFAULT_LEARNING_RATES[given["optimizer"]]
+    if given.get("optimizer") == "adamw":
+        values["weight_decay"] = DEFAULT_WEIGHT_DECAY
     return values | given
 
 
@@ -210,14 +247,16 @@ def check_flags(
 
     flags: those of `train`, None where they are not given.
     whose: the owner of the settings, such as "the run in DIR".
-    growing: whether there may be more epochs than the settings say.
+    growing: whether there may be more epochs than the settings say: not under a schedule, which
+        has ended with them.
     Raises `UserError` where a flag contradicts them.
     """
     values = {**vars(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
     del values["data_dir"]  # the data may lie elsewhere now
     for name, value in values.items():
         given = getattr(flags, name, None)
-        may = ", which may only grow" if growing and name == "epochs" else ""
+        may_grow = growing and name == "epochs" and settings.schedule == "constant"
+        may = ", which may only grow" if may_grow else ""
         if given not in (None, "auto", value) and not (may and given > value):
             raise UserError(
                 f"{_as_flag(name, given)} contradicts {whose}, which has {_as_flag(name, value)}"
@@ -229,7 +268,7 @@ def check_flags(
 def _as_flag(name, value):
     """Returns a flag with its value as one writes them."""
     flag = f"--{name.replace('_', '-')}"
-    if isinstance(value, bool):
+    if isinstance(value, bool) or value is None:
         return flag if value else f"no {flag}"
     return f"{flag} {format_value(value)}"
 
