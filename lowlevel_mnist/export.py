@@ -14,6 +14,7 @@ BLANK_OR_SCALED = "The images must be uint8, 0 to 255; these are blank, or were 
 def parse():
     parser = flags.Parser("export")
     flags.add_run_flag(parser)
+    flags.add_model_flag(parser)
     parser.add_argument(
         "--to",
         type=pathlib.Path,
@@ -27,10 +28,11 @@ def parse():
 def main(arguments):
     output.show(output.STARTING)
     run = folders.find(arguments.run)
+    run.check_model_flag(arguments.model)
     folder = arguments.to.resolve()
     folders.check_path(folder)
     check_folder(folder)
-    model = run.load_model()
+    model = run.load_model(arguments.model)
     import tensorflow as tf
 
     module, serve = make_module(tf, model, run.settings)
@@ -93,7 +95,8 @@ def make_module(tf, model, settings):
     # No input_signature: with one, TensorFlow casts NumPy's floats to bytes, without a word.
     @tf.function(autograph=False)
     def predict(images):
-        pixels = tf.reshape(255 - images if settings.invert else images, [-1, model.layer_sizes[0]])
+        images = 255 - images if settings.invert else images
+        pixels = tf.reshape(images, [-1, settings.layer_sizes[0]])
         outputs = probabilities(model(preprocessing.scale(pixels, settings.dtype)))
         return {"probabilities": outputs, "classes": tf.argmax(outputs, axis=1)}
 

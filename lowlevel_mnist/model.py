@@ -58,6 +58,11 @@ class Network(tf.Module):
         return outputs
 
 
+def count_parameters(model: tf.Module) -> int:
+    """Counts the numbers that a training changes, weights and biases."""
+    return sum(variable.shape.num_elements() for variable in model.trainable_variables)
+
+
 def probabilities(logits: tf.Tensor) -> tf.Tensor:
     """Returns the softmax: exp(logit), divided by the sum of that over the classes.
 

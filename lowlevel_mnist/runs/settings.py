@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import math
 import pathlib
+import re
 import typing
 
 from lowlevel_mnist import data
@@ -28,7 +29,9 @@ DEFAULTS: dict[str, typing.Any] = {
     "dtype": "float32",
     "seed": 0,
     "invert": False,
+    "model": None,
 }
+MODEL = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # MODULE:NAME
 DTYPES = ("float32", "float64")
 MAX_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
 MAX_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
@@ -47,6 +50,7 @@ class Settings:
         is set aside as test images, as in `data.Dataset`.
     class_names: the name of each class, None for one that no image has.
     image_style: that of the training images, to which people's own pictures are brought.
+    model: MODULE:NAME of a network of one's own, None for a `model.Network`.
     The others are those of `recipes.Recipe` and `training.Trainer`.
     Raises `UserError` for a network that can't be trained, and `ValueError` for any other value
     that can't be.
@@ -74,6 +78,7 @@ class Settings:
     class_names: tuple[str | None, ...]
     image_style: image_style.ImageStyle
     format_version: int = FORMAT_VERSION
+    model: str | None = None
 
     def __post_init__(self):
         sizes, names = self.layer_sizes, self.class_names
@@ -95,10 +100,13 @@ class Settings:
             "class_names": sizes[-1:] == (len(names),)
             and all(name is None or is_class_name(name) for name in names),
             "image_style": self.image_style.size == self.image_size,
+            "model": self.model is None or MODEL.fullmatch(self.model),
         }
         for key, valid in is_valid.items():
             if not valid:
                 raise ValueError(f"its {key} is missing or wrong")
+        if self.model:  # `own_model` finds out what it can do
+            return
         if self.dropout and len(sizes) == 2:
             raise UserError(
                 f"--dropout {self.dropout:g} has nothing to drop: {self.recipe} has no hidden "
@@ -117,15 +125,28 @@ class Settings:
 
     @property
     def parameters(self) -> int:
-        """The number of weights and biases of the network."""
+        """The number of weights and biases of a `model.Network`."""
         layers = itertools.pairwise(self.layer_sizes)
         return sum((inputs + 1) * outputs for inputs, outputs in layers)
 
     @property
+    def network_arguments(self) -> tuple[tuple[int, ...], int, str]:
+        """What `model.Network`, or a network of one's own, is called with."""
+        return self.layer_sizes, self.seed, self.dtype
+
+    @property
+    def model_flag(self) -> list[str]:
+        """The flag that a command needs to use a network of one's own, as words, or none."""
+        return ["--model", self.model] if self.model else []
+
+    @property
     def title(self) -> str:
-        """The recipe, and what was changed of its network, as in "softmax+256-128"."""
+        """The recipe, and what was changed of its network, as in "softmax+256-128".
+
+        Of a network of one's own, it begins with its name.
+        """
         hidden_units, recipe = self.layer_sizes[1:-1], RECIPES.get(self.recipe)
-        changes = [self.recipe]
+        changes = [self.model.partition(":")[2] if self.model else self.recipe]
         if recipe and hidden_units != recipe.hidden_units:
             units = "-".join(map(str, hidden_units))
             changes.append(units if len(units) < MAX_TITLE else f"{len(hidden_units)}-layers")
@@ -213,6 +234,7 @@ def check_flags(
     growing: whether there may be more epochs than the settings say.
     Raises `UserError` where a flag contradicts them.
     """
+    check_model_flag(settings, flags.model, whose)
     values = {**vars(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
     del values["data_dir"]  # the data may lie elsewhere now
     for name, value in values.items():
@@ -226,10 +248,31 @@ def check_flags(
     return dataclasses.replace(settings, epochs=flags.epochs or settings.epochs)
 
 
+def check_model_flag(settings: Settings, given: str | None, whose: str) -> None:
+    """Raises `UserError` where the flag --model does not say what the settings do.
+
+    A run's folder may be a stranger's, and its network whatever he has written: it is imported only
+    where the flag says so once more.
+
+    given: the flag's value, None where it is not given; whose: as for `check_flags`.
+    """
+    if settings.model and given is None:
+        raise UserError(
+            f"The network of {whose} is code of its own, which is executed only where you ask for "
+            f"it: if you trust it, add --model {settings.model}"
+        )
+    if given != settings.model:
+        advice = "Give that instead" if settings.model else "Leave the flag out"
+        raise UserError(
+            f"{_as_flag('model', given)} contradicts {whose}, which has "
+            f"{_as_flag('model', settings.model)}. {advice}, or start another run."
+        )
+
+
 def _as_flag(name, value):
     """Returns a flag with its value as one writes them."""
     flag = f"--{name.replace('_', '-')}"
-    if isinstance(value, bool):
+    if isinstance(value, bool) or value is None:
         return flag if value else f"no {flag}"
     return f"{flag} {format_value(value)}"
 
