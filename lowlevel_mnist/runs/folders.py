@@ -127,8 +127,9 @@ class SavedRun:
             checkpoints.load(tf.train.Checkpoint(model=model), paths[-1])
         except checkpoints.RESTORE_ERRORS as error:
             hint = " train --resume goes on from the one before it." if paths[1:] else ""
+            fitting = f"{given} as it is now" if given else f"the run's {SETTINGS}"
             raise UserError(
-                f"The checkpoint {paths[-1]} is damaged or does not fit the run's {SETTINGS}.{hint}"
+                f"The checkpoint {paths[-1]} is damaged or does not fit {fitting}.{hint}"
             ) from error
         return model
 

@@ -59,8 +59,8 @@ def _check_callable(network: Any, name: str, settings: Settings) -> None:
         raise UserError("--model {0}:{1}: there is no {1} in {0}.".format(*name.split(":")))
     if not callable(network) or isinstance(network, tf.Module):
         raise UserError(
-            f"--model {name} is an object, a {type(network).__name__}; it must be a class or a "
-            "function that makes a network."
+            f"--model {name} must be a class or a function that makes a network; it is an object "
+            f"of type {type(network).__name__}."
         )
     try:
         inspect.signature(network).bind(*settings.network_arguments)
@@ -79,7 +79,8 @@ def _check_model(model: Any, settings: Settings) -> None:
     from lowlevel_mnist.model import count_parameters
 
     if not callable(model) or not isinstance(model, tf.Module):
-        raise ValueError(f"It makes a {type(model).__name__}; it must make a callable tf.Module.")
+        made = type(model).__name__
+        raise ValueError(f"It must make a callable tf.Module; what it makes is of type {made}.")
     variables = model.trainable_variables
     if not variables:
         raise ValueError(
