@@ -60,7 +60,7 @@ class Network(tf.Module):
 
 def count_parameters(model: tf.Module) -> int:
     """Counts the numbers that a training changes, weights and biases."""
-    return sum(variable.shape.num_elements() for variable in model.trainable_variables)
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
 def probabilities(logits: tf.Tensor) -> tf.Tensor:

@@ -252,6 +252,7 @@ def test_a_checkpoint_that_lacks_the_optimizer_s_slots(tmp_path):
         ("class_names", [[None, "A", "B", "C"]], [["A", "B"], ["A", "B", "C", 2], "ABCD", None]),
         ("class_names", [], [["A", "B", "C", "\x1b[2J"], ["A", "B", "C", ""]]),
         ("image_style", [], [None, {}, {**RECORD["image_style"], "box_side": 0}]),
+        ("model", [None, "net:Net", "a.b_1:C"], ["net", "net.py:", "a b:C", "-m:X", "a:b.c", 3]),
     ],
 )
 def test_which_values_a_file_may_give(key, fit, unfit):
@@ -294,7 +295,7 @@ def test_damaged_settings(tmp_path, how):
     else:
         record = json.loads(json.dumps(dataclasses.asdict(run.settings)))
         assert {key: type(value) for key, value in record.items()} == {
-            key: type(value) for key, value in RECORD.items()
+            key: type(value) for key, value in (settings.YOUNGER | RECORD).items()
         }
     assert peak < 4 * len(content) + 200_000  # what reading any file takes
 

@@ -160,13 +160,6 @@ def test_a_run_of_the_packages_own_network(copy):
     assert_refused(done, "contradicts the run in run, which has no --model. Leave the flag out")
 
 
-@pytest.mark.parametrize("name", ["convolutional", "a b:C", "a:b.c", "-m:X", 3])
-def test_settings_with_what_is_no_name(copy, name):
-    change_settings(copy / "run", model=name)
-    with pytest.raises(UserError, match="its model is missing or wrong"):
-        folders.find(copy / "run")
-
-
 def test_page_draws_for_dense_networks_only(base):
     done = run("page", "--run", "run", cwd=base)
     assert_refused(done, "A page draws for dense networks only", "convolutional:Convolutional")
@@ -262,12 +255,12 @@ UNSUITABLE = {
     "Unseeded": "can't be called with layer_sizes, seed and dtype, as .*: too many positional",
     "nothing": "must make a callable tf.Module; what it makes is of type NoneType",
     "Silent": "must make a callable tf.Module; what it makes is of type Silent",
-    "Constant": "It has no trainable variables. A tf.Module finds those that are",
+    "Constant": "It has no trainable variables. A tf.Module finds those that its __init__",
     "Double": "Its variables are float64; they must have the dtype that .* float32",
     "Unused": r"The variable unused:0 \[3\] takes no part in the logits",
     "Narrow": r"gives \[1, 3\] for images \[1, 64\]; for these .* logits \[1, 4\]",
     "Misshapen": r"unsuitable.py, line 11\). The model can't be called .*: Dimensions must be",
-    "Undropping": "--dropout 0.3 has nothing to drop: it needs an attribute dropout_units",
+    "Undropping": "dropout is 0.3, but the model has no layer to drop out: it needs an attribute",
     "Maskless": r"can't be called with images \[1, 64\] and masks \[1, 128\]: .* positional arg",
     "Masked": r"can't be called with images \[1, 64\]: .* missing 1 required positional",
 }

@@ -107,7 +107,7 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
     """
     from lowlevel_mnist.model import count_parameters
 
-    settings, device = run.settings, model.trainable_variables[0].device
+    settings, device = run.settings, tf.convert_to_tensor(model.trainable_variables[0]).device
     counts = [f"{len(training[1]):,} training"]
     counts += [f"{len(validation[1]):,} validation"] if validation else []
     sharing = f", batches shared by {run.replica_count} replicas" if run.replica_count > 1 else ""

@@ -77,17 +77,21 @@ def _check_model(model: Any, settings: Settings) -> None:
 
     from lowlevel_mnist.execution import checks
     from lowlevel_mnist.model import count_parameters
+    from lowlevel_mnist.optimizers import Optimizer
+    from lowlevel_mnist.training import Trainer
 
-    if not callable(model) or not isinstance(model, tf.Module):
+    # What checkpoints can keep: a tf.Module, a model of Keras.
+    if not callable(model) or not isinstance(model, tf.__internal__.tracking.AutoTrackable):
         made = type(model).__name__
         raise ValueError(f"It must make a callable tf.Module; what it makes is of type {made}.")
     variables = model.trainable_variables
     if not variables:
         raise ValueError(
-            "It has no trainable variables. A tf.Module finds those that are attributes of its "
-            "own or of modules in it, or in lists of these."
+            "It has no trainable variables. A tf.Module finds those that its __init__ makes "
+            "attributes of it, or of modules in it; for layers of Keras in it, define "
+            "trainable_variables."
         )
-    dtypes = sorted({variable.dtype.name for variable in variables})
+    dtypes = sorted({tf.as_dtype(variable.dtype).name for variable in variables})
     if dtypes != [settings.dtype]:
         raise ValueError(
             f"Its variables are {', '.join(dtypes)}; they must have the dtype that it is called "
@@ -98,12 +102,8 @@ def _check_model(model: Any, settings: Settings) -> None:
             f"It has {count_parameters(model):,} parameters; at most {MAX_PARAMETERS:,} are "
             "accepted."
         )
-    dropout_units = getattr(model, "dropout_units", ())
-    if settings.dropout and not dropout_units:
-        raise ValueError(
-            f"--dropout {settings.dropout:g} has nothing to drop: it needs an attribute "
-            "dropout_units, a tuple with the units of each layer that drops out."
-        )
     pixels, classes = settings.layer_sizes[0], settings.layer_sizes[-1]
-    for units in [(), dropout_units] if settings.dropout else [()]:  # as it is tested, and trained
-        checks.check_model(model, variables, pixels, *units, classes)
+    blank, label = tf.zeros([1, pixels], tf.uint8), tf.zeros([1, classes], tf.uint8)
+    for dropout in sorted({0.0, settings.dropout}):  # as it is tested, and as it is trained
+        trainer = Trainer(model, Optimizer(variables, 1.0), batch_size=1, dropout=dropout)
+        checks.check_epoch(trainer, blank, label, None)

@@ -105,14 +105,13 @@ class Settings:
         for key, valid in is_valid.items():
             if not valid:
                 raise ValueError(f"its {key} is missing or wrong")
-        if self.model:  # `own_model` finds out what it can do
-            return
-        if self.dropout and len(sizes) == 2:
+        is_own = self.model is not None  # `own_model` tries it out
+        if self.dropout and len(sizes) == 2 and not is_own:
             raise UserError(
                 f"--dropout {self.dropout:g} has nothing to drop: {self.recipe} has no hidden "
                 "layer. Give it one with --hidden-units."
             )
-        if self.parameters > MAX_PARAMETERS:
+        if self.parameters > MAX_PARAMETERS and not is_own:
             raise UserError(
                 f"The network would have {self.parameters:,} parameters; at most "
                 f"{MAX_PARAMETERS:,} are accepted. Choose fewer --hidden-units."
