@@ -187,6 +187,21 @@ def test_workers_bring_a_network_of_their_own(folder, alone, own_network, tmp_pa
 
 
 @pytest.mark.full
+def test_workers_need_the_same_network(folder, own_network, tmp_path):
+    with (tmp_path / "home-1" / "mine.py").open("a", encoding="utf-8") as module:
+        module.write("    dropout_units = (512,)\n")
+    ports = free_ports(2)
+    configs = [tf_config(ports, index) for index in range(2)]
+    arguments = ("--data-dir", folder, *RECIPE, *EPOCH, *own_network)
+    with workers(configs, *arguments, cwd=tmp_path) as processes:
+        chief, other = end_all(processes)
+    assert [process.returncode for process in processes] == [2, 2]
+    assert "has mine:Mine with SHA-256 " in other
+    assert "All need the same.\n" in other
+    assert f"Lost worker 1 (127.0.0.1:{ports[1]})" in chief
+
+
+@pytest.mark.full
 def test_a_worker_imports_no_network_that_only_the_chief_names(long_folder, own_network, tmp_path):
     (tmp_path / "home-1" / "mine.py").write_text("open('executed', 'w')", encoding="utf-8")
     configs = [tf_config(ports, index) for ports in [free_ports(2)] for index in range(2)]

@@ -11,6 +11,7 @@ from lowlevel_mnist import startup
 from lowlevel_mnist.console import output
 from lowlevel_mnist.distribution import cluster
 from lowlevel_mnist.errors import LostWorkerError, UserError
+from lowlevel_mnist.runs import own_model
 from lowlevel_mnist.runs.run import Run
 from lowlevel_mnist.runs.settings import check_flags, from_json
 
@@ -78,6 +79,8 @@ class DistributedRun(Run):
         return settings
 
     def start_tensorflow(self):
+        if model := self.settings.model:
+            self.replicas.check_same(**{f"{model} with SHA-256": own_model.sha256_of(model)})
         # The story makes its variables between here and `make_trainer`, in the strategy's scope.
         self.variable_scope = contextlib.ExitStack()
         self.variable_scope.enter_context(self.replicas.strategy.scope())

@@ -4,8 +4,11 @@ What a run's folder names may be a stranger's, and to import a module is to exec
 a flag of this very command names is imported.
 """
 
+import hashlib
 import importlib
 import inspect
+import pathlib
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -42,6 +45,12 @@ def load(name: str | None, settings: Settings) -> Callable | None:
         place = _last_line(module.__file__, error.__cause__)
         raise UserError(f"--model {name} can't be trained{place}. {error}") from error
     return network
+
+
+def sha256_of(name: str) -> str:
+    """Returns how the SHA-256 of the file begins that holds what --model names, once imported."""
+    file = sys.modules[name.partition(":")[0]].__file__
+    return hashlib.sha256(pathlib.Path(file or "").read_bytes()).hexdigest()[:16]
 
 
 def _last_line(file: str | None, error: BaseException | None) -> str:
