@@ -58,11 +58,6 @@ class Network(tf.Module):
         return outputs
 
 
-def count_parameters(model: tf.Module) -> int:
-    """Counts the numbers that a training changes, weights and biases."""
-    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
-
-
 def probabilities(logits: tf.Tensor) -> tf.Tensor:
     """Returns the softmax: exp(logit), divided by the sum of that over the classes.
 
@@ -81,6 +76,11 @@ def glorot_uniform(generator: np.random.Generator, inputs: int, outputs: int) ->
     """
     limit = np.sqrt(6 / (inputs + outputs))
     return generator.uniform(-limit, limit, (inputs, outputs))
+
+
+def count_parameters(model: tf.Module) -> int:
+    """Counts the numbers that a training changes, weights and biases."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
 class Dropout:

@@ -382,7 +382,7 @@ def test_a_checkpoint_of_another_network(copy):
     assert_ends(
         done,
         2,
-        "None of the checkpoints in run/checkpoints is usable: they are damaged, or of another",
+        "None of the checkpoints in run/checkpoints is usable: they are damaged",
     )
     assert len(folders.find_checkpoints(copy / "run")) == 2
 

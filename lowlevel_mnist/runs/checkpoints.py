@@ -143,8 +143,8 @@ class CheckpointManager:
                 damaged.append(usable.pop())
         if damaged and not usable:
             raise UserError(
-                f"None of the checkpoints in {self.folder} is usable: they are damaged, or of "
-                "another run or network. Start the run again in another folder."
+                f"None of the checkpoints in {self.folder} is usable: they are damaged or of "
+                "another run. Start the run again in another folder."
             )
         # Damaged ones go when newer ones have come.
         self.paths = damaged + usable
