@@ -20,18 +20,18 @@ from lowlevel_mnist.sources import image_style
 from lowlevel_mnist.sources.published import is_class_name
 
 MAX_TITLE = 60  # characters of hidden units in the name of a run's folder
+MODEL = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # MODULE:NAME
 MAX_BYTES = 1_000_000  # of a `settings.json`; what makes it large is the names of 256 classes
 FORMAT_VERSION = 1  # of a run's files; it changes when these can't be read any more
 # What a new run has where no flag says otherwise. A resumed one has what it had.
 DEFAULTS: dict[str, typing.Any] = {
     "recipe": "softmax",
+    "model": None,
     "execution": "eager",
     "dtype": "float32",
     "seed": 0,
     "invert": False,
-    "model": None,
 }
-MODEL = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # MODULE:NAME
 DTYPES = ("float32", "float64")
 MAX_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
 MAX_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
@@ -42,6 +42,7 @@ class Settings:
     """The keys are those of `settings.json` and `metrics.json`.
 
     recipe: its name.
+    model: MODULE:NAME of a network of one's own, None for a `model.Network`.
     dataset, dataset_source, dataset_verified, data_sha256: as in `data.Dataset`.
     data_dir: the absolute path of the data's folder where one was given.
     image_size: (height, width) of an image in pixels.
@@ -50,7 +51,6 @@ class Settings:
         is set aside as test images, as in `data.Dataset`.
     class_names: the name of each class, None for one that no image has.
     image_style: that of the training images, to which people's own pictures are brought.
-    model: MODULE:NAME of a network of one's own, None for a `model.Network`.
     The others are those of `recipes.Recipe` and `training.Trainer`.
     Raises `UserError` for a network that can't be trained, and `ValueError` for any other value
     that can't be.
@@ -77,13 +77,14 @@ class Settings:
     test_split: float
     class_names: tuple[str | None, ...]
     image_style: image_style.ImageStyle
-    format_version: int = FORMAT_VERSION
     model: str | None = None
+    format_version: int = FORMAT_VERSION
 
     def __post_init__(self):
         sizes, names = self.layer_sizes, self.class_names
         is_valid = {
             "recipe": is_class_name(self.recipe),
+            "model": self.model is None or MODEL.fullmatch(self.model),
             "dataset": self.dataset in data.TITLES,
             "data_dir": self.data_path or self.dataset != "custom",
             "image_size": min(self.image_size) > 0 and sizes[:1] == (math.prod(self.image_size),),
@@ -100,7 +101,6 @@ class Settings:
             "class_names": sizes[-1:] == (len(names),)
             and all(name is None or is_class_name(name) for name in names),
             "image_style": self.image_style.size == self.image_size,
-            "model": self.model is None or MODEL.fullmatch(self.model),
         }
         for key, valid in is_valid.items():
             if not valid:
