@@ -28,7 +28,7 @@ from lowlevel_mnist.runs import folders, own_model
 from lowlevel_mnist.runs.run import Run
 
 # The module that README shows.
-CONVOLUTIONAL = '''
+CONVOLUTIONAL = '''\
 import math
 
 import numpy as np
@@ -43,20 +43,20 @@ class Convolutional(tf.Module):
     def __init__(self, layer_sizes, seed, dtype):
         super().__init__()
         self.side, classes = math.isqrt(layer_sizes[0]), layer_sizes[-1]
-        flat = (self.side // 4) ** 2 * 32  # each of two pools halves the sides
-        shapes = [(5, 5, 1, 16), (5, 5, 16, 32), (flat, 128), (128, classes)]
-        normal = np.random.default_rng(seed).normal
-        scales = [math.sqrt(2 / math.prod(shape[:-1])) for shape in shapes]  # for ReLU
-        values = [normal(0, scale, shape) for scale, shape in zip(scales, shapes)]
-        self.weights = [tf.Variable(value, dtype=dtype) for value in values]
-        self.biases = [tf.Variable(tf.zeros(shape[-1], dtype)) for shape in shapes]
+        self.flat = (self.side // 4) ** 2 * 32  # each of two pools halves the sides
+        generator = np.random.default_rng(seed)
+        self.weights, self.biases = [], []
+        for shape in [(5, 5, 1, 16), (5, 5, 16, 32), (self.flat, 128), (128, classes)]:
+            values = generator.normal(0, math.sqrt(2 / math.prod(shape[:-1])), shape)
+            self.weights.append(tf.Variable(values, dtype=dtype))
+            self.biases.append(tf.Variable(tf.zeros(shape[-1], dtype)))
 
     def __call__(self, images, *masks):
         outputs = tf.reshape(images, [-1, self.side, self.side, 1])
-        for weights, biases in zip(self.weights[:2], self.biases[:2]):
-            outputs = tf.nn.relu(tf.nn.conv2d(outputs, weights, 1, "SAME") + biases)
-            outputs = tf.nn.max_pool2d(outputs, 2, 2, "VALID")
-        outputs = tf.reshape(outputs, [-1, self.weights[2].shape[0]])
+        for layer in range(2):
+            outputs = tf.nn.conv2d(outputs, self.weights[layer], 1, "SAME") + self.biases[layer]
+            outputs = tf.nn.max_pool2d(tf.nn.relu(outputs), 2, 2, "VALID")
+        outputs = tf.reshape(outputs, [-1, self.flat])
         outputs = tf.nn.relu(outputs @ self.weights[2] + self.biases[2])
         if masks:  # in training, with --dropout
             outputs *= masks[0]
