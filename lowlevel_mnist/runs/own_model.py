@@ -43,7 +43,7 @@ def load(name: str | None, settings: Settings) -> Callable | None:
         _check_model(model, settings)
     except ValueError as error:
         place = _last_line(module.__file__, error.__cause__)
-        raise UserError(f"--model {name} can't be trained{place}. {error}") from error
+        raise UserError(f"--model {name} does not suit this run{place}. {error}") from error
     return network
 
 
