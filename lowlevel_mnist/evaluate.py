@@ -11,6 +11,7 @@ MAX_CONFUSED_PAIRS = 5  # that are printed
 def parse():
     parser = flags.Parser("evaluate")
     flags.add_run_flag(parser)
+    flags.add_model_flag(parser)
     parser.add_argument(
         "--data-dir",
         type=pathlib.Path,
@@ -33,13 +34,14 @@ def parse():
 def main(arguments):
     output.show(output.LOADING)
     run = folders.find(arguments.run)
+    run.check_model_flag(arguments.model)
     if arguments.data_dir:
         dataset = run.load_test(arguments.data_dir, report.show_reading)
         report.print_remarks(dataset)
     else:
         dataset = run.load_data(report.show_reading)
     output.show(output.STARTING)
-    model = run.load_model()
+    model = run.load_model(arguments.model)
     from lowlevel_mnist import metrics, plots
     from lowlevel_mnist.console import figures
 

@@ -14,6 +14,7 @@ BLANK_OR_SCALED = "The images must be uint8, 0 to 255; these are blank, or were 
 def parse():
     parser = flags.Parser("export")
     flags.add_run_flag(parser)
+    flags.add_model_flag(parser)
     parser.add_argument(
         "--to",
         type=pathlib.Path,
@@ -27,10 +28,11 @@ def parse():
 def main(arguments):
     output.show(output.STARTING)
     run = folders.find(arguments.run)
+    run.check_model_flag(arguments.model)
     folder = arguments.to.resolve()
     folders.check_path(folder)
     check_folder(folder)
-    model = run.load_model()
+    model = run.load_model(arguments.model)
     import tensorflow as tf
 
     module, serve = make_module(tf, model, run.settings)
@@ -82,19 +84,21 @@ def make_module(tf, model, settings):
     The module has `class_names`, and `predict`, which goes from images to classes.
     """
     from lowlevel_mnist import preprocessing
-    from lowlevel_mnist.model import probabilities
+    from lowlevel_mnist.model import in_mode, probabilities
 
     spec = tf.TensorSpec([None, *settings.image_size], tf.uint8, "images")
     names = [name or str(label) for label, name in enumerate(settings.class_names)]
     learnt_lighter = settings.image_style.mean_grey_levels[1] > 2
+    forward = in_mode(model, training=False)
     module = tf.Module()
     module.model, module.class_names = model, tf.Variable(names, trainable=False)
 
     # No input_signature: with one, TensorFlow casts NumPy's floats to bytes, without a word.
     @tf.function(autograph=False)
     def predict(images):
-        pixels = tf.reshape(255 - images if settings.invert else images, [-1, model.layer_sizes[0]])
-        outputs = probabilities(model(preprocessing.scale(pixels, settings.dtype)))
+        images = 255 - images if settings.invert else images
+        pixels = tf.reshape(images, [-1, settings.layer_sizes[0]])
+        outputs = probabilities(forward(preprocessing.scale(pixels, settings.dtype)))
         return {"probabilities": outputs, "classes": tf.argmax(outputs, axis=1)}
 
     @tf.function(input_signature=[spec], autograph=False)

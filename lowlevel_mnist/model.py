@@ -90,6 +90,11 @@ def glorot_uniform(generator: np.random.Generator, inputs: int, outputs: int) ->
     return generator.uniform(-limit, limit, (inputs, outputs))
 
 
+def count_parameters(model: tf.Module) -> int:
+    """Counts the numbers that a training changes, weights and biases."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+
+
 class Dropout:
     """Drops a fraction of a layer's outputs in each training step, for each image anew.
 

@@ -42,7 +42,7 @@ class Optimizer(Fixed, tf.Module):
 
     def __init__(self, parameters: Iterable[tf.Variable], learning_rate: float):
         super().__init__()
-        self.parameters = [w if isinstance(w, tf.Variable) else held_by(w) for w in parameters]
+        self.parameters = [held_by(w) for w in parameters]
         if not all(isinstance(w, tf.Variable) for w in self.parameters):
             raise ValueError(f"parameters must be tf.Variables; they are {self.parameters!r:.200}.")
         dtypes = sorted({w.dtype.name for w in self.parameters})
@@ -76,7 +76,7 @@ class Optimizer(Fixed, tf.Module):
 
 def held_by(variable: Any) -> Any:
     """Returns the `tf.Variable` that a variable of Keras holds, or what else is given."""
-    value = getattr(variable, "value", None)
+    value = getattr(variable, "value", None)  # of a tf.Variable, it is a method
     return value if isinstance(value, tf.Variable) else variable
 
 

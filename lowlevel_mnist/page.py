@@ -6,6 +6,7 @@ from lowlevel_mnist import data
 from lowlevel_mnist.browser import content, serving
 from lowlevel_mnist.browser.assembly import assemble
 from lowlevel_mnist.console import cli, flags, output, report
+from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 from lowlevel_mnist.sources.image_style import ImageStyle
 
@@ -33,6 +34,11 @@ def parse():
 def main(arguments):
     output.show(output.LOADING)
     run = folders.find(arguments.run)
+    if run.settings.model:
+        raise UserError(
+            "A page draws for dense networks only, the package's own, and not for "
+            f"{run.settings.model}, the network of the run in {run.folder}."
+        )
     if arguments.to:
         flags.check_file_name(arguments.to, "page", SUFFIXES)
     content.check_size(run.settings.parameters)

@@ -20,6 +20,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadshe
 def parse():
     parser = flags.Parser("predict")
     flags.add_run_flag(parser)
+    flags.add_model_flag(parser)
     parser.add_argument(
         "images",
         type=pathlib.Path,
@@ -48,6 +49,7 @@ def main(arguments):
     if arguments.save:
         flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
+    run.check_model_flag(arguments.model)
     if arguments.csv:
         flags.check_file_name(arguments.csv, "table", (".csv",))
         run.check_not_own(arguments.csv)
@@ -61,7 +63,7 @@ def main(arguments):
         raise_errors(errors)
     images = np.stack([reading.image for reading in readings])
     output.show(output.STARTING)
-    model = run.load_model()
+    model = run.load_model(arguments.model)
     from lowlevel_mnist import metrics
     from lowlevel_mnist.console import figures
 

@@ -13,6 +13,7 @@ PICTURE = "show_random.png"  # the run's own random_predictions.png stays as it 
 def parse():
     parser = flags.Parser("show_random")
     flags.add_run_flag(parser)
+    flags.add_model_flag(parser)
     parser.add_argument(
         "--count",
         type=flags.whole_number(1, MAX_IMAGES),
@@ -41,9 +42,10 @@ def main(arguments):
     if arguments.save:
         flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
+    run.check_model_flag(arguments.model)
     dataset = run.load_data(report.show_reading)
     output.show(output.STARTING)
-    model = run.load_model()
+    model = run.load_model(arguments.model)
     from lowlevel_mnist import metrics, plots
     from lowlevel_mnist.console import figures
 
@@ -63,7 +65,7 @@ def main(arguments):
         advice = "Choose another file with --save."
         figures.save_picture(file, plots.random_predictions, *content, advice=advice)
         output.say(f"Saved in {file}")
-    report.print_page_hint(run.folder)
+    report.print_page_hint(run)
 
 
 if __name__ == "__main__":

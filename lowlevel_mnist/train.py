@@ -58,7 +58,8 @@ def train(run):
         one_hot = preprocessing.one_hot(labels, settings.layer_sizes[-1], tf.uint8)
 
         # Steps 3 and 5: the network, and the optimizer. Step 4, the cost, comes with each batch.
-        model = Network(settings.layer_sizes, settings.seed, settings.dtype)
+        network = run.own_network or Network
+        model = network(settings.layer_sizes, settings.seed, settings.dtype)
         rule = OPTIMIZERS[settings.optimizer]
         rate, options = settings.learning_rate, settings.optimizer_options
         optimizer = rule(model.trainable_variables, rate, **options)
@@ -136,6 +137,7 @@ def parse():
         metavar="RATE",
         help=f"fraction of the hidden outputs that a training step drops {recipe}",
     )
+    flags.add_model_flag(parser)
     add("--optimizer", choices=DEFAULT_LEARNING_RATES, help=f"the update rule {recipe}")
     add(
         "--learning-rate",

@@ -257,6 +257,7 @@ def test_a_checkpoint_that_lacks_the_optimizer_s_slots(tmp_path):
         ("class_names", [[None, "A", "B", "C"]], [["A", "B"], ["A", "B", "C", 2], "ABCD", None]),
         ("class_names", [], [["A", "B", "C", "\x1b[2J"], ["A", "B", "C", ""]]),
         ("image_style", [], [None, {}, {**RECORD["image_style"], "box_side": 0}]),
+        ("model", [None, "net:Net", "a.b_1:C"], ["net", "net.py:", "a b:C", "-m:X", "a:b.c", 3]),
     ],
 )
 def test_which_values_a_file_may_give(key, fit, unfit):

@@ -167,6 +167,54 @@ def test_devices_train_the_same_run(folder, alone, devices, execution, tmp_path)
     assert_same(alone, read_state(out))
 
 
+@pytest.fixture
+def own_network(tmp_path):
+    """The flag of a network of one's own, whose module is in the folders of two workers."""
+    for number in range(2):
+        (tmp_path / f"home-{number}").mkdir()
+        text = "from lowlevel_mnist import Network\n\n\nclass Mine(Network):\n    pass\n"
+        (tmp_path / f"home-{number}" / "mine.py").write_text(text, encoding="utf-8")
+    return "--model", "mine:Mine"
+
+
+@pytest.mark.full
+def test_workers_bring_a_network_of_their_own(folder, alone, own_network, tmp_path):
+    out = tmp_path / "run"
+    arguments = ("--data-dir", folder, *RECIPE, *EPOCH, *own_network, "--output-dir", out)
+    chief, _ = train_together(2, *arguments, cwd=tmp_path)
+    assert "\nNetwork: mine:Mine, 784-512-10, dropout 0.2, 407,050 parameters" in chief
+    assert_same(alone, read_state(out))
+
+
+@pytest.mark.full
+def test_workers_need_the_same_network(folder, own_network, tmp_path):
+    with (tmp_path / "home-1" / "mine.py").open("a", encoding="utf-8") as module:
+        module.write("    dropout_units = (512,)\n")
+    ports = free_ports(2)
+    configs = [tf_config(ports, index) for index in range(2)]
+    arguments = ("--data-dir", folder, *RECIPE, *EPOCH, *own_network)
+    with workers(configs, *arguments, cwd=tmp_path) as processes:
+        chief, other = end_all(processes)
+    assert [process.returncode for process in processes] == [2, 2]
+    assert "has mine:Mine with SHA-256 " in other
+    assert "All need the same.\n" in other
+    assert f"Lost worker 1 (127.0.0.1:{ports[1]})" in chief
+
+
+@pytest.mark.full
+def test_a_worker_imports_no_network_that_only_the_chief_names(long_folder, own_network, tmp_path):
+    (tmp_path / "home-1" / "mine.py").write_text("open('executed', 'w')", encoding="utf-8")
+    configs = [tf_config(ports, index) for ports in [free_ports(2)] for index in range(2)]
+    arguments, commands = ("--data-dir", long_folder, *LONG), [own_network, []]
+    with workers(configs, *arguments, cwd=tmp_path, commands=commands) as processes:
+        chief, other = end_all(processes)
+    assert [process.returncode for process in processes] == [2, 2]
+    assert "the chief's run is code of its own" in other
+    assert "add --model mine:Mine\n" in other
+    assert not (tmp_path / "home-1" / "executed").exists()
+    assert "--distribute multi-worker" in chief.partition(" --model mine:Mine")[2]
+
+
 @pytest.mark.full
 def test_float32_is_as_accurate(folder, tmp_path):
     arguments = ("--data-dir", folder, *RECIPE, "--execution", "graph", "--output-dir")

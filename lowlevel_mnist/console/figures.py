@@ -79,6 +79,8 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
 
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
+    from lowlevel_mnist.model import Network
+
     title, images, labels = dataset.title, dataset.train_images, dataset.train_labels
     all_names = names_to_draw(dataset.class_names, range(dataset.classes))
     tested, matrix = matrix_to_show(test)
@@ -90,8 +92,10 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
         "curves": (plots.curves, state.history, test.loss, test.accuracy, title),
         "confusion_matrix": (plots.confusion_matrix, matrix, tested_names, title),
         "random_predictions": (plots.random_predictions, *shown),
-        "weights": weights_to_draw(model, learnt, learnt_names, images.shape[1:], title),
     }
+    if type(model) is Network:
+        size = images.shape[1:]
+        pictures["weights"] = weights_to_draw(model, learnt, learnt_names, size, title)
     for name, content in pictures.items():
         save_picture(folder / f"{name}.png", *content)
 

@@ -1,15 +1,18 @@
 """The flags of the commands."""
 
 import argparse
+import importlib.util
 import math
 import pathlib
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import COMMANDS
 from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.runs.settings import MODEL
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".pdf", ".svg")
 
@@ -65,6 +68,37 @@ def add_run_flag(parser: Parser) -> None:
     parser.add_argument(
         "--run", type=pathlib.Path, metavar="DIR", help="the run's folder (default: the newest)"
     )
+
+
+def add_model_flag(parser: Parser) -> None:
+    parser.add_argument(
+        "--model",
+        type=model_name,
+        metavar="MODULE:NAME",
+        help="a network of your own: a class or function in a module in the current folder, which "
+        "is called as lowlevel_mnist.Network is (default: the recipe's network)",
+    )
+
+
+def model_name(text: str) -> str:
+    """Returns what --model names, if there is such a module; it is not imported yet.
+
+    Raises `argparse.ArgumentTypeError` where there is none.
+    """
+    if not MODEL.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not MODULE:NAME, such as my_module:MyNetwork for a class in my_module.py"
+        )
+    if "" not in sys.path:
+        sys.path.append("")  # the current folder, which Python leaves out with -P
+    module = re.split("[.:]", text)[0]  # to look for one in a package would import the package
+    if not importlib.util.find_spec(module):
+        near = did_you_mean(module, [path.stem for path in pathlib.Path().glob("*.py")])
+        raise argparse.ArgumentTypeError(
+            f"there is no module {module} in the current folder, nor elsewhere on Python's "
+            f"path{near}"
+        )
+    return text
 
 
 def whole_number(

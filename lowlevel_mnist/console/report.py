@@ -103,9 +103,11 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
     """Says what is about to be trained, and where.
 
     tf: TensorFlow; run: a `runs.run.Run`; training, validation: images and labels, or None.
-    model: the `model.Network`; state: the `checkpoints.TrainingState`.
+    model: what is trained; state: the `checkpoints.TrainingState`.
     """
-    settings, device = run.settings, model.weights[0].device
+    from lowlevel_mnist.model import count_parameters
+
+    settings, device = run.settings, tf.convert_to_tensor(model.trainable_variables[0]).device
     counts = [f"{len(training[1]):,} training"]
     counts += [f"{len(validation[1]):,} validation"] if validation else []
     sharing = f", batches shared by {run.replica_count} replicas" if run.replica_count > 1 else ""
@@ -117,8 +119,9 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
         f"Data: {dataset.title}, {provenance(dataset)}, "
         f"{', '.join(counts)} and {test_images(dataset)} of "
         f"{'x'.join(map(str, settings.image_size))}, {len(dataset.classes_with_images)} classes",
-        f"Network: {settings.title}, {'-'.join(map(str, settings.layer_sizes))}{dropout}, "
-        f"{settings.parameters:,} parameters, {_optimization(settings)}, "
+        f"Network: {settings.model or settings.title}, "
+        f"{'-'.join(map(str, settings.layer_sizes))}{dropout}, "
+        f"{count_parameters(model):,} parameters, {_optimization(settings)}, "
         f"batch size {settings.batch_size}, seed {settings.seed}",
     )
     print_machine_remarks(tf, run)
@@ -245,7 +248,8 @@ def print_results(run, state, test, dataset) -> None:
             f"Best epoch: {best['epoch']}, validation accuracy {best['val_accuracy']:.4f}, "
             f"loss {format_loss(best['val_loss'])}"
         )
-    show = startup.command_line("show_random", "--run", run.folder)
+    words = "--run", run.folder, *run.settings.model_flag
+    show = startup.command_line("show_random", *words)
     output.say(
         f"Test loss {format_loss(test.loss)}, test accuracy {test.accuracy:.4f} "
         f"on the {len(dataset.test_labels):,} test images of {dataset.title}",
@@ -254,14 +258,16 @@ def print_results(run, state, test, dataset) -> None:
         f"  {show}",
         f"  {show} --mistakes",
     )
-    print_page_hint(run.folder)
+    print_page_hint(run)
 
 
-def print_page_hint(folder) -> None:
-    """Says how to make a page of the run in a folder."""
+def print_page_hint(run) -> None:
+    """Says how to make a page of a run, unless its network is one's own."""
+    if run.settings.model:
+        return
     output.say(
         "Draw for it yourself, on a page for a browser (--serve, for a phone):",
-        f"  {startup.command_line('page', '--run', folder)}",
+        f"  {startup.command_line('page', '--run', run.folder)}",
     )
 
 

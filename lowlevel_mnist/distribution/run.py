@@ -11,6 +11,7 @@ from lowlevel_mnist import startup
 from lowlevel_mnist.console import output
 from lowlevel_mnist.distribution import cluster
 from lowlevel_mnist.errors import LostWorkerError, UserError
+from lowlevel_mnist.runs import own_model
 from lowlevel_mnist.runs.run import Run
 from lowlevel_mnist.runs.settings import check_flags, from_json
 
@@ -78,6 +79,8 @@ class DistributedRun(Run):
         return settings
 
     def start_tensorflow(self):
+        if model := self.settings.model:
+            self.replicas.check_same(**{f"{model} with SHA-256": own_model.sha256_of(model)})
         # The story makes its variables between here and `make_trainer`, in the strategy's scope.
         self.variable_scope = contextlib.ExitStack()
         self.variable_scope.enter_context(self.replicas.strategy.scope())
@@ -91,11 +94,13 @@ class DistributedRun(Run):
         return trainer
 
     def restore(self, model, optimizer):
-        return self.broadcast_state(super().restore(model, optimizer), optimizer)
+        return self.broadcast_state(super().restore(model, optimizer), model, optimizer)
 
-    def broadcast_state(self, state, optimizer):
-        """Gives all workers the chief's weights, biases, slots and training state."""
-        for variable in optimizer.variables:
+    def broadcast_state(self, state, model, optimizer):
+        """Gives all workers the chief's variables, those that are not trained, too, and state."""
+        from lowlevel_mnist.optimizers import held_by
+
+        for variable in map(held_by, (*optimizer.variables, *model.non_trainable_variables)):
             variable.assign(self.replicas.broadcast(variable.value())[0])
         state.deserialize(self.replicas.broadcast_record(state.serialize()))
         return state
@@ -141,7 +146,7 @@ class WorkerRun(DistributedRun):
     def restore(self, model, optimizer):
         from lowlevel_mnist.runs.checkpoints import TrainingState
 
-        return self.broadcast_state(TrainingState(), optimizer)
+        return self.broadcast_state(TrainingState(), model, optimizer)
 
     def save(self, epoch, progress):
         self.meet()  # the chief saves

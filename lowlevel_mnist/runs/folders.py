@@ -98,15 +98,22 @@ class SavedRun:
                 )
             )
 
-    def load_model(self):
+    def check_model_flag(self, given: str | None) -> None:
+        """Raises `UserError` where --model, None if it is not given, does not name its network."""
+        settings.check_model_flag(self.settings, given, f"the run in {self.folder}")
+
+    def load_model(self, given: str | None = None):
         """Imports TensorFlow and returns the `model.Network`, as the newest checkpoint has it.
 
         TensorFlow takes seconds to import: not before the run and its data are found good.
+
+        given: the flag --model, without which a network of one's own is not imported.
         Raises `UserError` where the checkpoint is missing, damaged or of another network.
         """
+        self.check_model_flag(given)
         tf = startup.import_tensorflow()
         from lowlevel_mnist.model import Network
-        from lowlevel_mnist.runs import checkpoints
+        from lowlevel_mnist.runs import checkpoints, own_model
 
         paths = find_checkpoints(self.folder)
         if not paths:
@@ -114,13 +121,15 @@ class SavedRun:
                 f"The run {self.folder} has no checkpoint in its folder {CHECKPOINTS}. One comes "
                 "with the first epoch; train --resume goes on."
             )
+        network = own_model.load(given, self.settings) or Network
         try:
-            model = Network(self.settings.layer_sizes, dtype=self.settings.dtype)
+            model = network(*self.settings.network_arguments)
             checkpoints.load(tf.train.Checkpoint(model=model), paths[-1])
         except checkpoints.RESTORE_ERRORS as error:
             hint = " train --resume goes on from the one before it." if paths[1:] else ""
+            fitting = f"{given} as it is now" if given else f"the run's {SETTINGS}"
             raise UserError(
-                f"The checkpoint {paths[-1]} is damaged or does not fit the run's {SETTINGS}.{hint}"
+                f"The checkpoint {paths[-1]} is damaged or does not fit {fitting}.{hint}"
             ) from error
         return model
 

@@ -22,7 +22,7 @@ from lowlevel_mnist.errors import (
     UserError,
     check_finite,
 )
-from lowlevel_mnist.runs import files, folders
+from lowlevel_mnist.runs import files, folders, own_model
 from lowlevel_mnist.runs.settings import Settings, check_flags, resolve_flags, resolve_settings
 
 SAMPLE = 1000  # training images by whose cost a network is found healthy before it is saved
@@ -38,6 +38,7 @@ class Run:
 
     flags: those of `train`.
     settings, folder: the `Settings`, from `resolve_settings` on, and the folder, from `open` on.
+    own_network: from `resolve_settings` on, what --model names, or None.
     is_chief: whether it tests and keeps the network; False for any other worker.
     replica_count: how many devices share each batch.
     Raises `UserError` where the flags contradict each other or the run that is to go on.
@@ -69,7 +70,8 @@ class Run:
         """Sets and returns the settings of the run: its own, if it goes on with the same data.
 
         dataset: what `data.load` has found at `data_source`.
-        Raises `UserError` where data and flags contradict each other or the run that is to go on.
+        Raises `UserError` where data and flags contradict each other or the run that is to go on,
+        or a network of one's own can't be trained.
         """
         self.settings = self.before or resolve_settings(self.flags, dataset)
         if self.before and dataset.sha256 != self.before.data_sha256:
@@ -82,6 +84,7 @@ class Run:
             self.settings = dataclasses.replace(
                 self.settings, data_dir=where, dataset_source=source
             )
+        self.own_network = own_model.load(self.flags.model, self.settings)
         return self.settings
 
     @contextlib.contextmanager
@@ -126,7 +129,7 @@ class Run:
         uses_xla = settings.execution == "xla"
         tf = startup.import_tensorflow(xla=uses_xla)
         is_small = settings.batch_size * settings.parameters < MIN_MULTITHREADED_MACS
-        if is_small and not uses_xla and THREADS not in os.environ:
+        if is_small and not settings.model and not uses_xla and THREADS not in os.environ:
             with contextlib.suppress(RuntimeError):  # TensorFlow is at work already, in a notebook
                 tf.config.threading.set_intra_op_parallelism_threads(1)
         return tf
@@ -195,12 +198,14 @@ class Run:
         test: the `metrics.Evaluation` of the test images.
         Raises `DivergedError` where it is not finite.
         """
+        from lowlevel_mnist.model import count_parameters
+
         check_finite(test.loss, "after the last step")
         results = {
             **dataclasses.asdict(self.settings),
             "distribute": self.flags.distribute,
             "replicas": self.replica_count,
-            "parameters": self.settings.parameters,
+            "parameters": count_parameters(self.checkpoints.model),
             "tensorflow": tensorflow_version,
             "history": self.checkpoints.state.history,
             "test_loss": test.loss,
@@ -222,12 +227,13 @@ class Run:
             rate = self.settings.learning_rate
             hint = f"Try a new run with a much smaller --learning-rate than {rate:g}."
             if folders.find_checkpoints(self.folder):
-                command = startup.command_line("evaluate", "--run", self.folder)
+                flags = "--run", self.folder, *self.settings.model_flag
+                command = startup.command_line("evaluate", *flags)
                 hint += f" The network of the last checkpoint is kept; see it with {command}"
             return hint
         if not folders.is_run(self.folder):  # it could not be written
             return ""
-        words = ["--resume", "--output-dir", self.folder]
+        words = ["--resume", "--output-dir", self.folder, *self.settings.model_flag]
         words += ["--no-plots"] if self.flags.no_plots else []
         if self.flags.distribute != "none":
             words += ["--distribute", self.flags.distribute]

@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import math
 import pathlib
+import re
 import typing
 
 from lowlevel_mnist import data
@@ -19,11 +20,13 @@ from lowlevel_mnist.sources import image_style
 from lowlevel_mnist.sources.published import is_class_name
 
 MAX_TITLE = 60  # characters of hidden units in the name of a run's folder
+MODEL = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")  # MODULE:NAME
 MAX_BYTES = 1_000_000  # of a `settings.json`; what makes it large is the names of 256 classes
 FORMAT_VERSION = 1  # of a run's files; it changes when these can't be read any more
 # What a new run has where no flag says otherwise. A resumed one has what it had.
 DEFAULTS: dict[str, typing.Any] = {
     "recipe": "softmax",
+    "model": None,
     "execution": "eager",
     "dtype": "float32",
     "seed": 0,
@@ -47,6 +50,7 @@ class Settings:
     """The keys are those of `settings.json` and `metrics.json`.
 
     recipe: its name.
+    model: MODULE:NAME of a network of one's own, None for a `model.Network`.
     dataset, dataset_source, dataset_verified, data_sha256: as in `data.Dataset`.
     data_dir: the absolute path of the data's folder where one was given.
     image_size: (height, width) of an image in pixels.
@@ -84,6 +88,7 @@ class Settings:
     test_split: float
     class_names: tuple[str | None, ...]
     image_style: image_style.ImageStyle
+    model: str | None = None
     format_version: int = FORMAT_VERSION
     momentum: float = DEFAULTS["momentum"]
     nesterov: bool = DEFAULTS["nesterov"]
@@ -96,6 +101,7 @@ class Settings:
         sizes, names = self.layer_sizes, self.class_names
         is_valid = {
             "recipe": is_class_name(self.recipe),
+            "model": self.model is None or MODEL.fullmatch(self.model),
             "dataset": self.dataset in data.TITLES,
             "data_dir": self.data_path or self.dataset != "custom",
             "image_size": min(self.image_size) > 0 and sizes[:1] == (math.prod(self.image_size),),
@@ -120,7 +126,8 @@ class Settings:
         for key, valid in is_valid.items():
             if not valid:
                 raise ValueError(f"its {key} is missing or wrong")
-        if self.dropout and len(sizes) == 2:
+        is_own = self.model is not None  # `own_model` tries it out
+        if self.dropout and len(sizes) == 2 and not is_own:
             raise UserError(
                 f"--dropout {self.dropout:g} has nothing to drop: {self.recipe} has no hidden "
                 "layer. Give it one with --hidden-units."
@@ -134,7 +141,7 @@ class Settings:
                     )
         if self.nesterov and not self.momentum:
             raise UserError("--nesterov needs a --momentum, such as 0.9.")
-        if self.parameters > MAX_PARAMETERS:
+        if self.parameters > MAX_PARAMETERS and not is_own:
             raise UserError(
                 f"The network would have {self.parameters:,} parameters; at most "
                 f"{MAX_PARAMETERS:,} are accepted. Choose fewer --hidden-units."
@@ -152,15 +159,28 @@ class Settings:
 
     @property
     def parameters(self) -> int:
-        """The number of weights and biases of the network."""
+        """The number of weights and biases of a `model.Network`."""
         layers = itertools.pairwise(self.layer_sizes)
         return sum((inputs + 1) * outputs for inputs, outputs in layers)
 
     @property
+    def network_arguments(self) -> tuple[tuple[int, ...], int, str]:
+        """What `model.Network`, or a network of one's own, is called with."""
+        return self.layer_sizes, self.seed, self.dtype
+
+    @property
+    def model_flag(self) -> list[str]:
+        """The flag that a command needs to use a network of one's own, as words, or none."""
+        return ["--model", self.model] if self.model else []
+
+    @property
     def title(self) -> str:
-        """The recipe, and what was changed of its network, as in "softmax+256-128"."""
+        """The recipe, and what was changed of its network, as in "softmax+256-128".
+
+        Of a network of one's own, it begins with its name.
+        """
         hidden_units, recipe = self.layer_sizes[1:-1], RECIPES.get(self.recipe)
-        changes = [self.recipe]
+        changes = [self.model.partition(":")[2] if self.model else self.recipe]
         if recipe and hidden_units != recipe.hidden_units:
             units = "-".join(map(str, hidden_units))
             changes.append(units if len(units) < MAX_TITLE else f"{len(hidden_units)}-layers")
@@ -251,6 +271,7 @@ def check_flags(
         has ended with them.
     Raises `UserError` where a flag contradicts them.
     """
+    check_model_flag(settings, flags.model, whose)
     values = {**vars(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
     del values["data_dir"]  # the data may lie elsewhere now
     for name, value in values.items():
@@ -263,6 +284,27 @@ def check_flags(
                 f"{may}. Leave the flag out, or start another run."
             )
     return dataclasses.replace(settings, epochs=flags.epochs or settings.epochs)
+
+
+def check_model_flag(settings: Settings, given: str | None, whose: str) -> None:
+    """Raises `UserError` where the flag --model does not say what the settings do.
+
+    A run's folder may be a stranger's, and its network whatever he has written: it is imported only
+    where the flag says so once more.
+
+    given: the flag's value, None where it is not given; whose: as for `check_flags`.
+    """
+    if settings.model and given is None:
+        raise UserError(
+            f"The network of {whose} is code of its own, which is executed only where you ask for "
+            f"it: if you trust it, add --model {settings.model}"
+        )
+    if given != settings.model:
+        advice = "Give that instead" if settings.model else "Leave the flag out"
+        raise UserError(
+            f"{_as_flag('model', given)} contradicts {whose}, which has "
+            f"{_as_flag('model', settings.model)}. {advice}, or start another run."
+        )
 
 
 def _as_flag(name, value):
