@@ -15,6 +15,7 @@ from lowlevel_mnist.console import interruption, started_module  # noqa: F401  #
 
 if TYPE_CHECKING:  # for editors and type checkers
     from lowlevel_mnist.data import Dataset
+    from lowlevel_mnist.early_stopping import BestWeights
     from lowlevel_mnist.errors import DivergedError, UserError
     from lowlevel_mnist.metrics import Evaluation
     from lowlevel_mnist.model import Network
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "SGD",
     "Adam",
+    "BestWeights",
     "CheckpointManager",
     "Dataset",
     "DivergedError",
@@ -40,7 +42,16 @@ __all__ = [
     "train_step",
 ]
 # Where they are; those that need no TensorFlow, which takes seconds to import, come first.
-_MODULES = ("errors", "data", "model", "optimizers", "metrics", "training", "runs.checkpoints")
+_MODULES = (
+    "errors",
+    "data",
+    "model",
+    "optimizers",
+    "metrics",
+    "early_stopping",
+    "training",
+    "runs.checkpoints",
+)
 
 
 if module := started_module():

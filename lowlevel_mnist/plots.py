@@ -78,24 +78,31 @@ def samples(
 
 @fonts.plain_text
 def curves(
-    figure: Figure, history: Sequence[dict], test_loss: float, test_accuracy: float, title: str
+    figure: Figure,
+    history: Sequence[dict],
+    test_loss: float,
+    test_accuracy: float,
+    title: str,
+    best_epoch: int | None = None,
 ) -> None:
     """Draws loss and accuracy over the epochs, and the values on the test images.
 
     history: a dictionary with "epoch", "loss", "accuracy", "val_loss" and "val_accuracy" (None
         without validation) for each epoch; title: that of the data set.
+    best_epoch: the one whose weights were tested, None for the last.
     """
     figure.set_layout_engine("constrained")
     figure.set_size_inches(9, 4.1)
     epochs = [row["epoch"] for row in history]
     tests = {"loss": test_loss, "accuracy": test_accuracy}
+    label = f"test (of epoch {best_epoch})" if best_epoch else "test (at the end)"
     for axis, (key, test) in zip(figure.subplots(1, 2), tests.items(), strict=True):
         values = [row[key] for row in history]
         axis.plot(epochs, values, "o-", color=BLUE, label="training (mean of the epoch)")
         if history[0][f"val_{key}"] is not None:
             values = [row[f"val_{key}"] for row in history]
             axis.plot(epochs, values, "s--", color=GREEN, label="validation (after the epoch)")
-        axis.plot(epochs[-1], test, "D", color=ORANGE, label="test (at the end)")
+        axis.plot(best_epoch or epochs[-1], test, "D", color=ORANGE, label=label)
         axis.set(xlabel="epoch", ylabel="loss (cross-entropy)" if key == "loss" else "accuracy")
         axis.set_xlim(0.5 - 0.02 * epochs[-1], 0.5 + 1.02 * epochs[-1])
         axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)

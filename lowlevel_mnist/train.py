@@ -63,6 +63,8 @@ def train(run):
         # they were the last of an epoch, when the epoch is finished.
         with interruption.defer_signals() as request:
             for epoch in range(len(state.history) + 1, settings.epochs + 1):
+                if run.is_exhausted(state):  # by --patience
+                    break
                 for progress in trainer.train_blocks(pixels, one_hot, epoch, state.progress):
                     if signal := run.stop_requested(request.signal):
                         break
@@ -141,6 +143,13 @@ def parse():
         "--epochs", type=flags.whole_number(1), metavar="N", help=f"passes over all images {recipe}"
     )
     add(
+        "--patience",
+        type=flags.whole_number(1),
+        metavar="N",
+        help="stop early: after N epochs in which the validation loss was not lower than before, "
+        "with the weights of the best epoch (default: train all epochs)",
+    )
+    add(
         "--validation-split",
         type=flags.number("a number between 0 and 1", lambda value: 0 < value < 1),
         metavar="F",
@@ -176,7 +185,7 @@ def parse():
         "--resume",
         action="store_true",
         help="go on with the run in --output-dir where it stood; of its settings, only --epochs "
-        "may change, and only grow",
+        "and --patience may change, and only grow",
     )
     add("--no-plots", action="store_true", help="draw no pictures")
     add("--list", action="store_true", help="print the recipes and stop")

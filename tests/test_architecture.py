@@ -18,7 +18,7 @@ FLOORS = [
     {"runs"},
     {"training"},
     {"data", "metrics"},
-    {"model", "cost", "preprocessing", "plots", "sources"},
+    {"model", "cost", "preprocessing", "plots", "sources", "early_stopping"},
     {"fonts"},
     {"startup"},
     {"execution"},

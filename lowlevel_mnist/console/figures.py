@@ -85,9 +85,10 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
     tested_names = names_to_draw(dataset.class_names, tested)
     learnt, learnt_names = classes_to_draw(dataset, test)
     *_, shown = random_images(dataset, test, RANDOM_IMAGES, seed)
+    curves = state.history, test.loss, test.accuracy, title, state.best_epoch
     pictures: dict[str, tuple] = {
         "samples": (plots.samples, images, labels, all_names, title),
-        "curves": (plots.curves, state.history, test.loss, test.accuracy, title),
+        "curves": (plots.curves, *curves),
         "confusion_matrix": (plots.confusion_matrix, matrix, tested_names, title),
         "random_predictions": (plots.random_predictions, *shown),
         "weights": weights_to_draw(model, learnt, learnt_names, images.shape[1:], title),

@@ -110,6 +110,7 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
     counts += [f"{len(validation[1]):,} validation"] if validation else []
     sharing = f", batches shared by {run.replica_count} replicas" if run.replica_count > 1 else ""
     dropout = f", dropout {settings.dropout:g}" if settings.dropout else ""
+    patience = f", patience {settings.patience}" if settings.patience else ""
     output.say(
         f"TensorFlow {tf.__version__}, "
         f"eager execution {'on' if tf.executing_eagerly() else 'off'}, "
@@ -119,7 +120,8 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
         f"{'x'.join(map(str, settings.image_size))}, {len(dataset.classes_with_images)} classes",
         f"Network: {settings.title}, {'-'.join(map(str, settings.layer_sizes))}{dropout}, "
         f"{settings.parameters:,} parameters, {settings.optimizer} with learning rate "
-        f"{settings.learning_rate:g}, batch size {settings.batch_size}, seed {settings.seed}",
+        f"{settings.learning_rate:g}, batch size {settings.batch_size}, seed {settings.seed}"
+        f"{patience}",
     )
     print_machine_remarks(tf, run)
     print_beginning(run, state, validation)
@@ -144,6 +146,9 @@ def print_beginning(run, state, validation) -> None:
     if run.flags.resume:
         begun = state.history or state.progress
         output.say(f"Resumed after {state.where}" if begun else "Resumed at the beginning")
+    if state.is_exhausted:
+        output.say("It has stopped early; more epochs come with a larger --patience")
+        return
     if len(state.history) == run.settings.epochs:
         output.say("All its epochs are done; more come with a larger --epochs")
         return
@@ -230,10 +235,17 @@ def print_results(run, state, test, dataset) -> None:
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
     if state.history[0]["val_accuracy"] is not None:
-        best = max(state.history, key=lambda row: row["val_accuracy"])
+        best, kept = max(state.history, key=lambda row: row["val_accuracy"]), ""
+        if state.best_epoch:
+            best, kept = state.history[state.best_epoch - 1], ", whose weights the network has"
+        if len(state.history) < run.settings.epochs:
+            output.say(
+                f"Stopped after epoch {len(state.history)}, as the validation loss was not lower "
+                f"for {state.patience} epochs"
+            )
         output.say(
             f"Best epoch: {best['epoch']}, validation accuracy {best['val_accuracy']:.4f}, "
-            f"loss {format_loss(best['val_loss'])}"
+            f"loss {format_loss(best['val_loss'])}{kept}"
         )
     show = startup.command_line("show_random", "--run", run.folder)
     output.say(

@@ -100,6 +100,10 @@ class DistributedRun(Run):
         state.deserialize(self.replicas.broadcast_record(state.serialize()))
         return state
 
+    def is_exhausted(self, state):
+        # The validation loss that a worker has found may differ from the chief's by rounding.
+        return bool(self.replicas.agree(super().is_exhausted(state)))
+
     def stop_requested(self, number):
         """Returns the number of a signal where any worker was asked to end, otherwise None."""
         return (number or signal.SIGTERM) if self.replicas.any_worker(number is not None) else None
@@ -141,7 +145,7 @@ class WorkerRun(DistributedRun):
     def restore(self, model, optimizer):
         from lowlevel_mnist.runs.checkpoints import TrainingState
 
-        return self.broadcast_state(TrainingState(), optimizer)
+        return self.broadcast_state(TrainingState(self.settings.patience), optimizer)
 
     def save(self, epoch, progress):
         self.meet()  # the chief saves

@@ -28,7 +28,9 @@ DEFAULTS: dict[str, typing.Any] = {
     "dtype": "float32",
     "seed": 0,
     "invert": False,
+    "patience": None,
 }
+GROWING = ("epochs", "patience")  # may be more when a run goes on
 DTYPES = ("float32", "float64")
 MAX_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
 MAX_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
@@ -46,6 +48,7 @@ class Settings:
     invert, test_split: whether light and dark of the images are exchanged, and the fraction that
         is set aside as test images, as in `data.Dataset`.
     class_names: the name of each class, None for one that no image has.
+    patience: with early stopping, after how many epochs without a lower validation loss it comes.
     image_style: that of the training images, to which people's own pictures are brought.
     The others are those of `recipes.Recipe` and `training.Trainer`.
     Raises `UserError` for a network that can't be trained, and `ValueError` for any other value
@@ -74,6 +77,7 @@ class Settings:
     class_names: tuple[str | None, ...]
     image_style: image_style.ImageStyle
     format_version: int = FORMAT_VERSION
+    patience: int | None = None
 
     def __post_init__(self):
         sizes, names = self.layer_sizes, self.class_names
@@ -95,6 +99,7 @@ class Settings:
             "class_names": sizes[-1:] == (len(names),)
             and all(name is None or is_class_name(name) for name in names),
             "image_style": self.image_style.size == self.image_size,
+            "patience": self.patience is None or self.patience > 0,
         }
         for key, valid in is_valid.items():
             if not valid:
@@ -183,6 +188,11 @@ def resolve_settings(flags: argparse.Namespace, dataset: data.Dataset) -> Settin
             "images for validation. Leave the flag out."
         )
     values = resolve_flags(flags)
+    if values["patience"] and not (dataset.validation or values["validation_split"]):
+        raise UserError(
+            f"--patience {values['patience']} needs images for validation, by whose loss the "
+            "training ends. Set some aside: --validation-split 0.1"
+        )
     image_size, with_images = dataset.train_images.shape[1:], set(dataset.classes_with_images)
     values |= {
         "dataset": dataset.name,
@@ -206,30 +216,31 @@ def resolve_settings(flags: argparse.Namespace, dataset: data.Dataset) -> Settin
 def check_flags(
     settings: Settings, flags: argparse.Namespace, whose: str, growing: bool
 ) -> Settings:
-    """Returns the settings of a run that goes on: its own, with as many epochs as asked for.
+    """Returns the settings of a run that goes on: its own, but for what may grow.
 
     flags: those of `train`, None where they are not given.
     whose: the owner of the settings, such as "the run in DIR".
-    growing: whether there may be more epochs than the settings say.
+    growing: whether there may be more epochs, and more patience, than the settings say.
     Raises `UserError` where a flag contradicts them.
     """
     values = {**vars(settings), "hidden_units": list(settings.layer_sizes[1:-1])}
     del values["data_dir"]  # the data may lie elsewhere now
     for name, value in values.items():
         given = getattr(flags, name, None)
-        may = ", which may only grow" if growing and name == "epochs" else ""
+        may = ", which may only grow" if growing and name in GROWING and value else ""
         if given not in (None, "auto", value) and not (may and given > value):
             raise UserError(
                 f"{_as_flag(name, given)} contradicts {whose}, which has {_as_flag(name, value)}"
                 f"{may}. Leave the flag out, or start another run."
             )
-    return dataclasses.replace(settings, epochs=flags.epochs or settings.epochs)
+    grown = {name: getattr(flags, name) or getattr(settings, name) for name in GROWING}
+    return dataclasses.replace(settings, **grown)
 
 
 def _as_flag(name, value):
     """Returns a flag with its value as one writes them."""
     flag = f"--{name.replace('_', '-')}"
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return flag if value else f"no {flag}"
     return f"{flag} {format_value(value)}"
 
