@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from lowlevel_mnist.data import Dataset
     from lowlevel_mnist.early_stopping import BestWeights
     from lowlevel_mnist.errors import DivergedError, UserError
+    from lowlevel_mnist.fitting import fit
     from lowlevel_mnist.metrics import Evaluation
     from lowlevel_mnist.model import Network
     from lowlevel_mnist.optimizers import SGD, Adam, Optimizer, RMSprop
@@ -39,6 +40,7 @@ __all__ = [
     "Trainer",
     "TrainingState",
     "UserError",
+    "fit",
     "train_step",
 ]
 # Where they are; those that need no TensorFlow, which takes seconds to import, come first.
@@ -51,6 +53,7 @@ _MODULES = (
     "early_stopping",
     "training",
     "runs.checkpoints",
+    "fitting",
 )
 
 

@@ -139,7 +139,7 @@ def print_machine_remarks(tf, run) -> None:
 
 
 def print_beginning(run, state, validation) -> None:
-    """Says where a run begins or goes on, and on a terminal what the columns of its epochs are.
+    """Says where a run begins or goes on.
 
     state: the `checkpoints.TrainingState`; validation: images and labels, or None.
     """
@@ -152,6 +152,11 @@ def print_beginning(run, state, validation) -> None:
     if len(state.history) == run.settings.epochs:
         output.say("All its epochs are done; more come with a larger --epochs")
         return
+    print_columns(validation)
+
+
+def print_columns(validation) -> None:
+    """Says on a terminal what the columns of the epochs are; validation: images, or None."""
     if output.is_terminal():
         names = [name for name in WIDE if validation or not name.startswith("val_")]
         output.say("", _epoch_row({name: name for name in names}))
@@ -234,19 +239,7 @@ def print_results(run, state, test, dataset) -> None:
 
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
-    if state.history[0]["val_accuracy"] is not None:
-        best, kept = max(state.history, key=lambda row: row["val_accuracy"]), ""
-        if state.best_epoch:
-            best, kept = state.history[state.best_epoch - 1], ", whose weights the network has"
-        if len(state.history) < run.settings.epochs:
-            output.say(
-                f"Stopped after epoch {len(state.history)}, as the validation loss was not lower "
-                f"for {state.patience} epochs"
-            )
-        output.say(
-            f"Best epoch: {best['epoch']}, validation accuracy {best['val_accuracy']:.4f}, "
-            f"loss {format_loss(best['val_loss'])}{kept}"
-        )
+    print_best(state, run.settings.epochs)
     show = startup.command_line("show_random", "--run", run.folder)
     output.say(
         f"Test loss {format_loss(test.loss)}, test accuracy {test.accuracy:.4f} "
@@ -257,6 +250,23 @@ def print_results(run, state, test, dataset) -> None:
         f"  {show} --mistakes",
     )
     print_page_hint(run.folder)
+
+
+def print_best(state, epochs: int) -> None:
+    """Says which epoch was the best on the validation images, if there are any, of so many."""
+    if state.history[0]["val_accuracy"] is not None:
+        best, kept = max(state.history, key=lambda row: row["val_accuracy"]), ""
+        if state.best_epoch:
+            best, kept = state.history[state.best_epoch - 1], ", whose weights the network has"
+        if len(state.history) < epochs:
+            output.say(
+                f"Stopped after epoch {len(state.history)}, as the validation loss was not lower "
+                f"for {state.patience} epochs"
+            )
+        output.say(
+            f"Best epoch: {best['epoch']}, validation accuracy {best['val_accuracy']:.4f}, "
+            f"loss {format_loss(best['val_loss'])}{kept}"
+        )
 
 
 def print_page_hint(folder) -> None:

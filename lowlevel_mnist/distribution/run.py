@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import dataclasses
 import os
-import pathlib
 import signal
 
 from lowlevel_mnist import startup
@@ -133,10 +132,7 @@ class WorkerRun(DistributedRun):
     def open(self, training):
         self.check_batch_size(training)
         with self.replicas.lost_worker_as_user_error():
-            with (
-                pathlib.Path(os.devnull).open("w", encoding="utf-8", errors="replace") as null,
-                contextlib.redirect_stdout(null),
-            ):
+            with output.silenced():
                 yield  # the chief reports
             self.replicas.barrier()  # which the chief reaches when it has saved the run
             self.meet()
