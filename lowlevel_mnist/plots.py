@@ -114,12 +114,17 @@ def curves(
 
 @fonts.plain_text
 def confusion_matrix(
-    figure: Figure, matrix: np.ndarray, class_names: Sequence[str], title: str
+    figure: Figure,
+    matrix: np.ndarray,
+    class_names: Sequence[str],
+    title: str,
+    images: str = "test",
 ) -> None:
     """Draws how often each class (row) was taken for each class (column).
 
     Colour shows the fraction of the row, the number the count.
     matrix: whole numbers [classes, classes]; title: that of the data set.
+    images: which of its images these are.
     """
     side = 2.5 + 0.5 * min(len(matrix), MAX_NUMBERED_CLASSES)
     figure.set_layout_engine("constrained")
@@ -137,7 +142,7 @@ def confusion_matrix(
             color = "white" if fractions[row, column] > 0.3 else "black"
             axis.text(column, row, count, ha="center", va="center", color=color, fontsize=9)
     axis.set(xlabel="predicted class", ylabel="true class")
-    axis.set_title(_headline(title, matrix.trace() / matrix.sum()), fontsize=13)
+    axis.set_title(_headline(title, matrix.trace() / matrix.sum(), images), fontsize=13)
     figure.colorbar(picture, ax=axis, label="fraction of the true class", shrink=0.8)
 
 
@@ -232,8 +237,8 @@ def predictions(
         _write_above(axis, top, f"{fonts.shorten(name, 16)}\n{answer}")
 
 
-def _headline(title, accuracy):
-    return f"{title}: {accuracy:.2%} of the test images classified correctly"
+def _headline(title, accuracy, images="test"):
+    return f"{title}: {accuracy:.2%} of the {images} images classified correctly"
 
 
 def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors):

@@ -42,7 +42,7 @@ def train(run):
         output.show(output.STARTING)
         tf = run.start_tensorflow()
         from lowlevel_mnist import metrics, preprocessing
-        from lowlevel_mnist.console import figures
+        from lowlevel_mnist.console import figures, tensorboard
         from lowlevel_mnist.model import Network
         from lowlevel_mnist.optimizers import OPTIMIZERS
 
@@ -75,6 +75,7 @@ def train(run):
                 else:
                     evaluation = metrics.evaluate(model, *validation) if validation else None
                     state.finish_epoch(progress, evaluation)
+                    tensorboard.write_epoch(run, dataset, state, model, evaluation)
                     run.save(epoch, progress)
                     report.print_epoch(epoch, settings.epochs, progress, evaluation)
                 if signal:
@@ -86,6 +87,7 @@ def train(run):
         test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
         if not run.flags.no_plots:
             figures.draw_run(run.folder, dataset, state, test, model, settings.seed)
+        tensorboard.write_test(run, dataset, state, test)
         run.write_results(test, tf.__version__)
     report.print_results(run, state, test, dataset)
 
@@ -188,6 +190,11 @@ def parse():
         "and --patience may change, and only grow",
     )
     add("--no-plots", action="store_true", help="draw no pictures")
+    add(
+        "--tensorboard",
+        action="store_true",
+        help="write what TensorBoard shows after each epoch: curves, weights, confusion matrices",
+    )
     add("--list", action="store_true", help="print the recipes and stop")
     arguments = parser.parse_args()
     if arguments.resume and not arguments.output_dir:

@@ -1,7 +1,9 @@
 """What commands print: recipes, header, progress, results, tables."""
 
+import importlib.util
 import math
 import os
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +12,7 @@ from lowlevel_mnist import startup
 from lowlevel_mnist.console import output
 from lowlevel_mnist.execution import machine
 from lowlevel_mnist.recipes import RECIPES
+from lowlevel_mnist.runs.folders import TENSORBOARD
 from lowlevel_mnist.runs.settings import format_value
 from lowlevel_mnist.sources import image_style
 
@@ -250,6 +253,19 @@ def print_results(run, state, test, dataset) -> None:
         f"  {show} --mistakes",
     )
     print_page_hint(run.folder)
+    if run.flags.tensorboard:
+        print_tensorboard_hint(run.folder / TENSORBOARD)
+
+
+def print_tensorboard_hint(folder) -> None:
+    """Says how TensorBoard shows what is in a folder."""
+    is_missing = importlib.util.find_spec("tensorboard") is None
+    install = " (install it first: pip install tensorboard)" if is_missing else ""
+    words = "-m", "tensorboard.main", "--logdir", folder
+    output.say(
+        f"See the epochs in TensorBoard{install}:",
+        f"  {startup.shell_line(sys.orig_argv[0], *words)}",
+    )
 
 
 def print_best(state, epochs: int) -> None:

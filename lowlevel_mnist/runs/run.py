@@ -235,6 +235,7 @@ class Run:
             return ""
         words = ["--resume", "--output-dir", self.folder]
         words += ["--no-plots"] if self.flags.no_plots else []
+        words += ["--tensorboard"] if self.flags.tensorboard else []
         if self.flags.distribute != "none":
             words += ["--distribute", self.flags.distribute]
         return f"Go on with: {startup.command_line('train', *words)}"
