@@ -23,12 +23,26 @@ def is_exhausted(losses: Sequence[float], patience: int) -> bool:
     """Returns whether the last `patience` epochs, or more, all came after the best one.
 
     losses: the validation loss of each epoch, none before the first.
+    Raises `ValueError` where `patience` is below 1.
     """
+    if patience < 1:
+        raise ValueError(f"patience is {patience!r}; it must be 1 or more.")
     return bool(losses) and len(losses) - best_epoch(losses) >= patience
 
 
 class BestWeights(tf.Module):
     """The weights of the best epoch of a training, beside those of the last.
+
+    In a loop of one's own:
+
+        best, losses = BestWeights(model), []
+        for epoch in range(1, 51):
+            trainer.train_epoch(pixels, one_hot, epoch)
+            losses.append(metrics.evaluate(model, *validation).loss)
+            best.keep(losses)
+            if early_stopping.is_exhausted(losses, patience=3):
+                break
+        best.put_into_model()
 
     model: what is trained, a `tf.Module`; its variables that are not trained are kept as well.
     others: a copy of each of the model's variables.

@@ -35,8 +35,8 @@ def fit(
     """
     if epochs < 1:
         raise ValueError(f"epochs is {epochs!r}; it must be 1 or more.")
-    if patience is not None and (patience < 1 or validation is None):
-        raise ValueError(f"patience is {patience!r}; it must be 1 or more, and needs validation.")
+    if patience is not None and validation is None:
+        raise ValueError(f"patience is {patience!r}, which needs images for validation.")
     model, (images, labels) = trainer.model, training
     pixels, targets = preprocessing.flatten(images), make_targets(model, images, labels)
     state, best = TrainingState(patience), early_stopping.BestWeights(model)

@@ -21,6 +21,7 @@ from conftest import (
 from test_distribute import train_together
 
 from lowlevel_mnist import BestWeights, Network, data, early_stopping, metrics
+from lowlevel_mnist.__main__ import results
 from lowlevel_mnist.runs import folders
 
 # On 300 digits, the validation loss falls, rises, falls, and rises for good after epoch 6.
@@ -146,6 +147,9 @@ def test_the_best_epochs_network_is_tested_and_kept(stopped, tmp_path):
     test = metrics.evaluate(ours, loaded.test_images, loaded.test_labels)
     assert test.loss == record["test_loss"]
 
+    epochs, validation, *_ = results(stopped_run)
+    accuracy = record["history"][best - 1]["val_accuracy"]
+    assert (epochs, validation) == (str(len(losses)), f"{accuracy:.4f}")
     assert f", patience {PATIENCE}\n" in printed
     assert ", patience" not in done.stdout
     assert f"Stopped after epoch {len(losses)}, as the validation loss was not lower for" in printed

@@ -82,7 +82,7 @@ def test_targets_are_taken_as_they_are(images):
     ("arguments", "words"),
     [
         ({"epochs": 0}, "epochs is 0"),
-        ({"epochs": 1, "patience": 2}, "patience is 2; it must be 1 or more, and needs validation"),
+        ({"epochs": 1, "patience": 2}, "patience is 2, which needs images for validation"),
     ],
 )
 def test_wrong_arguments(images, arguments, words):
