@@ -15,7 +15,9 @@ from lowlevel_mnist.console import interruption, started_module  # noqa: F401  #
 
 if TYPE_CHECKING:  # for editors and type checkers
     from lowlevel_mnist.data import Dataset
+    from lowlevel_mnist.early_stopping import BestWeights
     from lowlevel_mnist.errors import DivergedError, UserError
+    from lowlevel_mnist.fitting import fit
     from lowlevel_mnist.metrics import Evaluation
     from lowlevel_mnist.model import Network
     from lowlevel_mnist.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
@@ -27,6 +29,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "BestWeights",
     "CheckpointManager",
     "Dataset",
     "DivergedError",
@@ -38,11 +41,21 @@ __all__ = [
     "Trainer",
     "TrainingState",
     "UserError",
+    "fit",
     "train_step",
 ]
 # Where they are: in modules that need no TensorFlow, and in those that do.
 _LIGHT = ("errors", "data")
-_MODULES = (*_LIGHT, "model", "optimizers", "metrics", "training", "runs.checkpoints")
+_MODULES = (
+    *_LIGHT,
+    "model",
+    "optimizers",
+    "metrics",
+    "early_stopping",
+    "training",
+    "runs.checkpoints",
+    "fitting",
+)
 
 
 if module := started_module():

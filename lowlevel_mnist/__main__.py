@@ -15,7 +15,7 @@ MAX_RUNS = 20  # the newest ones
 MAX_BYTES = 50_000_000  # of a `metrics.json`; thousands of epochs, and a matrix of 256 classes
 COMPARED = (
     *("dataset", "optimizer", "learning_rate", "batch_size"),
-    *("validation_split", "execution", "dtype", "seed", "invert"),
+    *("validation_split", "execution", "dtype", "seed", "invert", "patience"),
 )
 
 
@@ -79,18 +79,19 @@ def changes(settings):
 
 def results(folder):
     """Returns epochs, accuracies and seconds of a run as texts, dashes where there are none."""
-    kind = {"history": tuple[records.Epoch, ...], "test_accuracy": float}
+    kind = {"history": tuple[records.Epoch, ...], "test_accuracy": float, "best_epoch": int | None}
     try:
-        record = records.read_json(folder / folders.METRICS, MAX_BYTES)
+        record = {"best_epoch": None, **records.read_json(folder / folders.METRICS, MAX_BYTES)}
         known = records.from_json(kind, {key: record[key] for key in kind})
-        *_, last = known["history"]
-    except (ValueError, KeyError, TypeError):  # of an unfinished run, or damaged
+        history = known["history"]
+        kept = history[(known["best_epoch"] or len(history)) - 1]
+    except (ValueError, KeyError, TypeError, IndexError):  # of an unfinished run, or damaged
         return ["-"] * 4
     return [
-        str(last.epoch),
-        "-" if last.val_accuracy is None else f"{last.val_accuracy:.4f}",
+        str(history[-1].epoch),
+        "-" if kept.val_accuracy is None else f"{kept.val_accuracy:.4f}",
         f"{known['test_accuracy']:.4f}",
-        f"{sum(row.seconds for row in known['history']):.1f}",
+        f"{sum(row.seconds for row in history):.1f}",
     ]
 
 

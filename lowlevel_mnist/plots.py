@@ -78,24 +78,31 @@ def samples(
 
 @fonts.plain_text
 def curves(
-    figure: Figure, history: Sequence[dict], test_loss: float, test_accuracy: float, title: str
+    figure: Figure,
+    history: Sequence[dict],
+    test_loss: float,
+    test_accuracy: float,
+    title: str,
+    best_epoch: int | None = None,
 ) -> None:
     """Draws loss and accuracy over the epochs, and the values on the test images.
 
     history: a dictionary with "epoch", "loss", "accuracy", "val_loss" and "val_accuracy" (None
         without validation) for each epoch; title: that of the data set.
+    best_epoch: the one whose weights were tested, None for the last.
     """
     figure.set_layout_engine("constrained")
     figure.set_size_inches(9, 4.1)
     epochs = [row["epoch"] for row in history]
     tests = {"loss": test_loss, "accuracy": test_accuracy}
+    label = f"test (of epoch {best_epoch})" if best_epoch else "test (at the end)"
     for axis, (key, test) in zip(figure.subplots(1, 2), tests.items(), strict=True):
         values = [row[key] for row in history]
         axis.plot(epochs, values, "o-", color=BLUE, label="training (mean of the epoch)")
         if history[0][f"val_{key}"] is not None:
             values = [row[f"val_{key}"] for row in history]
             axis.plot(epochs, values, "s--", color=GREEN, label="validation (after the epoch)")
-        axis.plot(epochs[-1], test, "D", color=ORANGE, label="test (at the end)")
+        axis.plot(best_epoch or epochs[-1], test, "D", color=ORANGE, label=label)
         axis.set(xlabel="epoch", ylabel="loss (cross-entropy)" if key == "loss" else "accuracy")
         axis.set_xlim(0.5 - 0.02 * epochs[-1], 0.5 + 1.02 * epochs[-1])
         axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
@@ -107,12 +114,17 @@ def curves(
 
 @fonts.plain_text
 def confusion_matrix(
-    figure: Figure, matrix: np.ndarray, class_names: Sequence[str], title: str
+    figure: Figure,
+    matrix: np.ndarray,
+    class_names: Sequence[str],
+    title: str,
+    images: str = "test",
 ) -> None:
     """Draws how often each class (row) was taken for each class (column).
 
     Colour shows the fraction of the row, the number the count.
     matrix: whole numbers [classes, classes]; title: that of the data set.
+    images: which of its images these are.
     """
     side = 2.5 + 0.5 * min(len(matrix), MAX_NUMBERED_CLASSES)
     figure.set_layout_engine("constrained")
@@ -130,7 +142,7 @@ def confusion_matrix(
             color = "white" if fractions[row, column] > 0.3 else "black"
             axis.text(column, row, count, ha="center", va="center", color=color, fontsize=9)
     axis.set(xlabel="predicted class", ylabel="true class")
-    axis.set_title(_headline(title, matrix.trace() / matrix.sum()), fontsize=13)
+    axis.set_title(_headline(title, matrix.trace() / matrix.sum(), images), fontsize=13)
     figure.colorbar(picture, ax=axis, label="fraction of the true class", shrink=0.8)
 
 
@@ -225,8 +237,8 @@ def predictions(
         _write_above(axis, top, f"{fonts.shorten(name, 16)}\n{answer}")
 
 
-def _headline(title, accuracy):
-    return f"{title}: {accuracy:.2%} of the test images classified correctly"
+def _headline(title, accuracy, images="test"):
+    return f"{title}: {accuracy:.2%} of the {images} images classified correctly"
 
 
 def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors):

@@ -48,7 +48,7 @@ def train(run):
         output.show(output.STARTING)
         tf = run.start_tensorflow()
         from lowlevel_mnist import metrics, preprocessing
-        from lowlevel_mnist.console import figures
+        from lowlevel_mnist.console import figures, tensorboard
         from lowlevel_mnist.model import Network
         from lowlevel_mnist.optimizers import OPTIMIZERS
 
@@ -71,6 +71,8 @@ def train(run):
         # they were the last of an epoch, when the epoch is finished.
         with interruption.defer_signals() as request:
             for epoch in range(len(state.history) + 1, settings.epochs + 1):
+                if run.is_exhausted(state):  # by --patience
+                    break
                 for progress in trainer.train_blocks(pixels, one_hot, epoch, state.progress):
                     if signal := run.stop_requested(request.signal):
                         break
@@ -81,6 +83,7 @@ def train(run):
                 else:
                     evaluation = metrics.evaluate(model, *validation) if validation else None
                     state.finish_epoch(progress, evaluation, optimizer.learning_rate)
+                    tensorboard.write_epoch(run, dataset, state, model, evaluation)
                     run.save(epoch, progress)
                     report.print_epoch(epoch, settings.epochs, progress, evaluation)
                 if signal:
@@ -92,6 +95,7 @@ def train(run):
         test = metrics.evaluate(model, dataset.test_images, dataset.test_labels)
         if not run.flags.no_plots:
             figures.draw_run(run.folder, dataset, state, test, model, settings.seed)
+        tensorboard.write_test(run, dataset, state, test)
         run.write_results(test, tf.__version__)
     report.print_results(run, state, test, dataset)
 
@@ -188,6 +192,13 @@ def parse():
         "--epochs", type=flags.whole_number(1), metavar="N", help=f"passes over all images {recipe}"
     )
     add(
+        "--patience",
+        type=flags.whole_number(1),
+        metavar="N",
+        help="stop early: after N epochs in which the validation loss was not lower than before, "
+        "with the weights of the best epoch (default: train all epochs)",
+    )
+    add(
         "--validation-split",
         type=flags.number("a number between 0 and 1", lambda value: 0 < value < 1),
         metavar="F",
@@ -223,9 +234,14 @@ def parse():
         "--resume",
         action="store_true",
         help="go on with the run in --output-dir where it stood; of its settings, only --epochs "
-        "may change, and only grow",
+        "and --patience may change, and only grow",
     )
     add("--no-plots", action="store_true", help="draw no pictures")
+    add(
+        "--tensorboard",
+        action="store_true",
+        help="write what TensorBoard shows after each epoch: curves, weights, confusion matrices",
+    )
     add("--list", action="store_true", help="print the recipes and stop")
     arguments = parser.parse_args()
     if arguments.resume and not arguments.output_dir:

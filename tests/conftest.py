@@ -63,7 +63,7 @@ def read_state(folder):
 
     reader = tf.train.load_checkpoint(str(folders.find_checkpoints(folder)[-1]))
     names = reader.get_variable_to_shape_map()
-    kept = [name for name in names if name.startswith(("model/", "optimizer/"))]
+    kept = [name for name in names if name.startswith(("model/", "optimizer/", "best/"))]
     metrics = read_metrics(folder)
     metrics["history"] = [{**row, "seconds": None} for row in metrics["history"]]
     return {"metrics": metrics} | {name: np.asarray(reader.get_tensor(name)) for name in kept}

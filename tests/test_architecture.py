@@ -12,13 +12,14 @@ from commands import PROJECT, TESTS
 PACKAGE = PROJECT / "lowlevel_mnist"
 # From the roof to the ground; rooms of one floor do not import each other.
 FLOORS = [
-    {"__main__", "train", "show_random", "evaluate", "predict", "export", "page", "benchmark"},
+    {"__main__", "train", "show_random", "evaluate", "predict", "export", "page", "benchmark"}
+    | {"fitting"},
     {"distribution", "benchmarking", "browser"},
     {"console"},
     {"runs"},
     {"training"},
     {"data", "metrics"},
-    {"model", "cost", "preprocessing", "plots", "sources"},
+    {"model", "cost", "preprocessing", "plots", "sources", "early_stopping"},
     {"fonts"},
     {"startup"},
     {"execution"},

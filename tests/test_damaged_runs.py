@@ -256,6 +256,7 @@ def test_a_checkpoint_that_lacks_the_optimizer_s_slots(tmp_path):
         ("test_split", [0.5], [1, -1]),
         ("class_names", [[None, "A", "B", "C"]], [["A", "B"], ["A", "B", "C", 2], "ABCD", None]),
         ("class_names", [], [["A", "B", "C", "\x1b[2J"], ["A", "B", "C", ""]]),
+        ("patience", [None, 1, 100], [0, -1, 2.0, True]),
         ("image_style", [], [None, {}, {**RECORD["image_style"], "box_side": 0}]),
         ("model", [None, "net:Net", "a.b_1:C"], ["net", "net.py:", "a b:C", "-m:X", "a:b.c", 3]),
     ],

@@ -83,14 +83,13 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
 
     title, images, labels = dataset.title, dataset.train_images, dataset.train_labels
     all_names = names_to_draw(dataset.class_names, range(dataset.classes))
-    tested, matrix = matrix_to_show(test)
-    tested_names = names_to_draw(dataset.class_names, tested)
     learnt, learnt_names = classes_to_draw(dataset, test)
     *_, shown = random_images(dataset, test, RANDOM_IMAGES, seed)
+    curves = state.history, test.loss, test.accuracy, title, state.best_epoch
     pictures: dict[str, tuple] = {
         "samples": (plots.samples, images, labels, all_names, title),
-        "curves": (plots.curves, state.history, test.loss, test.accuracy, title),
-        "confusion_matrix": (plots.confusion_matrix, matrix, tested_names, title),
+        "curves": (plots.curves, *curves),
+        "confusion_matrix": matrix_to_draw(dataset, test),
         "random_predictions": (plots.random_predictions, *shown),
     }
     if type(model) is Network:
@@ -98,6 +97,16 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
         pictures["weights"] = weights_to_draw(model, learnt, learnt_names, size, title)
     for name, content in pictures.items():
         save_picture(folder / f"{name}.png", *content)
+
+
+def matrix_to_draw(dataset, test, images: str = "test"):
+    """Returns `plots.confusion_matrix` and its arguments.
+
+    test: the `metrics.Evaluation` of test images, or of those of another name.
+    """
+    classes, matrix = matrix_to_show(test)
+    names = names_to_draw(dataset.class_names, classes)
+    return plots.confusion_matrix, matrix, names, dataset.title, images
 
 
 def weights_to_draw(model, classes, names, image_shape, title):

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import functools
 import os
+import pathlib
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -222,6 +223,16 @@ def end() -> None:
     global _cell
     clear()
     _cell = None
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Enters a context in which nothing comes to stdout."""
+    with (
+        pathlib.Path(os.devnull).open("w", encoding="utf-8", errors="replace") as null,
+        contextlib.redirect_stdout(null),
+    ):
+        yield
 
 
 def _in_notebook():

@@ -1,7 +1,9 @@
 """What commands print: recipes, header, progress, results, tables."""
 
+import importlib.util
 import math
 import os
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +12,7 @@ from lowlevel_mnist import startup
 from lowlevel_mnist.console import output
 from lowlevel_mnist.execution import machine
 from lowlevel_mnist.recipes import RECIPES
+from lowlevel_mnist.runs.folders import TENSORBOARD
 from lowlevel_mnist.runs.settings import DEFAULTS, format_value
 from lowlevel_mnist.sources import image_style
 
@@ -112,6 +115,7 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
     counts += [f"{len(validation[1]):,} validation"] if validation else []
     sharing = f", batches shared by {run.replica_count} replicas" if run.replica_count > 1 else ""
     dropout = f", dropout {settings.dropout:g}" if settings.dropout else ""
+    patience = f", patience {settings.patience}" if settings.patience else ""
     output.say(
         f"TensorFlow {tf.__version__}, "
         f"eager execution {'on' if tf.executing_eagerly() else 'off'}, "
@@ -122,7 +126,7 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
         f"Network: {settings.model or settings.title}, "
         f"{'-'.join(map(str, settings.layer_sizes))}{dropout}, "
         f"{count_parameters(model):,} parameters, {_optimization(settings)}, "
-        f"batch size {settings.batch_size}, seed {settings.seed}",
+        f"batch size {settings.batch_size}, seed {settings.seed}{patience}",
     )
     print_machine_remarks(tf, run)
     print_beginning(run, state, validation)
@@ -150,16 +154,24 @@ def print_machine_remarks(tf, run) -> None:
 
 
 def print_beginning(run, state, validation) -> None:
-    """Says where a run begins or goes on, and on a terminal what the columns of its epochs are.
+    """Says where a run begins or goes on.
 
     state: the `checkpoints.TrainingState`; validation: images and labels, or None.
     """
     if run.flags.resume:
         begun = state.history or state.progress
         output.say(f"Resumed after {state.where}" if begun else "Resumed at the beginning")
+    if state.is_exhausted:
+        output.say("It has stopped early; more epochs come with a larger --patience")
+        return
     if len(state.history) == run.settings.epochs:
         output.say("All its epochs are done; more come with a larger --epochs")
         return
+    print_columns(validation)
+
+
+def print_columns(validation) -> None:
+    """Says on a terminal what the columns of the epochs are; validation: images, or None."""
     if output.is_terminal():
         names = [name for name in WIDE if validation or not name.startswith("val_")]
         output.say("", _epoch_row({name: name for name in names}))
@@ -242,12 +254,7 @@ def print_results(run, state, test, dataset) -> None:
 
     state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
     """
-    if state.history[0]["val_accuracy"] is not None:
-        best = max(state.history, key=lambda row: row["val_accuracy"])
-        output.say(
-            f"Best epoch: {best['epoch']}, validation accuracy {best['val_accuracy']:.4f}, "
-            f"loss {format_loss(best['val_loss'])}"
-        )
+    print_best(state, run.settings.epochs)
     words = "--run", run.folder, *run.settings.model_flag
     show = startup.command_line("show_random", *words)
     output.say(
@@ -259,6 +266,36 @@ def print_results(run, state, test, dataset) -> None:
         f"  {show} --mistakes",
     )
     print_page_hint(run)
+    if run.flags.tensorboard:
+        print_tensorboard_hint(run.folder / TENSORBOARD)
+
+
+def print_tensorboard_hint(folder) -> None:
+    """Says how TensorBoard shows what is in a folder."""
+    is_missing = importlib.util.find_spec("tensorboard") is None
+    install = " (install it first: pip install tensorboard)" if is_missing else ""
+    words = "-m", "tensorboard.main", "--logdir", folder
+    output.say(
+        f"See the epochs in TensorBoard{install}:",
+        f"  {startup.shell_line(sys.orig_argv[0], *words)}",
+    )
+
+
+def print_best(state, epochs: int) -> None:
+    """Says which epoch was the best on the validation images, if there are any, of so many."""
+    if state.history[0]["val_accuracy"] is not None:
+        best, kept = max(state.history, key=lambda row: row["val_accuracy"]), ""
+        if state.best_epoch:
+            best, kept = state.history[state.best_epoch - 1], ", whose weights the network has"
+        if len(state.history) < epochs:
+            output.say(
+                f"Stopped after epoch {len(state.history)}, as the validation loss was not lower "
+                f"for {state.patience} epochs"
+            )
+        output.say(
+            f"Best epoch: {best['epoch']}, validation accuracy {best['val_accuracy']:.4f}, "
+            f"loss {format_loss(best['val_loss'])}{kept}"
+        )
 
 
 def print_page_hint(run) -> None:

@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import dataclasses
 import os
-import pathlib
 import signal
 
 from lowlevel_mnist import startup
@@ -105,6 +104,10 @@ class DistributedRun(Run):
         state.deserialize(self.replicas.broadcast_record(state.serialize()))
         return state
 
+    def is_exhausted(self, state):
+        # The validation loss that a worker has found may differ from the chief's by rounding.
+        return bool(self.replicas.agree(super().is_exhausted(state)))
+
     def stop_requested(self, number):
         """Returns the number of a signal where any worker was asked to end, otherwise None."""
         return (number or signal.SIGTERM) if self.replicas.any_worker(number is not None) else None
@@ -134,10 +137,7 @@ class WorkerRun(DistributedRun):
     def open(self, training):
         self.check_batch_size(training)
         with self.replicas.lost_worker_as_user_error():
-            with (
-                pathlib.Path(os.devnull).open("w", encoding="utf-8", errors="replace") as null,
-                contextlib.redirect_stdout(null),
-            ):
+            with output.silenced():
                 yield  # the chief reports
             self.replicas.barrier()  # which the chief reaches when it has saved the run
             self.meet()
@@ -146,7 +146,8 @@ class WorkerRun(DistributedRun):
     def restore(self, model, optimizer):
         from lowlevel_mnist.runs.checkpoints import TrainingState
 
-        return self.broadcast_state(TrainingState(), model, optimizer)
+        state = TrainingState(self.settings.patience)
+        return self.broadcast_state(state, model, optimizer)
 
     def save(self, epoch, progress):
         self.meet()  # the chief saves

@@ -12,7 +12,7 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-from lowlevel_mnist import metrics
+from lowlevel_mnist import early_stopping, metrics
 from lowlevel_mnist.errors import UserError, check_finite
 from lowlevel_mnist.optimizers import Optimizer
 from lowlevel_mnist.runs import files, folders, records
@@ -31,11 +31,13 @@ RESTORE_ERRORS = (tf.errors.OpError, IndexError, AssertionError, ValueError, Rec
 class TrainingState(tf.train.experimental.PythonState):
     """The state of a training between two steps, beside its variables.
 
+    patience: that of early stopping (`early_stopping.is_exhausted`), None without it.
     history: a dictionary for each finished epoch, with the fields of `Epoch`.
     progress: the `training.Progress` of the epoch after these; None at its beginning.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: int | None = None) -> None:
+        self.patience = patience
         self.history: list[dict] = []
         self.progress: Progress | None = None
 
@@ -46,6 +48,22 @@ class TrainingState(tf.train.experimental.PythonState):
         if self.progress:
             return f"step {self.progress.step} of epoch {epochs + 1}"
         return f"epoch {epochs}"
+
+    @property
+    def val_losses(self) -> list[float]:
+        """The validation loss of each finished epoch."""
+        return [row["val_loss"] for row in self.history]
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether early stopping ends the training here."""
+        patience = self.patience
+        return patience is not None and early_stopping.is_exhausted(self.val_losses, patience)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights early stopping keeps; None without it."""
+        return None if self.patience is None else early_stopping.best_epoch(self.val_losses)
 
     def finish_epoch(
         self, progress: Progress, validation: metrics.Evaluation | None, rate: tf.Variable
@@ -83,17 +101,28 @@ class CheckpointManager:
     folder: the run's; model, optimizer: what is trained.
     resume: whether to bring back the newest usable checkpoint; where there is none at all, as after
         a kill in the first epoch, the training begins anew.
+    patience: that of early stopping, or None; with it, the best epoch's weights are kept as well.
     state: the `TrainingState`, for its owner to set before each `save`.
+    best: with early stopping, the `early_stopping.BestWeights`, otherwise None.
     damaged: the paths of the checkpoints that were passed over, newest first.
     Raises `UserError` where there are checkpoints but none is usable.
     """
 
-    def __init__(self, folder: pathlib.Path, model: tf.Module, optimizer: Optimizer, resume: bool):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        model: tf.Module,
+        optimizer: Optimizer,
+        resume: bool,
+        patience: int | None = None,
+    ):
         self.folder = folder / CHECKPOINTS
         self.model = model
-        self.state = TrainingState()
+        self.state = TrainingState(patience)
+        self.best = early_stopping.BestWeights(model) if patience else None
         # "position": what the files have called it from the first version on.
-        self.checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, position=self.state)
+        parts = {"model": model, "optimizer": optimizer, "position": self.state}
+        self.checkpoint = tf.train.Checkpoint(**parts, **({"best": self.best} if self.best else {}))
         self.paths = folders.find_checkpoints(folder)  # the first to be removed first
         self.damaged = self._restore() if resume else []
 

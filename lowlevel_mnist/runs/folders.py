@@ -18,6 +18,7 @@ from lowlevel_mnist.runs import files, settings
 
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
+TENSORBOARD = "tensorboard"  # the folder of what it shows of the run
 PATTERN = "*?[\\".replace(os.sep, "")  # a backslash is nothing special on Windows
 MAX_LIST = 200  # characters of the names of classes in a sentence
 SETTINGS, METRICS, HISTORY = "settings.json", "metrics.json", "history.csv"
@@ -179,12 +180,13 @@ def find_to_resume(folder: pathlib.Path) -> SavedRun:
             "--output-dir, or start a run without --resume."
         )
     # Also one of a checkpoint to come: TensorFlow would write where it points.
-    for path in (folder / CHECKPOINTS, *files.content(folder / CHECKPOINTS)):
-        if path.is_symlink():
-            raise UserError(
-                f"{path} is a link, so a checkpoint could be written or removed where it points. "
-                "Put what it points to in its place."
-            )
+    for name in (CHECKPOINTS, TENSORBOARD):
+        for path in (folder / name, *files.content(folder / name)):
+            if path.is_symlink():
+                raise UserError(
+                    f"{path} is a link, so a file could be written or removed where it points. Put "
+                    "what it points to in its place."
+                )
     return SavedRun(folder, settings.read(folder / SETTINGS))
 
 

@@ -167,11 +167,27 @@ class Run:
         """
         from lowlevel_mnist.runs.checkpoints import CheckpointManager
 
-        self.checkpoints = CheckpointManager(self.folder, model, optimizer, self.flags.resume)
+        self.checkpoints = CheckpointManager(
+            self.folder, model, optimizer, self.flags.resume, self.settings.patience
+        )
         for path in self.checkpoints.damaged:
             remark = Remark(f"The checkpoint {path} is damaged; going on from before it.")
             warnings.warn(remark, stacklevel=2)
+        self.choose_weights()  # more epochs, or more patience, go on from those of the last epoch
         return self.checkpoints.state
+
+    def choose_weights(self) -> None:
+        """Gives the model the best epoch's weights at the end, with early stopping."""
+        state, best = self.checkpoints.state, self.checkpoints.best
+        if best:
+            best.put_into_model(state.is_exhausted or len(state.history) >= self.settings.epochs)
+
+    def is_exhausted(self, state) -> bool:
+        """Returns whether early stopping ends the training here.
+
+        state: the `checkpoints.TrainingState`.
+        """
+        return state.is_exhausted
 
     def stop_requested(self, signal: int | None) -> int | None:
         """Returns the number of the signal that has asked this process to end, or None."""
@@ -179,6 +195,8 @@ class Run:
 
     def save(self, epoch: int, progress) -> None:
         """Writes a checkpoint of the variables and the `TrainingState`.
+
+        With early stopping, the model has the best epoch's weights from the end of the last one on.
 
         epoch, progress: whole number from 1, and the `training.Progress` in it.
         Raises `DivergedError` where the network has diverged, and `UserError` where the checkpoint
@@ -189,6 +207,10 @@ class Run:
                 f"The run's folder {self.folder} is gone: it was removed or renamed during the "
                 "training. What it kept, wherever it is now, can be resumed."
             )
+        state, best = self.checkpoints.state, self.checkpoints.best
+        if best and state.progress is None:
+            best.keep(state.val_losses)
+            self.choose_weights()
         self.checkpoints.check(*self.sample)
         self.checkpoints.save((epoch - 1) * progress.steps + progress.step)
 
@@ -208,6 +230,7 @@ class Run:
             "parameters": count_parameters(self.checkpoints.model),
             "tensorflow": tensorflow_version,
             "history": self.checkpoints.state.history,
+            "best_epoch": self.checkpoints.state.best_epoch,
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,
             "confusion_matrix": test.confusion_matrix.tolist(),
@@ -235,6 +258,7 @@ class Run:
             return ""
         words = ["--resume", "--output-dir", self.folder, *self.settings.model_flag]
         words += ["--no-plots"] if self.flags.no_plots else []
+        words += ["--tensorboard"] if self.flags.tensorboard else []
         if self.flags.distribute != "none":
             words += ["--distribute", self.flags.distribute]
         return f"Go on with: {startup.command_line('train', *words)}"

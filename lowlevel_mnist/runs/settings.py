@@ -37,9 +37,11 @@ DEFAULTS: dict[str, typing.Any] = {
     "clip_norm": None,
     "label_smoothing": 0.0,
     "schedule": "constant",
+    "patience": None,
 }
 DEFAULT_WEIGHT_DECAY = 0.004  # of AdamW, as Keras has it
 OPTIONS = {"sgd": ("momentum", "nesterov"), "adamw": ("weight_decay",)}  # of optimizers
+GROWING = ("epochs", "patience")  # may be more when a run goes on
 DTYPES = ("float32", "float64")
 MAX_UNITS = 100_000  # of a hidden layer; for 784 pixels its weights take 300 MB
 MAX_PARAMETERS = 250_000_000  # of a network: 1 GB, and several times that with slots and gradients
@@ -58,6 +60,7 @@ class Settings:
     invert, test_split: whether light and dark of the images are exchanged, and the fraction that
         is set aside as test images, as in `data.Dataset`.
     class_names: the name of each class, None for one that no image has.
+    patience: with early stopping, after how many epochs without a lower validation loss it comes.
     image_style: that of the training images, to which people's own pictures are brought.
     momentum, nesterov, weight_decay: as of `optimizers.SGD` and `optimizers.AdamW`; 0 for others.
     clip_norm: as of a `training.Trainer`; label_smoothing: as of `cost.cross_entropy`.
@@ -96,6 +99,7 @@ class Settings:
     clip_norm: float | None = DEFAULTS["clip_norm"]
     label_smoothing: float = DEFAULTS["label_smoothing"]
     schedule: str = DEFAULTS["schedule"]
+    patience: int | None = None
 
     def __post_init__(self):
         sizes, names = self.layer_sizes, self.class_names
@@ -122,6 +126,7 @@ class Settings:
             "clip_norm": self.clip_norm is None or self.clip_norm > 0,
             "label_smoothing": self.label_smoothing < 1,
             "schedule": self.schedule in SCHEDULES,
+            "patience": self.patience is None or self.patience > 0,
         }
         for key, valid in is_valid.items():
             if not valid:
@@ -240,6 +245,11 @@ def resolve_settings(flags: argparse.Namespace, dataset: data.Dataset) -> Settin
             "images for validation. Leave the flag out."
         )
     values = resolve_flags(flags)
+    if values["patience"] and not (dataset.validation or values["validation_split"]):
+        raise UserError(
+            f"--patience {values['patience']} needs images for validation, by whose loss the "
+            "training ends. Set some aside: --validation-split 0.1"
+        )
     image_size, with_images = dataset.train_images.shape[1:], set(dataset.classes_with_images)
     values |= {
         "dataset": dataset.name,
@@ -263,12 +273,12 @@ def resolve_settings(flags: argparse.Namespace, dataset: data.Dataset) -> Settin
 def check_flags(
     settings: Settings, flags: argparse.Namespace, whose: str, growing: bool
 ) -> Settings:
-    """Returns the settings of a run that goes on: its own, with as many epochs as asked for.
+    """Returns the settings of a run that goes on: its own, but for what may grow.
 
     flags: those of `train`, None where they are not given.
     whose: the owner of the settings, such as "the run in DIR".
-    growing: whether there may be more epochs than the settings say: not under a schedule, which
-        has ended with them.
+    growing: whether there may be more epochs (not under a schedule, which has ended with them) and
+        more patience than the settings say.
     Raises `UserError` where a flag contradicts them.
     """
     check_model_flag(settings, flags.model, whose)
@@ -276,14 +286,16 @@ def check_flags(
     del values["data_dir"]  # the data may lie elsewhere now
     for name, value in values.items():
         given = getattr(flags, name, None)
-        may_grow = growing and name == "epochs" and settings.schedule == "constant"
+        has_ended = name == "epochs" and settings.schedule != "constant"
+        may_grow = growing and name in GROWING and value and not has_ended
         may = ", which may only grow" if may_grow else ""
         if given not in (None, "auto", value) and not (may and given > value):
             raise UserError(
                 f"{_as_flag(name, given)} contradicts {whose}, which has {_as_flag(name, value)}"
                 f"{may}. Leave the flag out, or start another run."
             )
-    return dataclasses.replace(settings, epochs=flags.epochs or settings.epochs)
+    grown = {name: getattr(flags, name) or getattr(settings, name) for name in GROWING}
+    return dataclasses.replace(settings, **grown)
 
 
 def check_model_flag(settings: Settings, given: str | None, whose: str) -> None:
