@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from lowlevel_mnist import early_stopping, metrics, preprocessing
 from lowlevel_mnist.console import output, report
+from lowlevel_mnist.cost import Model
 from lowlevel_mnist.data import Images
 from lowlevel_mnist.runs.checkpoints import TrainingState
 from lowlevel_mnist.training import Trainer
@@ -25,7 +26,8 @@ def fit(
 
     training: images, `uint8` [n, height, width], and for each its label, a whole number [n], of
         which a one-hot row is made, or its targets [n, ...], as `Trainer.train_epoch` takes them.
-    validation: others, by which the network is evaluated after each epoch, or None.
+    validation: others, by which the network is evaluated after each epoch, or None; with targets,
+        by their mean cost alone.
     patience: stop early, when the validation loss of so many epochs was not lower than before, and
         in any case give the model the best epoch's weights in the end; None for neither.
     quiet: whether nothing is shown.
@@ -44,12 +46,12 @@ def fit(
         if quiet:
             stack.enter_context(output.silenced())
         stack.callback(output.end)
-        report.print_columns(validation)
+        report.print_columns(validation, trainer.count is not None)
         while len(state.history) < epochs and not state.is_exhausted:
             epoch = len(state.history) + 1
             for progress in trainer.train_blocks(pixels, targets, epoch):
                 report.show_progress(epoch, epochs, progress)
-            evaluation = metrics.evaluate(model, *validation) if validation else None
+            evaluation = evaluate(trainer, *validation) if validation else None
             state.finish_epoch(progress, evaluation, trainer.optimizer.learning_rate)
             report.print_epoch(epoch, epochs, progress, evaluation)
             if patience:
@@ -60,9 +62,21 @@ def fit(
     return state.history
 
 
-def make_targets(model: tf.Module, images: np.ndarray, labels: np.ndarray) -> tf.Tensor:
+def evaluate(trainer: Trainer, images: np.ndarray, labels: np.ndarray) -> metrics.Score:
+    """Returns the evaluation of the trainer's model; of targets, only their mean cost."""
+    if are_labels(labels):
+        return metrics.evaluate(trainer.model, images, labels)
+    return metrics.Score(metrics.mean_cost(trainer.model, images, labels, trainer.cost))
+
+
+def make_targets(model: Model, images: np.ndarray, labels: np.ndarray) -> tf.Tensor:
     """Returns labels as one-hot rows of as many classes as the model has; targets as they are."""
-    if labels.ndim > 1 or not np.issubdtype(labels.dtype, np.integer):
+    if not are_labels(labels):
         return tf.convert_to_tensor(labels)
     classes = metrics.compute_logits(model, images[:1]).shape[1]
     return preprocessing.one_hot(labels, classes, tf.uint8)
+
+
+def are_labels(labels: np.ndarray) -> bool:
+    """Returns whether these are whole numbers [n]; anything else are targets."""
+    return labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)

@@ -14,7 +14,19 @@ EVALUATION_BATCH = 1000  # images whose float pixels are in memory at once, twic
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
+class Score:
+    """What can be said of any model whose targets are known.
+
+    loss: mean cost of an image.
+    accuracy: fraction of the images that are right, 0..1; None where this is not counted.
+    """
+
+    loss: float
+    accuracy: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation(Score):
     """What a network makes of images whose labels are known.
 
     loss: mean cost of an image.
@@ -23,7 +35,6 @@ class Evaluation:
     probabilities: float [n, classes], the softmax of each image's logits.
     """
 
-    loss: float
     accuracy: float
     confusion_matrix: np.ndarray
     probabilities: np.ndarray

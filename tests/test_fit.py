@@ -8,7 +8,7 @@ import tensorflow as tf
 from commands import run_python, train
 from conftest import digit_arrays, read_metrics, write_idx_folder
 
-from lowlevel_mnist import SGD, Adam, DivergedError, Network, Trainer, data, fit
+from lowlevel_mnist import SGD, Adam, DivergedError, Network, Trainer, cost, data, fit, metrics
 from lowlevel_mnist.runs import folders
 
 PATIENCE = 2
@@ -76,6 +76,25 @@ def test_targets_are_taken_as_they_are(images):
         for trainer, y in zip(trainers, (labels, targets), strict=True)
     ]
     assert without_seconds(rows[0]) == without_seconds(rows[1])
+
+
+def test_a_regression(images, capsys):
+    """How much ink there is in an image, with early stopping; there is no accuracy."""
+    pairs = [(x, x.mean(axis=(1, 2), keepdims=True)[:, 0].astype("float32")) for x, _ in images]
+    model = Network([784, 1])
+    optimizer = Adam(model.trainable_variables, 0.3)
+    trainer = Trainer(model, optimizer, 20, cost=cost.squared_error, count=None)
+    history = fit(trainer, *pairs, epochs=30, patience=2)
+    losses = [row["val_loss"] for row in history]
+    assert losses[-1] < losses[0] / 10
+    assert metrics.mean_cost(model, *pairs[1], cost.squared_error) == min(losses)
+    assert (
+        {row["accuracy"] for row in history} == {row["val_accuracy"] for row in history} == {None}
+    )
+    shown = capsys.readouterr().out.splitlines()
+    assert "accuracy" not in "".join(shown)
+    best = 1 + losses.index(min(losses))
+    assert shown[-1].startswith(f"Best epoch: {best}, validation loss ")
 
 
 @pytest.mark.parametrize(

@@ -170,10 +170,14 @@ def print_beginning(run, state, validation) -> None:
     print_columns(validation)
 
 
-def print_columns(validation) -> None:
-    """Says on a terminal what the columns of the epochs are; validation: images, or None."""
+def print_columns(validation, is_counted: bool = True) -> None:
+    """Says on a terminal what the columns of the epochs are.
+
+    validation: images and labels, or None; is_counted: whether there is an accuracy.
+    """
     if output.is_terminal():
         names = [name for name in WIDE if validation or not name.startswith("val_")]
+        names = [name for name in names if is_counted or not name.endswith("accuracy")]
         output.say("", _epoch_row({name: name for name in names}))
     output.show("The first step takes longest ...")
 
@@ -193,13 +197,16 @@ def show_progress(epoch: int, epochs: int, progress) -> None:
     is_known = progress.step > progress.steps / 10 or progress.seconds > 10
     seconds_left = steps_left * progress.seconds / progress.step
     left = format_seconds(seconds_left) if is_known else "-:--"
-    loss, accuracy = f"loss {format_loss(progress.loss)}", f"{progress.accuracy:.4f}"
+    scores = [f"loss {format_loss(progress.loss)}"]
+    if progress.accuracy is not None:
+        scores += [f"accuracy {format_accuracy(progress.accuracy)}"]
+    short = " ".join(scores).replace("accuracy", "acc")
     output.show_progress(
         progress.step,
         progress.steps,
         f"{_of(epoch, epochs):>{WIDE['epoch']}}",
-        f"{_of(progress.step, progress.steps)}  {left} left  {loss}  accuracy {accuracy}",
-        f"{progress.step / progress.steps:4.0%} {left} {loss} acc {accuracy}",
+        f"{_of(progress.step, progress.steps)}  {left} left  {'  '.join(scores)}",
+        f"{progress.step / progress.steps:4.0%} {left} {short}",
     )
 
 
@@ -215,16 +222,22 @@ def format_loss(loss: float) -> str:
     return f"{loss:.4f}" if loss < 1000 else f"{loss:.1e}"
 
 
+def format_accuracy(accuracy: float | None) -> str:
+    """Returns an accuracy with four decimals, nothing where it is not counted."""
+    return "" if accuracy is None else f"{accuracy:.4f}"
+
+
 def print_epoch(epoch: int, epochs: int, progress, validation) -> None:
     """Prints the line that stays of an epoch: of a table on a terminal, or else as Keras has it.
 
     progress: its last `training.Progress`.
     validation: a `metrics.Evaluation`, or None.
     """
-    scores = {"loss": format_loss(progress.loss), "accuracy": f"{progress.accuracy:.4f}"}
+    scores = {"loss": format_loss(progress.loss), "accuracy": format_accuracy(progress.accuracy)}
     if validation is not None:
         scores["val_loss"] = format_loss(validation.loss)
-        scores["val_accuracy"] = f"{validation.accuracy:.4f}"
+        scores["val_accuracy"] = format_accuracy(validation.accuracy)
+    scores = {name: score for name, score in scores.items() if score}
     if output.is_terminal():
         output.say(
             _epoch_row({"epoch": _of(epoch, epochs), "time": f"{progress.seconds:.1f}s"} | scores)
@@ -283,8 +296,8 @@ def print_tensorboard_hint(folder) -> None:
 
 def print_best(state, epochs: int) -> None:
     """Says which epoch was the best on the validation images, if there are any, of so many."""
-    if state.history[0]["val_accuracy"] is not None:
-        best, kept = max(state.history, key=lambda row: row["val_accuracy"]), ""
+    if state.history[0]["val_loss"] is not None:
+        best, kept = max(state.history, key=lambda row: row["val_accuracy"] or -row["val_loss"]), ""
         if state.best_epoch:
             best, kept = state.history[state.best_epoch - 1], ", whose weights the network has"
         if len(state.history) < epochs:
@@ -292,8 +305,9 @@ def print_best(state, epochs: int) -> None:
                 f"Stopped after epoch {len(state.history)}, as the validation loss was not lower "
                 f"for {state.patience} epochs"
             )
+        accuracy = format_accuracy(best["val_accuracy"])
         output.say(
-            f"Best epoch: {best['epoch']}, validation accuracy {best['val_accuracy']:.4f}, "
+            f"Best epoch: {best['epoch']}, validation {f'accuracy {accuracy}, ' * bool(accuracy)}"
             f"loss {format_loss(best['val_loss'])}{kept}"
         )
 

@@ -66,7 +66,7 @@ class TrainingState(tf.train.experimental.PythonState):
         return None if self.patience is None else early_stopping.best_epoch(self.val_losses)
 
     def finish_epoch(
-        self, progress: Progress, validation: metrics.Evaluation | None, rate: tf.Variable
+        self, progress: Progress, validation: metrics.Score | None, rate: tf.Variable
     ) -> None:
         """Adds an epoch, whose last `Progress` and learning rate these are, to the history."""
         row = Epoch(
