@@ -33,7 +33,7 @@ CONTRACT_KEYS = {
     "test_accuracy",
     "confusion_matrix",
 }
-HISTORY_KEYS = {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"}
+HISTORY_KEYS = {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds", "learning_rate"}
 PICTURES = {
     "samples.png",
     "curves.png",
