@@ -209,8 +209,9 @@ def first_column(table):
 
 def commands(page):
     """The lines of the blocks that are for a shell: they name no language."""
-    blocks = re.findall(r"^```\n(.*?)^```$", page.replace(".ko.", "."), re.MULTILINE | re.DOTALL)
-    return "".join(blocks).splitlines()
+    pattern = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    blocks = pattern.findall(page.replace(".ko.", "."))
+    return "".join(block for language, block in blocks if not language).splitlines()
 
 
 def unlike_the_english_page(korean):

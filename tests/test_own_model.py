@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from commands import run, run_python, split_cpu, train
+from commands import PROJECT, run, run_python, split_cpu, train
 from conftest import (
     assert_ends,
     assert_refused,
@@ -28,40 +28,11 @@ from lowlevel_mnist.runs import folders, own_model
 from lowlevel_mnist.runs.run import Run
 
 # The module that README shows.
-CONVOLUTIONAL = '''\
-import math
-
-import numpy as np
-import tensorflow as tf
-
-
-class Convolutional(tf.Module):
-    """Two convolutions, each with ReLU and a pool, and a dense layer; for square images."""
-
-    dropout_units = (128,)  # for --dropout: how many outputs the dense layer has
-
-    def __init__(self, layer_sizes, seed, dtype):
-        super().__init__()
-        self.side, classes = math.isqrt(layer_sizes[0]), layer_sizes[-1]
-        self.flat = (self.side // 4) ** 2 * 32  # each of two pools halves the sides
-        generator = np.random.default_rng(seed)
-        self.weights, self.biases = [], []
-        for shape in [(5, 5, 1, 16), (5, 5, 16, 32), (self.flat, 128), (128, classes)]:
-            values = generator.normal(0, math.sqrt(2 / math.prod(shape[:-1])), shape)
-            self.weights.append(tf.Variable(values, dtype=dtype))
-            self.biases.append(tf.Variable(tf.zeros(shape[-1], dtype)))
-
-    def __call__(self, images, *masks):
-        outputs = tf.reshape(images, [-1, self.side, self.side, 1])
-        for layer in range(2):
-            outputs = tf.nn.conv2d(outputs, self.weights[layer], 1, "SAME") + self.biases[layer]
-            outputs = tf.nn.max_pool2d(tf.nn.relu(outputs), 2, 2, "VALID")
-        outputs = tf.reshape(outputs, [-1, self.flat])
-        outputs = tf.nn.relu(outputs @ self.weights[2] + self.biases[2])
-        if masks:  # in training, with --dropout
-            outputs *= masks[0]
-        return outputs @ self.weights[3] + self.biases[3]
-'''
+CONVOLUTIONAL = re.search(
+    r"^`convolutional.py`:\n\n```python\n(.*?)^```$",
+    (PROJECT / "README.md").read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
+)[1]
 MODEL = ("--model", "convolutional:Convolutional")
 PARAMETERS = (25 + 1) * 16 + (25 * 16 + 1) * 32 + (2 * 2 * 32 + 1) * 128 + (128 + 1) * 4
 SIZE, CLASSES = (8, 8), 4
