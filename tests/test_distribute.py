@@ -167,6 +167,21 @@ def test_devices_train_the_same_run(folder, alone, devices, execution, tmp_path)
     assert_same(alone, read_state(out))
 
 
+@pytest.mark.full
+def test_clipping_and_a_schedule_are_the_same_for_all(folder, tmp_path):
+    """Gradients are clipped when they have been added up, and all have the rate of the step."""
+    flags = "--optimizer", "adamw", "--schedule", "cosine", "--clip-norm", 0.25
+    flags += "--label-smoothing", 0.1
+    arguments = ("--data-dir", folder, *RECIPE, *EPOCH, *flags, "--output-dir")
+    train(folder, *arguments[2:], tmp_path / "alone", cwd=tmp_path)
+    train_mirrored(2, *arguments, tmp_path / "mirrored", cwd=tmp_path)
+    train_together(2, *arguments, tmp_path / "workers", cwd=tmp_path)
+    for shared in ("mirrored", "workers"):
+        assert_same(read_state(tmp_path / "alone"), read_state(tmp_path / shared))
+        ours, theirs = (read_metrics(tmp_path / name)["history"] for name in ("alone", shared))
+        assert ours[0]["learning_rate"] == theirs[0]["learning_rate"] > 0
+
+
 @pytest.fixture
 def own_network(tmp_path):
     """The flag of a network of one's own, whose module is in the folders of two workers."""
