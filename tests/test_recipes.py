@@ -155,7 +155,7 @@ def test_a_validation_split_is_a_shuffled_part_and_its_values_are_the_network_s(
     ("flags", "words"),
     [
         (["--recipe", "mlp"], ["'mlp'", "mlp-512", "fashion-softmax"]),
-        (["--optimizer", "adamw"], ["'adamw'", "sgd", "rmsprop", "adam"]),
+        (["--optimizer", "nadam"], ["'nadam'", "sgd", "rmsprop", "adam"]),
         (["--recipe", "mlp-512", "--dropout", "1"], ["--dropout", "'1'", "below 1"]),
         (["--recipe", "mlp-512", "--dropout", "-0.1"], ["--dropout", "'-0.1'"]),
         (["--recipe", "mlp-512", "--dropout", "nan"], ["--dropout", "'nan'"]),
