@@ -15,7 +15,8 @@ MAX_RUNS = 20  # the newest ones
 MAX_BYTES = 50_000_000  # of a `metrics.json`; thousands of epochs, and a matrix of 256 classes
 COMPARED = (
     *("dataset", "optimizer", "learning_rate", "batch_size"),
-    *("validation_split", "execution", "dtype", "seed", "invert", "patience"),
+    *("validation_split", "execution", "dtype", "seed", "invert", "patience", "momentum"),
+    *("nesterov", "weight_decay", "clip_norm", "label_smoothing", "schedule"),
 )
 
 
@@ -82,7 +83,8 @@ def results(folder):
     kind = {"history": tuple[records.Epoch, ...], "test_accuracy": float, "best_epoch": int | None}
     try:
         record = {"best_epoch": None, **records.read_json(folder / folders.METRICS, MAX_BYTES)}
-        known = records.from_json(kind, {key: record[key] for key in kind})
+        history = [{"learning_rate": None, **row} for row in record["history"]]  # of older runs
+        known = records.from_json(kind, {key: record[key] for key in kind} | {"history": history})
         history = known["history"]
         kept = history[(known["best_epoch"] or len(history)) - 1]
     except (ValueError, KeyError, TypeError, IndexError):  # of an unfinished run, or damaged

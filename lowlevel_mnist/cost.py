@@ -27,9 +27,12 @@ def cross_entropy(
         al., "Rethinking the Inception architecture for computer vision", 2016, section 7).
     class_weights: what the cost of an image of each class is multiplied by, or None for 1.
     Returns the costs [n].
-    Raises `ValueError` where the logits are not of two classes or more, and these the labels'.
+    Raises `ValueError` where the logits are not of two classes or more, and these the labels', and
+    where the smoothing is not in [0, 1).
     """
     check_classes(logits, one_hot)
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"label_smoothing is {label_smoothing!r}; it must be in [0, 1).")
     targets = one_hot
     if label_smoothing:
         targets = (1 - label_smoothing) * one_hot + label_smoothing / one_hot.shape[-1]

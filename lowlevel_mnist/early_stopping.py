@@ -30,6 +30,16 @@ def is_exhausted(losses: Sequence[float], patience: int) -> bool:
     return bool(losses) and len(losses) - best_epoch(losses) >= patience
 
 
+def check_variables(model: tf.Module) -> None:
+    """Raises `ValueError` where a model's variables are not all that is trained and kept."""
+    listed = {id(variable) for variable in model.variables}
+    if any(id(variable) not in listed for variable in model.trainable_variables):
+        raise ValueError(
+            "The model's variables lack some of its trainable_variables: a tf.Module that holds "
+            "layers of Keras has to define variables, too, with all of theirs."
+        )
+
+
 class BestWeights(tf.Module):
     """The weights of the best epoch of a training, beside those of the last.
 
@@ -48,10 +58,12 @@ class BestWeights(tf.Module):
     others: a copy of each of the model's variables.
     are_in_model: a `bool` variable: whether the best weights are in the model, and the last epoch's
         are the `others`; otherwise it is the other way round.
+    Raises `ValueError` where the model does not list all that is trained.
     """
 
     def __init__(self, model: tf.Module):
         super().__init__()
+        check_variables(model)
         self.model = model
         self.others = [tf.Variable(variable, trainable=False) for variable in model.variables]
         self.are_in_model = tf.Variable(False, trainable=False)

@@ -1,13 +1,13 @@
 """A whole training in one call, for a script or a notebook; `train` shows what is inside."""
 
 import contextlib
+import functools
 
 import numpy as np
 import tensorflow as tf
 
 from lowlevel_mnist import early_stopping, metrics, preprocessing
 from lowlevel_mnist.console import output, report
-from lowlevel_mnist.cost import Model
 from lowlevel_mnist.data import Images
 from lowlevel_mnist.runs.checkpoints import TrainingState
 from lowlevel_mnist.training import Trainer
@@ -24,10 +24,12 @@ def fit(
 ) -> list[dict]:
     """Trains the model of a trainer for some epochs and shows their progress, as `train` does.
 
+    A second call begins at epoch 1 again: with the same order of images, and the schedule's start.
+
     training: images, `uint8` [n, height, width], and for each its label, a whole number [n], of
         which a one-hot row is made, or its targets [n, ...], as `Trainer.train_epoch` takes them.
-    validation: others, by which the network is evaluated after each epoch, or None; with targets,
-        by their mean cost alone.
+    validation: others, by which the network is evaluated after each epoch, with the trainer's cost
+        and count, or None.
     patience: stop early, when the validation loss of so many epochs was not lower than before, and
         in any case give the model the best epoch's weights in the end; None for neither.
     quiet: whether nothing is shown.
@@ -35,13 +37,18 @@ def fit(
     Raises `ValueError` where an argument is none of these, and `DivergedError` where a cost is not
     a finite number.
     """
-    if epochs < 1:
-        raise ValueError(f"epochs is {epochs!r}; it must be 1 or more.")
+    for name, number in {"epochs": epochs, "patience": patience or 1}.items():
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"{name} is {number!r}; it must be a whole number of 1 or more.")
     if patience is not None and validation is None:
         raise ValueError(f"patience is {patience!r}, which needs images for validation.")
-    model, (images, labels) = trainer.model, training
-    pixels, targets = preprocessing.flatten(images), make_targets(model, images, labels)
-    state, best = TrainingState(patience), early_stopping.BestWeights(model)
+    images, targets = with_targets(trainer, *training)
+    pixels = preprocessing.flatten(images)
+    if validation:
+        validation = with_targets(trainer, *validation)
+    state = TrainingState(patience)
+    best = early_stopping.BestWeights(trainer.model) if patience else None
+    score = functools.partial(metrics.score, trainer.model, cost=trainer.cost, count=trainer.count)
     with contextlib.ExitStack() as stack:
         if quiet:
             stack.enter_context(output.silenced())
@@ -51,32 +58,33 @@ def fit(
             epoch = len(state.history) + 1
             for progress in trainer.train_blocks(pixels, targets, epoch):
                 report.show_progress(epoch, epochs, progress)
-            evaluation = evaluate(trainer, *validation) if validation else None
+            evaluation = score(*validation) if validation else None
             state.finish_epoch(progress, evaluation, trainer.optimizer.learning_rate)
             report.print_epoch(epoch, epochs, progress, evaluation)
-            if patience:
+            if best:
                 best.keep(state.val_losses)
-        if patience:
+        if best:
             best.put_into_model()
         report.print_best(state, epochs)
     return state.history
 
 
-def evaluate(trainer: Trainer, images: np.ndarray, labels: np.ndarray) -> metrics.Score:
-    """Returns the evaluation of the trainer's model; of targets, only their mean cost."""
-    if are_labels(labels):
-        return metrics.evaluate(trainer.model, images, labels)
-    return metrics.Score(metrics.mean_cost(trainer.model, images, labels, trainer.cost))
+def with_targets(
+    trainer: Trainer, images: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, tf.Tensor]:
+    """Returns images, and their targets: of labels, one-hot rows of as many classes as the model.
 
-
-def make_targets(model: Model, images: np.ndarray, labels: np.ndarray) -> tf.Tensor:
-    """Returns labels as one-hot rows of as many classes as the model has; targets as they are."""
-    if not are_labels(labels):
-        return tf.convert_to_tensor(labels)
-    classes = metrics.compute_logits(model, images[:1]).shape[1]
-    return preprocessing.one_hot(labels, classes, tf.uint8)
-
-
-def are_labels(labels: np.ndarray) -> bool:
-    """Returns whether these are whole numbers [n]; anything else are targets."""
-    return labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
+    Raises `ValueError` where the model can't be called with the images, or they do not go together.
+    """
+    labels = np.asarray(labels)
+    outputs = metrics.compute_logits(trainer.model, images[:1]).shape[-1]
+    if len(images) != len(labels):
+        raise ValueError(f"There are {len(images):,} images, but {len(labels):,} labels.")
+    if labels.ndim > 1 or labels.dtype.kind not in "iu":
+        return images, tf.convert_to_tensor(labels)
+    if outputs < 2:
+        raise ValueError(
+            f"labels are {labels.dtype} [n], whole numbers of classes, but the model has one "
+            "output. For a regression, give targets [n, 1] of the variables' dtype."
+        )
+    return images, preprocessing.one_hot(labels, outputs, tf.uint8)

@@ -68,7 +68,7 @@ def evaluate(model: Model, images: np.ndarray, labels: np.ndarray) -> Evaluation
     if len(logits.shape) != 2 or logits.shape[1] < 2:
         raise ValueError(
             f"The model gives {logits.shape.as_list()}; logits of classes are [n, 2] or more. For "
-            "a regression, there is metrics.mean_cost."
+            "a regression, there is metrics.score."
         )
     one_hot = preprocessing.one_hot(labels, logits.shape[1], logits.dtype)
     if len(one_hot) != len(images):
@@ -84,16 +84,21 @@ def evaluate(model: Model, images: np.ndarray, labels: np.ndarray) -> Evaluation
     )
 
 
-def mean_cost(model: Model, images: np.ndarray, targets: np.ndarray, cost: Cost) -> float:
-    """Returns the mean cost of images, as of a regression.
+def score(
+    model: Model, images: np.ndarray, targets: np.ndarray, cost: Cost, count: Cost | None = None
+) -> Score:
+    """Compares what a model makes of images with their targets, as of a regression.
 
-    model, images: as for `evaluate`; targets: array [n, ...]; cost: as of a `training.Trainer`.
+    model, images: as for `evaluate`; targets: array [n, ...]; cost, count: as of a
+        `training.Trainer`.
     """
     logits = compute_logits(model, images)
     if len(targets) != len(images):
         raise ValueError(f"There are {len(images):,} images, but {len(targets):,} targets.")
-    costs = cost(logits, tf.cast(targets, logits.dtype))
-    return float(costs.numpy().mean(dtype=np.float64))
+    targets = tf.cast(targets, logits.dtype)
+    loss = float(cost(logits, targets).numpy().mean(dtype=np.float64))
+    correct = int(count(logits[None], targets[None])[0]) if count else None
+    return Score(loss=loss, accuracy=None if correct is None else correct / len(images))
 
 
 def predict(model: Model, images: np.ndarray) -> np.ndarray:

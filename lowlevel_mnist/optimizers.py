@@ -45,9 +45,11 @@ class Optimizer(Fixed, tf.Module):
         self.parameters = [held_by(w) for w in parameters]
         if not all(isinstance(w, tf.Variable) for w in self.parameters):
             raise ValueError(f"parameters must be tf.Variables; they are {self.parameters!r:.200}.")
+        if len({w.ref() for w in self.parameters}) < len(self.parameters):
+            raise ValueError("parameters name a variable twice; each step would be twice as long.")
         dtypes = sorted({w.dtype.name for w in self.parameters})
         if len(dtypes) != 1:
-            given = f"they are {', '.join(dtypes)}" if dtypes else "there are none"
+            given = f"they are {', '.join(dtypes)}" if dtypes else "there are none; build the model"
             raise ValueError(f"parameters must be tf.Variables of one dtype; {given}.")
         self._learning_rate = tf.Variable(
             check_rate(learning_rate), trainable=False, dtype=dtypes[0]
@@ -68,6 +70,12 @@ class Optimizer(Fixed, tf.Module):
     def constant(self, value: float) -> tf.Tensor:
         """Returns a number as a tensor of the variables' dtype."""
         return tf.constant(value, self.parameters[0].dtype)
+
+    def fraction(self, value: float) -> tf.Tensor:
+        """Returns a number as `constant` does. Raises `ValueError` where it is not in [0, 1)."""
+        if not 0 <= value < 1:
+            raise ValueError(f"{value!r} is no momentum, rho or beta: these are in [0, 1).")
+        return self.constant(value)
 
     def slots(self) -> list[tf.Variable]:
         """Returns a new variable of zeros beside each of the parameters."""
@@ -125,7 +133,7 @@ class SGD(Optimizer):
         super().__init__(parameters, learning_rate)
         if nesterov and not momentum:
             raise ValueError("nesterov needs a momentum above 0.")
-        self.momentum = self.constant(momentum)
+        self.momentum = self.fraction(momentum)
         self.nesterov = nesterov
         self.momentums = self.slots() if momentum else []
 
@@ -161,7 +169,7 @@ class RMSprop(Optimizer):
     ):
         super().__init__(parameters, learning_rate)
         self.velocities = self.slots()
-        self.rho = self.constant(rho)
+        self.rho = self.fraction(rho)
         self.epsilon = self.constant(epsilon)
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
@@ -200,8 +208,8 @@ class Adam(Optimizer):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.momentums = self.slots()
         self.velocities = self.slots()
-        self.beta_1 = self.constant(beta_1)
-        self.beta_2 = self.constant(beta_2)
+        self.beta_1 = self.fraction(beta_1)
+        self.beta_2 = self.fraction(beta_2)
         self.epsilon = self.constant(epsilon)
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
@@ -233,6 +241,8 @@ class AdamW(Adam):
         **options: float,
     ):
         super().__init__(parameters, learning_rate, **options)
+        if not 0 <= weight_decay < math.inf:
+            raise ValueError(f"weight_decay is {weight_decay!r}; it must be 0 or more.")
         self.weight_decay = self.constant(weight_decay)
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:

@@ -36,6 +36,9 @@ def cosine(rate: float, steps: int, warmup_steps: int = 0, final_rate: float = 0
     5, without restarts; the warm-up of P. Goyal et al., "Accurate, large minibatch SGD" (2017).
     """
 
+    if not 0 <= warmup_steps < steps:
+        raise ValueError(f"warmup_steps is {warmup_steps}; it must be below steps, {steps}.")
+
     def schedule(step):
         step = tf.cast(step, tf.float64)
         t = tf.minimum((step - warmup_steps) / (steps - warmup_steps), 1)
@@ -50,6 +53,8 @@ def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
 
     boundaries: numbers of steps, ascending; rates: one more than these.
     """
+    if list(boundaries) != sorted(boundaries):
+        raise ValueError(f"boundaries are {boundaries}; they must ascend.")
     if len(rates) != len(boundaries) + 1:
         raise ValueError(f"There are {len(rates)} rates for {len(boundaries) + 1} pieces.")
     ends, table = tf.constant(boundaries, tf.int64), tf.constant(rates, tf.float64)

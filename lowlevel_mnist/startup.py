@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from types import ModuleType
 
-from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.errors import Interrupted, UserError
 from lowlevel_mnist.execution import machine
 
 is_command = False  # whether a command is at work, or functions are called by a user's script
@@ -43,7 +43,7 @@ def import_tensorflow(xla: bool = False, distributed: bool = False) -> ModuleTyp
                 if _shall_be_quiet():
                     _import_quietly(xla, distributed)
                 import tensorflow
-        except (MemoryError, OSError):
+        except (MemoryError, OSError, Interrupted):
             raise
         except Exception as error:  # noqa: BLE001 - packages of any kind are imported
             raise UserError(machine.explain_import_error(error)) from error

@@ -38,7 +38,8 @@ def train_step(
     It depends on nothing but the variables and its arguments, of which the masks carry all
     that is random about dropout.
 
-    The arguments are those of `cost.cost_and_gradients`, and of `Trainer`.
+    The arguments are those of `cost.cost_and_gradients`, and of `Trainer`; nothing is checked. A
+    model with an argument `training` is called as it is: give `model.in_mode(model, True)`.
     Returns the costs [n] and logits [n, ...] from before the update.
     """
     costs, logits, gradients = cost_and_gradients(
@@ -67,8 +68,8 @@ class Trainer(Fixed):
     execution: one of `recipes.EXECUTIONS`; "graph" and "xla" compile `train_block`.
     cost: maps logits and targets [n, ...] to costs [n]. With `functools.partial`, the default has
         label smoothing and weights of classes.
-    count: maps logits and targets [..., n, ...] to how many of the n are right, [...]; None where
-        there is no such thing.
+    count: maps logits and targets of some batches [batches, n, ...] to how many of the n are right
+        in each, whole numbers [batches]; None where there is no such thing.
     schedule: one of `schedules`, by which the optimizer's learning rate is set before each step.
     clip_norm: of the gradients together, at most; None where they are not clipped.
     Raises `ValueError` where an argument is none of these.
@@ -124,7 +125,7 @@ class Trainer(Fixed):
             costs = costs.write(number, batch_costs)
             logits = logits.write(number, batch_logits)
             number += 1
-        return self.sum_up(costs.stack(), logits.stack(), targets)
+        return self.sum_up(costs.stack(), logits.stack(), tf.cast(targets, self.dtype))
 
     def set_rate(self, rate: tf.Tensor) -> None:
         """Sets the optimizer's learning rate, within a block."""
@@ -187,7 +188,7 @@ class Trainer(Fixed):
         Returns an iterator of the `Progress` after each call. Nothing is checked or trained before
         it is asked for one.
         """
-        checks.check_epoch(self, pixels, targets, since)
+        checks.check_epoch(self, pixels, targets, epoch, since)
         steps = math.ceil(len(pixels) / self.batch_size)
         progress = dataclasses.replace(since or Progress(), steps=steps)
         start = time.perf_counter() - progress.seconds

@@ -87,7 +87,7 @@ def test_a_regression(images, capsys):
     history = fit(trainer, *pairs, epochs=30, patience=2)
     losses = [row["val_loss"] for row in history]
     assert losses[-1] < losses[0] / 10
-    assert metrics.mean_cost(model, *pairs[1], cost.squared_error) == min(losses)
+    assert metrics.score(model, *pairs[1], cost.squared_error).loss == min(losses)
     assert (
         {row["accuracy"] for row in history} == {row["val_accuracy"] for row in history} == {None}
     )

@@ -229,7 +229,7 @@ UNSUITABLE = {
     "Constant": "It has no trainable variables. A tf.Module finds those that its __init__",
     "Double": "Its variables are float64; they must have the dtype that .* float32",
     "Unused": r"The variable unused:0 \[3\] takes no part in the logits",
-    "Narrow": r"The model gives .*\[1, 3\] for images \[1, 64\].* \[1, 4\]",
+    "Narrow": r"can't be called with logits \[1, 3\], as the model gives them, .*\[1, 4\]",
     "Misshapen": r"unsuitable.py, line 11\). The model can't be called .*: Dimensions must be",
     "Undropping": "dropout is 0.3, but the model has no layer to drop out: it needs an attribute",
     "Maskless": r"can't be called with images \[1, 64\] and masks \[1, 128\]: .* positional arg",
@@ -336,7 +336,7 @@ def test_so_does_one_in_its_module(base, copy, text):
 
 def test_a_network_that_can_not_be_trained_leaves_nothing(unsuitable, base):
     flags = ("--data-dir", "data", "--model", "unsuitable:Narrow", "--output-dir", "new")
-    assert_refused(run("train", *flags, cwd=base), "[1, 3] for images [1, 64]")
+    assert_refused(run("train", *flags, cwd=base), "logits [1, 3], as the model gives them")
     assert not (base / "new").exists()
 
 

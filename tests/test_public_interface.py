@@ -14,6 +14,8 @@ import lowlevel_mnist
 from lowlevel_mnist import (
     SGD,
     Adam,
+    AdamW,
+    BestWeights,
     CheckpointManager,
     Network,
     Optimizer,
@@ -217,6 +219,17 @@ def test_what_a_trainer_does_where_nothing_is_said():
         (lambda: make_trainer(cost="squared_error"), "cost is 'squared_error'; it must be a funct"),
         (lambda: make_trainer(schedule=0.1), "schedule is 0.1; it must be a function"),
         (lambda: make_trainer(schedule=lambda step: 0.1), r"schedule gives float32 \[\]"),
+        (lambda: make_trainer(schedule=lambda step: -0.1 * tf.cast(step, "float32")), "below 0"),
+        (lambda: make_trainer(schedule=lambda step: np.float32(step)), "schedule can't be called"),
+        (lambda: make_trainer(clip_norm=math.inf), "clip_norm is inf"),
+        (lambda: schedules.cosine(0.1, 10, 10), "warmup_steps is 10; it must be below steps, 10"),
+        (lambda: schedules.piecewise([5, 3], [0.1, 0.2, 0.3]), "boundaries .* must ascend"),
+        (lambda: SGD([ONE, ONE], 0.1), "name a variable twice"),
+        (lambda: SGD([ONE], 0.1, momentum=1.5), "1.5 is no momentum, rho or beta"),
+        (lambda: RMSprop([ONE], 0.1, rho=1), "1 is no momentum, rho or beta"),
+        (lambda: Adam([ONE], 0.1, beta_2=1.0), "1.0 is no momentum, rho or beta"),
+        (lambda: AdamW([ONE], 0.1, weight_decay=-1), "weight_decay is -1"),
+        (lambda: cost.cross_entropy(tf.ones([1, 2]), tf.ones([1, 2]), 1.0), "label_smoothing is 1"),
         (lambda: Trainer(None, SGD([ONE], 0.5), 5), "model is None; it must be a function"),
         (lambda: schedules.piecewise([5], [0.1]), "1 rates for 2 pieces"),
         (lambda: data.load("MNIST"), "name is 'MNIST'; it must be one of auto, mnist"),
@@ -253,7 +266,7 @@ def test_wrong_arguments(wrong, words):
         (lambda x, y: (x.numpy().tolist(), y), "pixels are a list; they must be one tensor"),
         (lambda x, y: (tf.data.Dataset.from_tensor_slices((x, y)), y), "pixels are a _Tensor"),
         (lambda x, y: (x, iter(y)), "targets are a .*; they must be one tensor or array"),
-        (lambda x, y: (x, y[:, :1]), r"labels are \[1, 1\], and the logits \[1, 10\]"),
+        (lambda x, y: (x, y[:, :1]), r"labels are \[3, 1\], and the logits \[3, 10\]"),
     ],
 )
 def test_wrong_images_and_labels(digits, change, words):
@@ -281,7 +294,10 @@ class Narrow(Convolutional):
     [
         (Forgetful, r"can't be called with images \[1, 784\] and masks \[1, 32\]"),
         (Narrow, r"and masks \[1, 16\]: .*must be equal"),
-        (lambda: Network([784, 32, 12]), r"gives float32 \[1, 12\] .* labels are \[1, 10\]"),
+        (
+            lambda: Network([784, 32, 12]),
+            r"logits \[3, 12\], as the model gives .* targets \[3, 10\]",
+        ),
     ],
 )
 def test_a_model_that_does_not_fit(digits, model, words):
@@ -295,7 +311,7 @@ def test_a_model_that_does_not_fit(digits, model, words):
 def test_labels_of_more_classes_in_a_later_epoch(digits):
     trainer = make_trainer()
     trainer.train_epoch(*digits[:2], epoch=1)
-    with pytest.raises(ValueError, match=r"gives float32 \[1, 10\] .* labels are \[1, 11\]"):
+    with pytest.raises(ValueError, match=r"logits \[3, 10\], .* targets \[3, 11\]"):
         next(trainer.train_blocks(digits[0], tf.one_hot(np.arange(2000) % 11, 11), epoch=2))
 
 
@@ -382,12 +398,12 @@ def test_outputs_that_are_no_logits_of_classes(digits, execution):
     """Their cross-entropy is 0, and the only class is always right."""
     model = Network([784, 1])
     trainer = make_trainer(model, execution=execution)
-    with pytest.raises(ValueError, match="gives float32 .* both must be .*squared_error"):
+    with pytest.raises(ValueError, match="both must be .*squared_error"):
         trainer.train_epoch(digits[0], tf.ones([2000, 1]), epoch=1)
     trainer = make_trainer(model, execution=execution, cost=cost.squared_error)
     with pytest.raises(ValueError, match="count=None"):
         trainer.train_epoch(digits[0], tf.ones([2000, 1]), epoch=1)
-    with pytest.raises(ValueError, match=r"gives \[500, 1\]; .* metrics.mean_cost"):
+    with pytest.raises(ValueError, match=r"gives \[500, 1\]; .* metrics.score"):
         metrics.evaluate(model, digits[2], np.zeros(500, int))
 
 
@@ -400,12 +416,108 @@ def test_costs_and_logits_of_other_kinds(digits):
     with pytest.raises(ValueError, match="gives bfloat16 .* its variables are float32"):
         make_trainer(HalfPrecision([784, 10])).train_epoch(*digits[:2], epoch=1)
     trainer = make_trainer(cost=lambda logits, targets: tf.reduce_mean(logits), count=None)
-    with pytest.raises(ValueError, match=r"The cost gives float32 \[\] for one image"):
+    with pytest.raises(ValueError, match=r"The cost gives float32 \[\] for logits \[3, 10\]"):
         trainer.train_epoch(*digits[:2], epoch=1)
     targets = tf.ones([2000])  # would be repeated for each output
     trainer = make_trainer(Network([784, 1]), cost=cost.squared_error, count=None)
-    with pytest.raises(ValueError, match=r"outputs are \(1, 1\), but targets \(1,\)"):
+    with pytest.raises(ValueError, match=r"outputs are \(3, 1\), but targets \(3,\)"):
         trainer.train_epoch(digits[0], targets, epoch=1)
+
+
+def mean_over_the_batch(logits, targets):
+    return tf.reduce_mean((logits - targets) ** 2, axis=-1) + tf.reduce_mean(logits)
+
+
+def repeated(outputs, targets):
+    """The classic: [n, 1] - [n] is [n, n]."""
+    return tf.reduce_mean((outputs - targets[:, 0]) ** 2, axis=-1)
+
+
+@pytest.mark.parametrize("wrong", [mean_over_the_batch, repeated])
+def test_a_cost_that_mixes_images(digits, wrong):
+    model = Network([784, 10 if wrong is mean_over_the_batch else 1])
+    targets = tf.random.stateless_normal([2000, model.layer_sizes[-1]], [0, 0])
+    with pytest.raises(ValueError, match="cost of an image depends on the others of its batch"):
+        make_trainer(model, cost=wrong, count=None).train_epoch(digits[0], targets, epoch=1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda logits, targets: tf.math.count_nonzero(
+            tf.argmax(logits, 1) == tf.argmax(targets, 1), axis=-1
+        ),
+        lambda logits, targets: tf.reduce_mean(logits),
+        keras.metrics.CategoricalAccuracy(),
+    ],
+)
+def test_a_count_that_is_none(digits, wrong):
+    with pytest.raises(ValueError, match="^The count "):
+        make_trainer(count=wrong).train_epoch(*digits[:2], epoch=1)
+
+
+class Half(tf.Module):
+    """A variable of its own, and a layer of Keras, whose variables a tf.Module does not list."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = keras.layers.Dense(16, activation="relu")
+        self.hidden.build([None, 784])
+        self.output = tf.Variable(tf.ones([16, 10]))
+
+    def __call__(self, images):
+        return self.hidden(images) @ self.output
+
+
+class Late(tf.Module):
+    """It makes a variable when it is called first."""
+
+    def __init__(self):
+        super().__init__()
+        self.biases, self.weights = tf.Variable(tf.zeros([10])), None
+
+    def __call__(self, images):
+        if self.weights is None:
+            self.weights = tf.Variable(tf.ones([784, 10]))
+        return images @ self.weights + self.biases
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("kind", [Half, Late])
+def test_a_variable_that_would_stay_as_it_is(digits, kind, execution):
+    with pytest.raises(ValueError, match=r"The model uses the variable .* the optimizer does not"):
+        make_trainer(kind(), execution=execution).train_epoch(*digits[:2], epoch=1)
+
+
+def test_variables_that_shall_stay_as_they_are(digits):
+    """A frozen layer of Keras, and a tf.Variable that is not trainable."""
+    layers = [keras.Input((784,)), keras.layers.Dense(16), keras.layers.Dense(10)]
+    model = keras.Sequential(layers)
+    model.layers[0].trainable = False
+    frozen = model.layers[0].kernel.numpy()
+    make_trainer(model).train_epoch(*digits[:2], epoch=1)
+    np.testing.assert_array_equal(model.layers[0].kernel.numpy(), frozen)
+    model = Network([784, 16, 10])
+    model.weights[0] = tf.Variable(model.weights[0], trainable=False)
+    make_trainer(model).train_epoch(*digits[:2], epoch=1)
+
+
+@pytest.mark.parametrize("option", ["kernel_regularizer", "kernel_constraint"])
+def test_what_keras_would_add_to_a_model(option):
+    value = {"kernel_regularizer": "l2", "kernel_constraint": "max_norm"}[option]
+    model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10, **{option: value})])
+    with pytest.raises(ValueError, match="regularizers, losses or constraints of its own"):
+        make_trainer(model)
+
+
+def test_best_weights_of_a_model_that_lists_only_what_is_trained():
+    class Listed(Half):
+        @property
+        def trainable_variables(self):
+            return [*self.hidden.trainable_variables, self.output]
+
+    with pytest.raises(ValueError, match="variables lack some of its trainable_variables"):
+        BestWeights(Listed())
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from lowlevel_mnist import cost, metrics, preprocessing, randomness, schedules
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import SGD, Adam
 from lowlevel_mnist.recipes import EXECUTIONS, SCHEDULES
+from lowlevel_mnist.runs.checkpoints import CheckpointManager
 from lowlevel_mnist.training import Trainer
 
 SAMPLES, BATCH = 630, 32  # 20 steps, the last of 22 images
@@ -25,10 +26,15 @@ CLASS_WEIGHTS = [2.0**-k for k in range(10)]
 
 @pytest.fixture(autouse=True)
 def float64():
-    """Keras's schedules and running means are of its default dtype."""
-    keras.config.set_floatx("float64")
+    """Keras's layers, schedules and running means are of its default dtype."""
+    set_keras_dtype("float64")
     yield
-    keras.config.set_floatx("float32")
+    set_keras_dtype("float32")
+
+
+def set_keras_dtype(name):
+    keras.config.set_floatx(name)
+    keras.config.set_dtype_policy(name)
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +225,7 @@ def test_a_regression(regression, execution):
     loss = keras.losses.MeanSquaredError(dtype="float64")
     assert_same(model, train_keras(regression, keras.optimizers.SGD(0.125), loss))
     images = regression[0].numpy().reshape(-1, 28, 28)
-    error = metrics.mean_cost(model, images, regression[1].numpy(), cost.squared_error)
+    error = metrics.score(model, images, regression[1].numpy(), cost.squared_error).loss
     outputs = metrics.compute_logits(model, images).numpy()
     assert error == pytest.approx(((outputs - regression[1].numpy()) ** 2).mean(), rel=1e-12)
     trainer = Trainer(model, SGD(model.trainable_variables, 0.1), BATCH, **options)
@@ -338,7 +344,7 @@ class Holder(tf.Module):
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("kind", ["a Keras model", "a module that holds Keras's layers"])
 def test_keras_s_own_networks(digits, kind, execution):
-    keras.config.set_floatx("float32")
+    set_keras_dtype("float32")
     keras.utils.set_random_seed(0)
     model = Holder()
     variables = model.weights
@@ -355,3 +361,27 @@ def test_keras_s_own_networks(digits, kind, execution):
     twice = [metrics.evaluate(model, images, labels) for _ in range(2)]
     assert twice[0].loss == twice[1].loss  # nothing drops out
     assert twice[0].accuracy > 0.3
+
+
+def test_dropout_of_keras_goes_on_to_the_same_bits(digits, tmp_path):
+    """Its layer draws from a state that TensorFlow's checkpoints do not see."""
+    set_keras_dtype("float32")
+    data = digits[0], tf.cast(digits[1], tf.uint8)
+
+    def begin(resume):
+        layers = keras.layers
+        model = keras.Sequential(
+            [keras.Input((784,)), layers.Dense(16), layers.Dropout(0.5, seed=1), layers.Dense(10)]
+        )
+        optimizer = Adam(model.trainable_variables, 0.01)
+        checkpoints = CheckpointManager(tmp_path, model, optimizer, resume)
+        return Trainer(model, optimizer, BATCH), checkpoints
+
+    trainer, checkpoints = begin(resume=False)
+    trainer.train_epoch(*data, 1)
+    checkpoints.save(1)
+    other, _ = begin(resume=True)
+    ends = [one.train_epoch(*data, 2).loss_sum for one in (trainer, other)]
+    assert ends[0] == ends[1]
+    for ours, theirs in zip(trainer.model.variables, other.model.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())

@@ -165,7 +165,9 @@ def print_beginning(run, state, validation) -> None:
         output.say("It has stopped early; more epochs come with a larger --patience")
         return
     if len(state.history) == run.settings.epochs:
-        output.say("All its epochs are done; more come with a larger --epochs")
+        is_constant = run.settings.schedule == DEFAULTS["schedule"]
+        more = "more come with a larger --epochs" if is_constant else "so is its schedule"
+        output.say(f"All its epochs are done; {more}")
         return
     print_columns(validation)
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from lowlevel_mnist import early_stopping, metrics
 from lowlevel_mnist.errors import UserError, check_finite
-from lowlevel_mnist.optimizers import Optimizer
+from lowlevel_mnist.optimizers import Optimizer, held_by
 from lowlevel_mnist.runs import files, folders, records
 from lowlevel_mnist.runs.folders import CHECKPOINT, CHECKPOINTS
 from lowlevel_mnist.runs.records import Epoch
@@ -123,6 +123,9 @@ class CheckpointManager:
         # "position": what the files have called it from the first version on.
         parts = {"model": model, "optimizer": optimizer, "position": self.state}
         self.checkpoint = tf.train.Checkpoint(**parts, **({"best": self.best} if self.best else {}))
+        # Of a model of Keras, TensorFlow does not see by which numbers dropout draws.
+        if held := [held_by(w) for w in model.variables if not isinstance(w, tf.Variable)]:
+            self.checkpoint.keras = held
         self.paths = folders.find_checkpoints(folder)  # the first to be removed first
         self.damaged = self._restore() if resume else []
 

@@ -84,6 +84,7 @@ def _check_model(model: Any, settings: Settings) -> None:
     """Raises `ValueError` where a model can't be trained as the settings say."""
     import tensorflow as tf
 
+    from lowlevel_mnist import early_stopping
     from lowlevel_mnist.execution import checks
     from lowlevel_mnist.model import count_parameters
     from lowlevel_mnist.optimizers import Optimizer
@@ -101,8 +102,9 @@ def _check_model(model: Any, settings: Settings) -> None:
         raise ValueError(
             "It has no trainable variables. A tf.Module finds those that its __init__ makes "
             "attributes of it, or of modules in it; for layers of Keras in it, define "
-            "trainable_variables."
+            "trainable_variables and variables."
         )
+    early_stopping.check_variables(model)
     dtypes = sorted({tf.as_dtype(variable.dtype).name for variable in variables})
     if dtypes != [settings.dtype]:
         raise ValueError(
@@ -118,4 +120,4 @@ def _check_model(model: Any, settings: Settings) -> None:
     blank, label = tf.zeros([1, pixels], tf.uint8), tf.zeros([1, classes], tf.uint8)
     for dropout in sorted({0.0, settings.dropout}):  # as it is tested, and as it is trained
         trainer = Trainer(model, Optimizer(variables, 1.0), batch_size=1, dropout=dropout)
-        checks.check_epoch(trainer, blank, label, None)
+        checks.check_epoch(trainer, blank, label, 1, None)

@@ -15,7 +15,7 @@ from lowlevel_mnist.runs import files
 class Epoch:
     """A row of the history: a finished epoch, as in `metrics.json` and `history.csv`.
 
-    learning_rate: that of its last step.
+    learning_rate: that of its last step; None in a run that is older than this key.
     """
 
     epoch: int
@@ -24,7 +24,7 @@ class Epoch:
     val_loss: float | None
     val_accuracy: float | None
     seconds: float
-    learning_rate: float
+    learning_rate: float | None
 
 
 def read_json(path: pathlib.Path, max_bytes: int) -> typing.Any:
