@@ -184,8 +184,8 @@ def parse():
         "--schedule",
         choices=SCHEDULES,
         help="how the learning rate falls over the run: not, to a hundredth, like a cosine to 0 "
-        "after a warm-up, or by a tenth after half and after three quarters of the steps "
-        f"(default: {DEFAULTS['schedule']})",
+        "after a warm-up, or to a tenth after half of the steps and a hundredth after three "
+        f"quarters (default: {DEFAULTS['schedule']})",
     )
     add("--batch-size", type=flags.whole_number(1), metavar="N", help=f"images in a step {recipe}")
     add(
