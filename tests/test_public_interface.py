@@ -539,10 +539,11 @@ def test_what_can_not_be_evaluated(digits, change, words):
 
 SEARCH = """
 import tensorflow as tf
-from lowlevel_mnist import SGD, Network, Trainer
+from lowlevel_mnist import SGD, Network, Trainer, schedules
 for rate in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
     model = Network([12, 3])
-    trainer = Trainer(model, SGD(model.trainable_variables, rate), 5, execution="graph")
+    optimizer, falling = SGD(model.trainable_variables, rate), schedules.cosine(rate, 10)
+    trainer = Trainer(model, optimizer, 5, execution="graph", schedule=falling)
     trainer.train_epoch(tf.zeros([12, 12], tf.uint8), tf.one_hot([0, 1, 2] * 4, 3), epoch=1)
 print("done")
 """

@@ -58,7 +58,8 @@ def check_schedule(schedule: Callable) -> None:
     """Checks that a schedule gives a learning rate for each of some steps, compiled as well."""
     steps = tf.constant([0, 1, 1000, 1_000_000], tf.int64)
     what = "schedule can't be called with steps int64 [4], a tensor of any of them"
-    rates = call(tf.function(schedule, autograph=False), (steps,), what)
+    compiled = call(tf.function(schedule, autograph=False).get_concrete_function, (steps,), what)
+    rates = compiled(steps)
     given = f"schedule gives {rates.dtype.name} {rates.shape.as_list()} for steps int64 [4]"
     if rates.shape.as_list() != [4] or not rates.dtype.is_floating:
         raise ValueError(
