@@ -37,7 +37,9 @@ def fit(
     Raises `ValueError` where an argument is none of these, and `DivergedError` where a cost is not
     a finite number.
     """
-    for name, number in {"epochs": epochs, "patience": patience or 1}.items():
+    for name, number in {"epochs": epochs, "patience": patience}.items():
+        if number is None and name == "patience":
+            continue
         if not isinstance(number, int) or number < 1:
             raise ValueError(f"{name} is {number!r}; it must be a whole number of 1 or more.")
     if patience is not None and validation is None:

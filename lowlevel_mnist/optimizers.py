@@ -138,13 +138,14 @@ class SGD(Optimizer):
         self.momentums = self.slots() if momentum else []
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        for number, (w, g) in enumerate(zip(self.parameters, gradients, strict=True)):
+        slots = self.momentums or [None] * len(self.parameters)
+        for w, m, g in zip(self.parameters, slots, gradients, strict=True):
             step = self.learning_rate * g
-            if self.momentums:
-                m = self.momentums[number]
+            if m is None:
+                w.assign_sub(step)
+            else:
                 m.assign(self.momentum * m - step)
-                step = step - self.momentum * m if self.nesterov else -m
-            w.assign_sub(step)
+                w.assign_add(self.momentum * m - step if self.nesterov else m)
 
 
 class RMSprop(Optimizer):

@@ -21,8 +21,8 @@ class Update:
     A subclass of a rule may have another formula, so only the rule itself has a kernel.
 
     execution: one of `recipes.EXECUTIONS`.
-    rate: the optimizer's learning rate as a tensor, or None to read it in each step, which takes 3
-        % of an eager step of softmax.
+    rate: the optimizer's learning rate as a tensor, or None to read it in each step; that takes 13
+        of the 435 microseconds of an eager step of softmax.
     """
 
     def __init__(self, optimizer: Optimizer, execution: str):
