@@ -37,9 +37,8 @@ def fit(
     Raises `ValueError` where an argument is none of these, and `DivergedError` where a cost is not
     a finite number.
     """
-    for name, number in {"epochs": epochs, "patience": patience}.items():
-        if number is None and name == "patience":
-            continue
+    numbers = {"epochs": epochs} if patience is None else {"epochs": epochs, "patience": patience}
+    for name, number in numbers.items():
         if not isinstance(number, int) or number < 1:
             raise ValueError(f"{name} is {number!r}; it must be a whole number of 1 or more.")
     if patience is not None and validation is None:

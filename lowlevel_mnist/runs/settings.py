@@ -91,15 +91,15 @@ class Settings:
     test_split: float
     class_names: tuple[str | None, ...]
     image_style: image_style.ImageStyle
-    model: str | None = None
     format_version: int = FORMAT_VERSION
+    model: str | None = DEFAULTS["model"]
     momentum: float = DEFAULTS["momentum"]
     nesterov: bool = DEFAULTS["nesterov"]
     weight_decay: float = DEFAULTS["weight_decay"]
     clip_norm: float | None = DEFAULTS["clip_norm"]
     label_smoothing: float = DEFAULTS["label_smoothing"]
     schedule: str = DEFAULTS["schedule"]
-    patience: int | None = None
+    patience: int | None = DEFAULTS["patience"]
 
     def __post_init__(self):
         sizes, names = self.layer_sizes, self.class_names
