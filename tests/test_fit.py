@@ -111,6 +111,35 @@ def test_wrong_arguments(images, arguments, words):
         fit(make_trainer(), *images, epochs=1, patience=0)
 
 
+def test_the_validation_is_by_the_trainer_s_cost(images):
+    model = Network([784, 10])
+    options = {"batch_size": 20, "cost": cost.squared_error}
+    trainer = Trainer(model, SGD(model.trainable_variables, 0.01), **options)
+    (row,) = fit(trainer, *images, epochs=1, quiet=True)
+    pictures, labels = images[1]
+    outputs = metrics.compute_logits(model, pictures).numpy()
+    errors = (outputs - np.eye(10)[labels]) ** 2
+    assert row["val_loss"] == pytest.approx(errors.mean(), rel=1e-6)
+    assert row["val_accuracy"] == np.mean(outputs.argmax(axis=1) == labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x, y: (x[:0], y[:0]), "images are uint8"),
+        (lambda x, y: (x, y[:-1]), "images, but"),
+        (lambda x, y: (x, y + 1), "there are 10 classes"),
+        (lambda x, y: (x[:, :14], y), "can't be called with images"),
+    ],
+)
+def test_wrong_images_for_validation_are_refused_before_the_training(images, change, words):
+    trainer = make_trainer()
+    before = trainer.model.weights[0].numpy()
+    with pytest.raises(ValueError, match=words):
+        fit(trainer, images[0], change(*images[1]), epochs=1, quiet=True)
+    np.testing.assert_array_equal(trainer.model.weights[0].numpy(), before)
+
+
 def test_a_training_that_diverges(images):
     model = Network([784, 10])
     trainer = Trainer(model, SGD(model.trainable_variables, 1e38), batch_size=20)
