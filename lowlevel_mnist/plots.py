@@ -1,7 +1,7 @@
 """Step 8 of the walkthrough, and all other pictures.
 
 Each function draws into a Matplotlib figure that it is given, so the same picture can go to a
-file (`save`) or into a window (`show`).
+file (`save`), into a window (`show`), or be one of a film (`diagrams.film`).
 """
 
 import math
@@ -29,15 +29,19 @@ MAX_NAME = 12  # digits that are as wide as a class's name above an image may be
 
 
 def save(
-    file: str | os.PathLike | IO[bytes], format: str, draw: Callable[..., None], *arguments: Any
+    file: str | os.PathLike | IO[bytes],
+    format: str,
+    draw: Callable[..., None],
+    *arguments: Any,
+    dpi: int = DPI,
 ) -> None:
     """Calls `draw` with a new figure and the other arguments, and saves the figure.
 
-    file: a path or an open file; format: such as "png".
+    file: a path or an open file; format: such as "png"; dpi: pixels an inch.
     """
     figure = Figure()
     draw(figure, *arguments)
-    figure.savefig(file, format=format, dpi=DPI)
+    figure.savefig(file, format=format, dpi=dpi)
 
 
 def show(draw: Callable[..., None], *arguments: Any) -> bool:
@@ -154,15 +158,17 @@ def weights(
     names: Sequence[str],
     title: str,
     label: str = "weight",
+    strongest: float | None = None,
 ) -> None:
     """Draws the weights of each class, or hidden unit, as an image.
 
     weights: float [pixels, classes], or another number for each weight, such as its gradient.
     image_shape: (height, width); names: of the classes; label: what the colours mean.
+    strongest: the weight of the darkest colour, None for the largest.
     """
     columns = max(5, math.ceil(math.sqrt(1.6 * len(names))))  # more than rows, as a screen is wide
-    side = 1.4 if columns < 8 else 1.0
-    strongest = np.abs(weights).max()
+    side = 1.2 if columns < 8 else 1.0
+    strongest = strongest or np.abs(weights).max()
     images = weights.T.reshape(-1, *image_shape)
     colors = {"cmap": "RdBu_r", "vmin": -strongest, "vmax": strongest}
     axis, tops = _montage(figure, images, columns, title, side, gap=np.nan, **colors)

@@ -18,7 +18,7 @@ FLOORS = [
     {"console"},
     {"runs"},
     {"training"},
-    {"data", "metrics"},
+    {"data", "metrics", "diagrams"},
     {"model", "cost", "preprocessing", "plots", "sources", "early_stopping"},
     {"fonts"},
     {"startup"},
@@ -50,8 +50,9 @@ def test_arrows_go_down(path):
         assert room in ("train", "distribution")
 
 
-def test_plots_know_no_tensorflow():
-    names = list(imports(PACKAGE / "plots.py"))
+@pytest.mark.parametrize("room", ["plots", "diagrams"])
+def test_pictures_know_no_tensorflow(room):
+    names = list(imports(PACKAGE / f"{room}.py"))
     assert not [name for name in names if name.startswith(("tensorflow", "keras"))]
 
 
