@@ -4,17 +4,18 @@ All that can be compared without reading both languages: cells, code, outputs, c
 tables, links. Whether sentences say the same is for people to see.
 """
 
-import io
+import collections
 import pathlib
 import re
-import tokenize
 import unicodedata
 import urllib.parse
 
 import execute_notebooks
 import nbformat
 import pytest
+import translation
 from commands import PROJECT
+from translation import HANGUL
 
 ENGLISH_PAGE, KOREAN_PAGE = PROJECT / "README.md", PROJECT / "README.ko.md"
 # What the English page leaves to a room, and the Korean one says itself.
@@ -26,36 +27,39 @@ PAGES = [
     *execute_notebooks.NOTEBOOKS,
 ]
 
-HANGUL = re.compile("[가-힣]")
-FENCED = re.compile(r"^```[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) +(.*)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-# What runs code, and what only lays it out. A line break inside of brackets is one of the latter.
-LAYOUT = (tokenize.COMMENT, tokenize.NL)
+PRINTED_NUMBER = re.compile(r"(?<![A-Za-z0-9_.])-?\d+(?:[.,]\d+)*(?:e[-+]\d+)?")
+# Two words of English in a row, or anywhere in a line; names of code have other characters on them.
+IN_WORDS = re.compile(r"[A-Za-z]{2,} [a-z]{2,}|\b[a-z]{2,}\b(?![.(=_]).*\b(?<![.=_])[a-z]{2,}\b")
+# What is printed in English in the Korean edition, too: what Python, Matplotlib or the package say.
+ENGLISH_OF_OTHERS = re.compile(r"^\w+Error: .*|<[A-Z][^>]*>|custom data", re.MULTILINE)
+
+LINES_OF_THE_PACKAGE = {
+    line
+    for path in PROJECT.glob("lowlevel_mnist/*.py")
+    for line in path.read_text(encoding="utf-8").splitlines()
+}
 
 
 def read(path):
     return nbformat.read(path, as_version=4)
 
 
-def english_of(path):
-    return read(execute_notebooks.english(path))
-
-
-def without_comments(code):
-    """The tokens of Python code that mean something to Python."""
-    tokens = tokenize.generate_tokens(io.StringIO(code + "\n").readline)
-    return [(token.type, token.string.strip("\n")) for token in tokens if token.type not in LAYOUT]
+def english(path):
+    """The path of the English edition of a Korean page or notebook."""
+    return path.with_name(path.name.replace(".ko.", "."))
 
 
 def skeleton(text):
-    """What is the same in each language: levels of headings, blocks of code, tables, links."""
+    """What is the same in each language: levels of headings, tables, links."""
     prose = FENCED.sub("", text)
     return {
         "levels of headings": [len(level) for level, _ in HEADING.findall(prose)],
-        "blocks of code": FENCED.findall(text),
         "rows of tables": re.findall(r"^\|", prose, re.MULTILINE),
         "links": sorted(target.partition("#")[0] for target in LINK.findall(prose)),
     }
@@ -85,12 +89,50 @@ def differences(english, korean):
 
 
 def of_code(cell, twin):
-    if without_comments(cell.source) != without_comments(twin.source):
-        yield "the code"
-    if cell.outputs != twin.outputs or cell.execution_count != twin.execution_count:
+    if changed := translation.difference(cell.source, twin.source):
+        yield f"the code: {changed}"
+    kinds = [[kind_of(output) for output in c.outputs] for c in (cell, twin)]
+    if kinds[0] != kinds[1] or cell.execution_count != twin.execution_count:
         yield "the outputs"
+    elif "machine" not in cell.metadata.get("tags", []):
+        yield from (
+            f"the outputs: {kind}, {changed}"
+            for output, other in zip(cell.outputs, twin.outputs, strict=True)
+            for kind, changed in of_outputs(contents(output), contents(other))
+        )
+    yield from (f"English: {line}" for line in lines(twin) if IN_WORDS.search(line))
     if cell.metadata != twin.metadata:
         yield "the tags"
+
+
+def contents(output):
+    """What an output shows, in each of its forms: {MIME type: content}."""
+    return output.data if "data" in output else {"text/plain": output.text}
+
+
+def kind_of(output):
+    return output.output_type, output.get("name"), sorted(contents(output))
+
+
+def of_outputs(shown, theirs):
+    """What sets apart two outputs: texts by their numbers in any order, all else by each byte."""
+    for kind in shown:
+        if kind.startswith("text/"):
+            numbers = [
+                collections.Counter(PRINTED_NUMBER.findall(o[kind])) for o in (shown, theirs)
+            ]
+            changed = [sorted((a - b).elements()) for a, b in (numbers, numbers[::-1])]
+            if changed != [[], []]:
+                yield kind, changed
+        elif shown[kind] != theirs[kind]:
+            yield kind, "another content"
+
+
+def lines(cell):
+    """The lines of text that a cell shows, without those that are none of its own."""
+    texts = [contents(output).get("text/plain", "") for output in cell.outputs]
+    lines = ENGLISH_OF_OTHERS.sub("", "\n".join(texts)).splitlines()
+    return [line for line in lines if line not in LINES_OF_THE_PACKAGE]
 
 
 def of_text(cell, twin):
@@ -98,10 +140,12 @@ def of_text(cell, twin):
     other = re.compile(r"^\[(English|한국어)\]\(.*\)\n\n", re.MULTILINE)
     source, theirs = (other.sub("", source, count=1) for source in (cell.source, twin.source))
     source = in_korean(source)
-    if len(HANGUL.findall(theirs)) < len(theirs) / 10:
+    prose = re.sub(r"<[^>]*>|\$[^$]*\$", "", FENCED.sub("", theirs))
+    if len(HANGUL.findall(prose)) < len(prose) / 10:
         yield "it is not in Korean"
     ours = skeleton(source)
     yield from (what for what in ours if ours[what] != skeleton(theirs)[what])
+    yield from unlike_blocks(source, theirs)
     # A Korean text may have more of these: it explains what printed labels mean.
     if set(INLINE_CODE.findall(source)) - set(INLINE_CODE.findall(theirs)):
         yield "inline code"
@@ -111,28 +155,41 @@ def of_text(cell, twin):
         yield "the tags"
 
 
+def unlike_blocks(text, theirs):
+    """Which blocks of code a text has otherwise than its translation; those of Python as code."""
+    blocks, others = (BLOCK.findall(source) for source in (text, theirs))
+    if [language for language, _ in blocks] != [language for language, _ in others]:
+        yield "blocks of code"
+        return
+    for (language, block), (_, other) in zip(blocks, others, strict=True):
+        if language != "python":
+            if block != other:
+                yield f"blocks of code: {other}"
+        elif changed := translation.difference(block, other):
+            yield f"blocks of code: {changed}"
+
+
 each_korean_notebook = pytest.mark.parametrize(
     "path", execute_notebooks.KOREAN, ids=lambda path: path.stem
 )
 
 
 def test_each_notebook_has_a_korean_edition():
-    assert [execute_notebooks.english(path) for path in execute_notebooks.KOREAN] == (
-        execute_notebooks.ENGLISH
-    )
+    assert [english(path) for path in execute_notebooks.KOREAN] == (execute_notebooks.ENGLISH)
 
 
 @each_korean_notebook
 def test_same_cells_code_and_outputs(path):
-    assert differences(english_of(path), read(path)) == []
+    assert differences(read(english(path)), read(path)) == []
 
 
 @each_korean_notebook
-def test_comments_are_korean(path):
+def test_comments_and_docstrings_are_korean(path):
     """But for those of a name or a shape: no two words follow one another in them."""
-    code = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "code")
-    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
-    comments = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    notebook = read(path)
+    codes = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    codes += [block for language, block in BLOCK.findall(text_of(path)) if language == "python"]
+    comments = [comment for code in codes for comment in translation.comments(code)]
     assert any(HANGUL.search(comment) for comment in comments)
     in_words = [comment for comment in comments if re.search(r"[a-z]{2,} [a-z]{2,}", comment)]
     assert [comment for comment in in_words if not HANGUL.search(comment)] == []
@@ -143,9 +200,45 @@ def change_code(notebook):
     cell.source += "\nseed = 1"
 
 
-def change_output(notebook):
+def change_a_cell_with(pattern, instead):
+    """Returns a function that changes the first place in the code where a pattern is found."""
+
+    def change(notebook):
+        codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        cell = next(cell for cell in codes if re.search(pattern, cell.source))
+        cell.source = re.sub(pattern, instead, cell.source, count=1)
+
+    return change
+
+
+def add_an_output(notebook):
     cell = next(cell for cell in notebook.cells if cell.get("outputs"))
-    cell.outputs[0].text = "another one"
+    cell.outputs.append(cell.outputs[0])
+
+
+def change_last(kind, change):
+    """Returns a function that changes the last output of a kind, but for times and versions."""
+
+    def change_output(notebook):
+        cells = [cell for cell in notebook.cells if "machine" not in cell.metadata.get("tags", [])]
+        outputs = [output for cell in cells for output in cell.get("outputs", []) if kind in output]
+        if not outputs:
+            pytest.skip("all outputs of this kind are of one machine")
+        change(outputs[-1])
+
+    return change_output
+
+
+def change_number(output):
+    output.text = NUMBER.sub(lambda number: number[0] + "1", output.text, count=1)
+
+
+def change_picture(output):
+    output.data = {kind: content[:-1] for kind, content in output.data.items()}
+
+
+def leave_english(output):
+    output.text += "largest difference 0.0\n"
 
 
 def change_tags(notebook):
@@ -180,7 +273,12 @@ def change_figures(notebook):
         (lambda notebook: notebook.cells.reverse(), "cell 0 is another one"),
         (lambda notebook: notebook.cells.pop(), "is another one"),
         (change_code, "the code"),
-        (change_output, "the outputs"),
+        (change_a_cell_with(r"(?<=[^{]{)(?=\w)", "1 + "), "the code"),
+        (change_a_cell_with("f}", "e}"), "the code"),
+        (add_an_output, "the outputs"),
+        (change_last("text", change_number), "the outputs: text/plain"),
+        (change_last("data", change_picture), "the outputs: image/png"),
+        (change_last("text", leave_english), "English: "),
         (change_tags, "the tags"),
         (leave_it_in_english, "it is not in Korean"),
         (change_text(r"(?m)^## ", ""), "levels of headings"),
@@ -194,7 +292,7 @@ def change_figures(notebook):
 def test_a_change_of_one_edition_is_noticed(path, change, noticed):
     notebook = read(path)
     change(notebook)
-    assert any(noticed in difference for difference in differences(english_of(path), notebook))
+    assert any(noticed in difference for difference in differences(read(english(path)), notebook))
 
 
 def tables(page):
@@ -209,21 +307,20 @@ def first_column(table):
 
 def commands(page):
     """The lines of the blocks that are for a shell: they name no language."""
-    pattern = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    blocks = pattern.findall(page.replace(".ko.", "."))
+    blocks = BLOCK.findall(page.replace(".ko.", "."))
     return "".join(block for language, block in blocks if not language).splitlines()
 
 
 def unlike_the_english_page(korean):
     """What the Korean page says otherwise than the English one, or has and that one has not."""
-    english = ENGLISH_PAGE.read_text(encoding="utf-8")
-    if commands(korean) != commands(english):
+    page = ENGLISH_PAGE.read_text(encoding="utf-8")
+    if commands(korean) != commands(page):
         yield "the commands"
     matched = 0
     for table in tables(korean):
         if HANGUL.search("".join(first_column(table))):
             continue
-        twins = [t for t in tables(english) if first_column(t) == first_column(table)]
+        twins = [t for t in tables(page) if first_column(t) == first_column(table)]
         twins = [twin for twin in twins if len(twin[0]) == len(table[0])]
         matched += 1
         if all(any(cells_differ(twin, table)) for twin in twins):
@@ -231,7 +328,7 @@ def unlike_the_english_page(korean):
     if matched != len(SAME_TABLES):
         yield f"there are {matched} tables of {', '.join(SAME_TABLES)}"
     for pattern in (INLINE_CODE, NUMBER):
-        known = pattern.findall(english + ROOM_PAGE.read_text(encoding="utf-8")) + KOREAN_ALONE
+        known = pattern.findall(page + ROOM_PAGE.read_text(encoding="utf-8")) + KOREAN_ALONE
         yield from (
             said for said in pattern.findall(korean.replace(".ko.", ".")) if said not in known
         )
@@ -292,7 +389,7 @@ def test_the_walkthrough_has_the_same_steps_in_both_pages():
 
 @pytest.mark.parametrize("path", [KOREAN_PAGE, *execute_notebooks.KOREAN], ids=lambda p: p.name)
 def test_each_edition_begins_with_a_link_to_the_other(path):
-    other = execute_notebooks.english(path)
+    other = english(path)
     for page, target, name in ((path, other, "English"), (other, path, "한국어")):
         assert f"[{name}]({target.name})" in text_of(page)[:200]
 

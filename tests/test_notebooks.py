@@ -1,18 +1,20 @@
 """The notebooks: they run on any data, and what they show is what their cells gave."""
 
 import re
+import unicodedata
 
 import execute_notebooks
 import nbformat
 import pytest
 from conftest import digit_arrays, write_idx_folder
 
-MOST_BYTES = 1_200_000  # a code-hosting page shows no larger ones
+MAX_BYTES = 1_200_000  # a code-hosting page shows no larger ones
+MAX_COLUMNS = 90  # of a printed line: JupyterLab and code-hosting pages break longer ones
 # Two lines each: file, line, kind and message; the line of code.
 WARNINGS_OF_OTHERS = r"(?m)^\S*(site|dist)-packages\S*:\d+: \w*Warning: .*\n  .*\n"
 
 each_notebook = pytest.mark.parametrize("path", execute_notebooks.NOTEBOOKS, ids=lambda p: p.stem)
-# The code of a Korean edition is that of the English one, see test_editions.py.
+# A Korean edition has the same code but for strings, and the same results, see test_editions.py.
 each_english_notebook = pytest.mark.parametrize(
     "path", execute_notebooks.ENGLISH, ids=lambda p: p.stem
 )
@@ -33,6 +35,11 @@ def texts(cell):
     return [(output.name, output.text) for output in cell.outputs if output.output_type == "stream"]
 
 
+def columns(line):
+    """How wide a line is where each character has one width; a syllable of Hangul takes two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
+
+
 def said(notebook, stream):
     """All that the cells wrote to "stdout" or "stderr"."""
     written = [pair for cell in code_cells(notebook) for pair in texts(cell)]
@@ -42,13 +49,13 @@ def said(notebook, stream):
 @pytest.mark.full
 @each_english_notebook
 def test_it_runs_on_small_data(path, tmp_path):
-    """On 600 digits in a folder, with all of Python's warnings on."""
+    """On 600 digits in a folder, with all of Python's warnings on; and leaves no file behind."""
     folder = write_idx_folder(tmp_path / "data", digit_arrays())
     notebook = read(path)
     cells = notebook.cells
     settings = next(n for n, c in enumerate(cells) if "parameters" in c.metadata.get("tags", []))
     cells.insert(settings + 1, nbformat.v4.new_code_cell(f"data_dir = {str(folder)!r}\nprint()"))
-    execute_notebooks.execute(notebook, PYTHONWARNINGS="default")
+    assert execute_notebooks.execute(notebook, PYTHONWARNINGS="default") == []
     assert "custom data, not verified" in said(notebook, "stdout")
     assert re.sub(WARNINGS_OF_OTHERS, "", said(notebook, "stderr")) == ""
     for cell in code_cells(notebook):
@@ -58,12 +65,13 @@ def test_it_runs_on_small_data(path, tmp_path):
 @pytest.mark.machine
 @each_english_notebook
 def test_it_shows_the_same_again(path, mnist_folder):
-    """To the letter, but for versions and times, which are in cells tagged "machine"."""
+    """To the letter and the pixel, but for versions and times: those cells are tagged "machine"."""
     before, notebook = read(path), read(path)
     execute_notebooks.execute(notebook, LOWLEVEL_MNIST_DATA=mnist_folder.parent)
     for old, new in zip(code_cells(before), code_cells(notebook), strict=True):
         if "machine" not in new.metadata.get("tags", []):
             assert texts(new) == texts(old)
+            assert new.outputs == old.outputs, f"another picture:\n{new.source}"
 
 
 @each_notebook
@@ -74,18 +82,21 @@ def test_its_outputs_come_from_its_cells(path):
     ), f"{path.name} was changed after it ran: run python tests/execute_notebooks.py"
     counts = [cell.execution_count for cell in code_cells(notebook)]
     assert counts == list(range(1, len(counts) + 1))
+    assert notebook.metadata.kernelspec == execute_notebooks.KERNEL
 
 
 @each_notebook
 def test_what_it_shows(path):
     """Results on MNIST, a figure or a text from each cell, and nothing that nobody wants to see."""
     notebook = read(path)
-    assert "MNIST, verified" in said(notebook, "stdout")
+    assert path in execute_notebooks.KOREAN or "MNIST, verified" in said(notebook, "stdout")
     assert said(notebook, "stderr") == ""
+    lines = said(notebook, "stdout").splitlines()
+    assert [line for line in lines if columns(line) > MAX_COLUMNS] == []
     for cell in code_cells(notebook):
         assert cell.outputs, f"this cell shows nothing:\n{cell.source}"
         for output in cell.outputs:
             assert output.output_type != "error"
             text = output.get("text", "") + output.get("data", {}).get("text/plain", "")
             assert not re.search(r"[\r\x1b\x08]|at 0x", text)  # progress bars, colours, addresses
-    assert path.stat().st_size < MOST_BYTES
+    assert path.stat().st_size < MAX_BYTES
