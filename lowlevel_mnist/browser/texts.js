@@ -105,7 +105,12 @@ const TEXTS = {
           "그림은 어느 클래스와도 닮지 않았으므로, 테스트 이미지를 불러온 다음 덧그리거나 일부를 " +
           "지워 보세요.",
       })[kind],
-    hint: ({ kind }) => (kind === "pictures" ? "테스트 이미지를 불러오세요" : "여기에 그리세요"),
+    hint: ({ kind }) =>
+      ({
+        digits: "여기에 쓰세요",
+        drawings: "여기에 그리세요",
+        pictures: "테스트 이미지를 불러오세요",
+      })[kind],
     canvas: "그리는 곳",
     keys:
       "키보드: 화살표 키로 펜을 옮기고(Shift를 함께 누르면 더 멀리), 스페이스 키로 펜을 대거나 " +
@@ -116,14 +121,15 @@ const TEXTS = {
     width: "펜 굵기",
     language: "English",
     themes: { light: "밝은 화면", dark: "어두운 화면" },
-    penDown: "펜을 댐",
+    penDown: "펜을 댄 상태",
     answerTitle: "신경망의 답",
     notSure: "확실하지 않음",
     nothing: "아직 없음",
     truth: (name, isRight) => `${isRight ? "✓ 맞음" : "✗ 틀림"}, 정답: ${name}`,
     seenTitle: "신경망이 보는 이미지",
     seen: (width, height) => `신경망이 보는 이미지, 가로 ${width}픽셀, 세로 ${height}픽셀`,
-    otherDigits: (count) => `나뉜 부분 ${count + 1}개 중 가장 큰 것만 읽었습니다.`,
+    otherDigits: (count) =>
+      `서로 떨어진 획 ${count + 1}덩어리 가운데 가장 큰 것만 읽었습니다.`,
     fitted: "학습 이미지처럼 오려 내고 크기와 위치를 맞췄습니다.",
     probabilitiesTitle: "클래스별 확률",
     probabilitiesNote:
@@ -133,8 +139,8 @@ const TEXTS = {
     noReasons: "답에 유리한 픽셀과 불리한 픽셀",
     legendFor: "빨강(채움): 로짓을 높임",
     legendAgainst: "파랑(점): 로짓을 낮춤",
-    sumFor: "높이는 값의 합",
-    sumAgainst: "낮추는 값의 합",
+    sumFor: "로짓을 높이는 값의 합",
+    sumAgainst: "로짓을 낮추는 값의 합",
     sumBiases: "편향의 몫",
     logit: "모두 더하면(로짓)",
     reasonsNote: ({ layers }) =>
@@ -156,7 +162,7 @@ const TEXTS = {
     unit: (unit, output) => `유닛 ${unit}, 출력 ${output}`,
     examplesTitle: (content) => `학습에 쓰지 않은 테스트 이미지 ${content.images.length}장`,
     examplesNote: ({ mistakes }) =>
-      "이미지를 누르면 불러옵니다. 아래의 윗줄은 정답, 아랫줄은 신경망의 답입니다. " +
+      "이미지를 누르면 불러옵니다. 이미지 아래 첫 줄은 정답, 둘째 줄은 신경망의 답입니다. " +
       (mistakes > 0
         ? `✗는 틀린 답입니다(${mistakes}장). 일부러 골라 넣었으므로 실제 오답 비율과는 다릅니다.`
         : "여기 있는 답은 모두 맞습니다."),
