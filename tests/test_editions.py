@@ -4,11 +4,11 @@ All that can be compared without reading both languages: cells, code, outputs, c
 tables, links. Whether sentences say the same is for people to see.
 """
 
-import collections
 import pathlib
 import re
 import unicodedata
 import urllib.parse
+from collections import Counter
 
 import execute_notebooks
 import nbformat
@@ -82,8 +82,17 @@ def differences(english, korean):
     return [
         f"{cell.id}: {what}"
         for cell, twin in zip(english.cells, korean.cells, strict=True)
-        for what in (of_code if cell.cell_type == "code" else of_text)(cell, twin)
+        for what in of_cells(cell, twin)
     ]
+
+
+def of_cells(cell, twin):
+    if cell.metadata != twin.metadata:
+        yield "the tags"
+    if cell.cell_type == "code":
+        yield from of_code(cell, twin)
+    else:
+        yield from of_text(cell.source, twin.source)
 
 
 def of_code(cell, twin):
@@ -99,8 +108,6 @@ def of_code(cell, twin):
             for kind, changed in of_outputs(contents(output), contents(other))
         )
     yield from (f"English: {line}" for line in lines(twin) if IN_WORDS.search(line))
-    if cell.metadata != twin.metadata:
-        yield "the tags"
 
 
 def contents(output):
@@ -116,10 +123,8 @@ def of_outputs(shown, theirs):
     """What sets apart two outputs: texts by their numbers in any order, all else by each byte."""
     for kind in shown:
         if kind.startswith("text/"):
-            numbers = [
-                collections.Counter(PRINTED_NUMBER.findall(o[kind])) for o in (shown, theirs)
-            ]
-            changed = [sorted((a - b).elements()) for a, b in (numbers, numbers[::-1])]
+            ours, others = (Counter(PRINTED_NUMBER.findall(o[kind])) for o in (shown, theirs))
+            changed = [sorted(numbers.elements()) for numbers in (ours - others, others - ours)]
             if changed != [[], []]:
                 yield kind, changed
         elif shown[kind] != theirs[kind]:
@@ -133,13 +138,7 @@ def lines(cell):
     return [line for line in lines if line not in LINES_OF_THE_PACKAGE]
 
 
-def of_text(cell, twin):
-    yield from of_prose(cell.source, twin.source)
-    if cell.metadata != twin.metadata:
-        yield "the tags"
-
-
-def of_prose(text, theirs):
+def of_text(text, theirs):
     # The first cell, or the page, begins with a link to the other edition.
     other = re.compile(r"^\[(English|한국어)\]\(.*\)\n\n", re.MULTILINE)
     text, theirs = (other.sub("", source, count=1) for source in (in_korean(text), theirs))
@@ -176,7 +175,7 @@ each_korean_notebook = pytest.mark.parametrize(
 
 
 def test_each_notebook_has_a_korean_edition():
-    assert [english(path) for path in execute_notebooks.KOREAN] == (execute_notebooks.ENGLISH)
+    assert [english(path) for path in execute_notebooks.KOREAN] == execute_notebooks.ENGLISH
 
 
 @each_korean_notebook
@@ -196,18 +195,13 @@ def test_comments_and_docstrings_are_korean(path):
     assert [comment for comment in in_words if not HANGUL.search(comment)] == []
 
 
-def change_code(notebook):
-    cell = next(cell for cell in notebook.cells if "=" in cell.source and cell.cell_type == "code")
-    cell.source += "\nseed = 1"
-
-
-def change_a_cell_with(pattern, instead):
-    """Returns a function that changes the first place in the code where a pattern is found."""
+def change_last_cell(kind, pattern, instead):
+    """Returns a function that changes the last cell of a kind in which a pattern is found."""
 
     def change(notebook):
-        codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        cell = next(cell for cell in codes if re.search(pattern, cell.source))
-        cell.source = re.sub(pattern, instead, cell.source, count=1)
+        cells = [cell for cell in notebook.cells if cell.cell_type == kind]
+        cell = [cell for cell in cells if re.search(pattern, cell.source)][-1]
+        cell.source = re.sub(pattern, instead, cell.source)
 
     return change
 
@@ -217,7 +211,7 @@ def add_an_output(notebook):
     cell.outputs.append(cell.outputs[0])
 
 
-def change_last(kind, change):
+def change_last_output(kind, change):
     """Returns a function that changes the last output of a kind, but for times and versions."""
 
     def change_output(notebook):
@@ -250,17 +244,6 @@ def leave_it_in_english(notebook):
     notebook.cells[0].source = HANGUL.sub("x", notebook.cells[0].source)
 
 
-def change_text(pattern, instead):
-    """Returns a function that changes the last place in the texts where a pattern is found."""
-
-    def change(notebook):
-        texts = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
-        cell = [cell for cell in texts if re.search(pattern, cell.source)][-1]
-        cell.source = re.sub(pattern, instead, cell.source)
-
-    return change
-
-
 def change_figures(notebook):
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -273,19 +256,19 @@ def change_figures(notebook):
         (lambda notebook: notebook.cells.pop(5), "cell 5 is another one"),
         (lambda notebook: notebook.cells.reverse(), "cell 0 is another one"),
         (lambda notebook: notebook.cells.pop(), "is another one"),
-        (change_code, "the code"),
-        (change_a_cell_with(r"(?<=[^{]{)(?=\w)", "1 + "), "the code"),
-        (change_a_cell_with("f}", "e}"), "the code"),
+        (change_last_cell("code", r"\Z", "\nseed = 1"), "the code"),
+        (change_last_cell("code", r"(?<=[^{]{)(?=\w)", "1 + "), "the code"),
+        (change_last_cell("code", "f}", "e}"), "the code"),
         (add_an_output, "the outputs"),
-        (change_last("text", change_number), "the outputs: text/plain"),
-        (change_last("data", change_picture), "the outputs: image/png"),
-        (change_last("text", leave_english), "English: "),
+        (change_last_output("text", change_number), "the outputs: text/plain"),
+        (change_last_output("data", change_picture), "the outputs: image/png"),
+        (change_last_output("text", leave_english), "English: "),
         (change_tags, "the tags"),
         (leave_it_in_english, "it is not in Korean"),
-        (change_text(r"(?m)^## ", ""), "levels of headings"),
-        (change_text(r"(?m)^\|.*\n", ""), "rows of tables"),
-        (change_text(r"\.ko\.ipynb\)", ".ipynb)"), "links"),
-        (change_text("`[a-z_]+[.][a-z_]+`", "`else`"), "inline code"),
+        (change_last_cell("markdown", r"(?m)^## ", ""), "levels of headings"),
+        (change_last_cell("markdown", r"(?m)^\|.*\n", ""), "rows of tables"),
+        (change_last_cell("markdown", r"\.ko\.ipynb\)", ".ipynb)"), "links"),
+        (change_last_cell("markdown", "`[a-z_]+[.][a-z_]+`", "`else`"), "inline code"),
         (change_figures, "figures"),
     ],
 )
@@ -296,10 +279,29 @@ def test_a_change_of_one_edition_is_noticed(path, change, noticed):
     assert any(noticed in difference for difference in differences(read(english(path)), notebook))
 
 
+@pytest.mark.parametrize(
+    ("code", "translated", "is_noticed"),
+    [
+        ("print(f'{a:>6.2f} of {b}', c)", "print(f'{b} 가운데 {c}에서 {a:.2f}')", False),
+        ("print('loss', d['loss'])  # a key", "print('손실', d['loss'])  # 키", False),
+        ("f'{r[1]} {r[0]}' if x else 'no'", "f'{r[0]}개 {r[1]}' if x else '아니요'", False),
+        ("print(f'{a:.2f}')", "print(f'{a:.3f}')", True),
+        ("print(f'{a!r} {b}')", "print(f'{a} {b}')", True),
+        ("print(f'{a} {b}')", "print(f'{a} {a}')", True),
+        ("print('loss', a)", "print('losses', a)", True),
+        ("d['loss']", "d['accuracy']", True),
+        ("def f():\n    'Doc.'\n    return 1", "def f():\n    return 1", True),
+        ("train(model, 1)", "train(model, True)", True),
+    ],
+)
+def test_what_a_translation_may_change(code, translated, is_noticed):
+    assert bool(translation.difference(code, translated)) == is_noticed
+
+
 def unlike_the_english_page(korean):
     """What the Korean page says otherwise than the English one, or has and that one has not."""
     page = ENGLISH_PAGE.read_text(encoding="utf-8")
-    yield from of_prose(page, korean.replace(KOREAN_PICTURE, "."))
+    yield from of_text(page, korean.replace(KOREAN_PICTURE, "."))
     page = in_korean(page)
     for table, twin in zip(tables(page), tables(korean), strict=True):
         yield from (f"the table of {table[0]}: {said}" for said in cells_that_differ(table, twin))
