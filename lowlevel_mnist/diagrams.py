@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from lowlevel_mnist import fonts, plots
-from lowlevel_mnist.plots import BLUE, LIGHT_BLUE, MIN_WIDTH, Figure
+from lowlevel_mnist.plots import BLUE, MIN_WIDTH, Figure
 
 FILM_DPI = 70
-FILM_COLORS = 32  # enough for lines and one colour map; a GIF of 256 is half as large again
+FILM_COLORS = 32  # enough for text and one colour map
 MAX_DRAWN_UNITS = 11  # of a layer
 
 
@@ -35,7 +35,7 @@ def film(
     for arguments in frames:
         plots.save(buffer := io.BytesIO(), "png", draw, *arguments, dpi=FILM_DPI)
         pictures.append(Image.open(buffer).convert("RGB"))
-    palette = pictures[-1].quantize(FILM_COLORS)
+    palette = pictures[-1].quantize(FILM_COLORS, Image.Quantize.FASTOCTREE)
     first, *others = (
         picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures
     )
@@ -64,7 +64,6 @@ def images(figure: Figure, pictures: Mapping[str, np.ndarray], signed: Sequence[
             axis.imshow(image, cmap="gray")
 
 
-@fonts.plain_text
 def lines(figure: Figure, curves: Mapping[str, tuple], title: str = "", **settings: Any) -> None:
     """Draws curves over a grid.
 
@@ -81,7 +80,6 @@ def lines(figure: Figure, curves: Mapping[str, tuple], title: str = "", **settin
     axis.legend()
 
 
-@fonts.plain_text
 def network(figure: Figure, layer_sizes: Sequence[int], captions: Sequence[str]) -> None:
     """Draws a dense network: a column of circles for each layer, and a line for each weight.
 
@@ -103,12 +101,12 @@ def network(figure: Figure, layer_sizes: Sequence[int], captions: Sequence[str])
         columns.append(heights)
         axis.plot(np.full(shown, x), heights, "o", color="white", mec=BLUE, ms=13, zorder=2)
         axis.text(x, -6, caption, ha="center", va="top")
+    thin = {"color": "#c6dcea", "lw": 0.5, "antialiased": False, "zorder": 1}
     for x, (left, right) in enumerate(itertools.pairwise(columns)):
         ends = np.array(list(itertools.product(left, right))).T
-        axis.plot([[x], [x + 1]] * np.ones(ends.shape[1]), ends, color=LIGHT_BLUE, lw=0.5, zorder=1)
+        axis.plot([[x], [x + 1]] * np.ones(ends.shape[1]), ends, **thin)
 
 
-@fonts.plain_text
 def planes(
     figure: Figure, probabilities: Mapping[str, np.ndarray], points: np.ndarray, right: np.ndarray
 ) -> None:

@@ -170,7 +170,8 @@ def weights(
     side = 1.2 if columns < 8 else 1.0
     strongest = strongest or np.abs(weights).max()
     images = weights.T.reshape(-1, *image_shape)
-    colors = {"cmap": "RdBu_r", "vmin": -strongest, "vmax": strongest}
+    limits = {"vmin": -strongest, "vmax": strongest}
+    colors = {"cmap": "RdBu_r", "interpolation": "nearest", **limits}
     axis, tops = _montage(figure, images, columns, title, side, gap=np.nan, **colors)
     for top, name in zip(tops, names, strict=True):
         _write_above(axis, top, fonts.shorten(name, MAX_NAME), fontsize=11)
