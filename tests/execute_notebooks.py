@@ -7,6 +7,7 @@ these. It is needed after each change of their cells: a test holds the cells aga
 outputs came from.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -26,6 +27,7 @@ KOREAN = [path for path in NOTEBOOKS if path.stem.endswith(".ko")]
 ENGLISH = [path for path in NOTEBOOKS if path not in KOREAN]
 # As Jupyter itself writes it, or else it finds a notebook changed that was only opened.
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+FILM = PROJECT / "notebooks" / "pictures" / "weights.gif"  # README's picture
 SUM = "sha256_of_cells"  # key of a notebook's metadata
 SECONDS_OF_A_CELL = 300
 
@@ -45,6 +47,8 @@ def main():
         notebook.metadata["kernelspec"] = KERNEL
         notebook.metadata[SUM] = sum_of_cells(notebook)
         nbformat.write(notebook, path)
+        if path.stem == "step_by_step":
+            FILM.write_bytes(film_of(notebook))
         print(f"{path.name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size:,} bytes")
 
 
@@ -65,6 +69,15 @@ def execute(notebook, **changes):
             coalesce_streams=True,
         ).execute(env=environment(IPYTHONDIR=settings, **changes))
         return [file.name for file in pathlib.Path(folder).iterdir()]
+
+
+def film_of(notebook):
+    """Returns the bytes of the animated picture that a notebook shows."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    (film,) = [
+        output.data["image/gif"] for output in outputs if "image/gif" in output.get("data", {})
+    ]
+    return base64.b64decode(film)
 
 
 def english(path):

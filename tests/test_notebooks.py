@@ -11,6 +11,21 @@ from conftest import digit_arrays, write_idx_folder
 MAX_BYTES = 1_200_000  # a code-hosting page shows no larger ones
 MAX_COLUMNS = 90  # of a printed line: JupyterLab and code-hosting pages break longer ones
 # Two lines each: file, line, kind and message; the line of code.
+# What a lesson shows by numbers, in the names of its cells; they run after all of these.
+CLAIMS = {
+    "step_by_step": """
+for by_the_formula, by_the_tape in zip(by_hand.values(), gradients, strict=True):
+    np.testing.assert_allclose(by_the_formula, by_the_tape, rtol=0, atol=1e-8)
+assert len(by_hand) == 4 and all(np.abs(tape).max() > 1e-3 for tape in gradients)
+np.testing.assert_allclose(shares.sum() + biases[said] - biases[true], gap, rtol=1e-4)
+assert said != true and gap > 0 and (shares[ink == 0] == 0).all()
+assert predict(original)[0] == from_class and predict(nudged)[0] == to_class
+assert tf.norm(nudged - original) < tf.norm(original) / 3
+assert (tf.argmax(solved[0](corners), axis=1) == differ).numpy().all()
+assert evaluations[-1][0].accuracy > 0.9 > 0.3 > evaluations[-1][1].accuracy  # random labels
+print("true")
+""",
+}
 WARNINGS_OF_OTHERS = r"(?m)^\S*(site|dist)-packages\S*:\d+: \w*Warning: .*\n  .*\n"
 
 each_notebook = pytest.mark.parametrize("path", execute_notebooks.NOTEBOOKS, ids=lambda p: p.stem)
@@ -55,6 +70,7 @@ def test_it_runs_on_small_data(path, tmp_path):
     cells = notebook.cells
     settings = next(n for n, c in enumerate(cells) if "parameters" in c.metadata.get("tags", []))
     cells.insert(settings + 1, nbformat.v4.new_code_cell(f"data_dir = {str(folder)!r}\nprint()"))
+    cells.append(nbformat.v4.new_code_cell(CLAIMS.get(path.stem, "print()")))
     assert execute_notebooks.execute(notebook, PYTHONWARNINGS="default") == []
     assert "custom data, not verified" in said(notebook, "stdout")
     assert re.sub(WARNINGS_OF_OTHERS, "", said(notebook, "stderr")) == ""
@@ -72,6 +88,11 @@ def test_it_shows_the_same_again(path, mnist_folder):
         if "machine" not in new.metadata.get("tags", []):
             assert texts(new) == texts(old)
             assert new.outputs == old.outputs, f"another picture:\n{new.source}"
+
+
+def test_the_front_page_shows_the_film_of_the_notebook():
+    notebook = read(execute_notebooks.FILM.parents[1] / "step_by_step.ipynb")
+    assert execute_notebooks.FILM.read_bytes() == execute_notebooks.film_of(notebook)
 
 
 @each_notebook
