@@ -93,15 +93,15 @@ def network(figure: Figure, layer_sizes: Sequence[int], captions: Sequence[str])
     axis.set_axis_off()
     columns = []
     for x, (size, caption) in enumerate(zip(layer_sizes, captions, strict=True)):
-        shown = size if size <= MAX_DRAWN_UNITS else MAX_DRAWN_UNITS - 1
-        heights = np.linspace(5, -5, size if size <= MAX_DRAWN_UNITS else MAX_DRAWN_UNITS)
+        heights = np.linspace(5, -5, min(size, MAX_DRAWN_UNITS))
         if size > MAX_DRAWN_UNITS:
             heights = np.delete(heights, MAX_DRAWN_UNITS // 2)
             axis.text(x, 0, "⋮", ha="center", va="center", fontsize=16)
         columns.append(heights)
-        axis.plot(np.full(shown, x), heights, "o", color="white", mec=BLUE, ms=13, zorder=2)
+        axis.plot(np.full(len(heights), x), heights, "o", color="white", mec=BLUE, ms=13, zorder=2)
         axis.text(x, -6, caption, ha="center", va="top")
-    thin = {"color": "#c6dcea", "lw": 0.5, "antialiased": False, "zorder": 1}
+    # Smooth lines would make the picture six times as large.
+    thin: dict[str, Any] = {"color": "#c6dcea", "lw": 0.5, "antialiased": False, "zorder": 1}
     for x, (left, right) in enumerate(itertools.pairwise(columns)):
         ends = np.array(list(itertools.product(left, right))).T
         axis.plot([[x], [x + 1]] * np.ones(ends.shape[1]), ends, **thin)
