@@ -16,6 +16,7 @@ from lowlevel_mnist import fonts, plots
 from lowlevel_mnist.plots import BLUE, MIN_WIDTH, Figure
 
 FILM_DPI = 70
+MILLISECONDS = 300  # that a picture of a film stays
 FILM_COLORS = 32  # enough for text and one colour map
 MAX_DRAWN_UNITS = 11  # of a layer
 
@@ -24,12 +25,10 @@ def film(
     file: str | os.PathLike | IO[bytes],
     draw: Callable[..., None],
     frames: Iterable[Sequence[Any]],
-    milliseconds: int = 300,
 ) -> None:
     """Saves an animated GIF: a picture for each of the frames, the last of which stays longest.
 
     file: a path or an open file; frames: the arguments of `draw` after the figure.
-    milliseconds: how long a picture stays.
     """
     pictures = []
     for arguments in frames:
@@ -39,7 +38,7 @@ def film(
     first, *others = (
         picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures
     )
-    durations = [milliseconds] * len(others) + [10 * milliseconds]
+    durations = [MILLISECONDS] * len(others) + [10 * MILLISECONDS]
     first.save(file, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
 
 

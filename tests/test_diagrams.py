@@ -18,7 +18,7 @@ def test_a_film_shows_each_frame_and_holds_the_last():
         axis = figure.add_axes((0, 0, 1, 1), xlim=(0, 1))
         axis.axvspan(0, width, color=diagrams.BLUE)
 
-    diagrams.film(file, draw, [(width,) for width in widths], milliseconds=100)
+    diagrams.film(file, draw, [(width,) for width in widths])
     film = Image.open(file)
     durations, blue = [], []
     for number in range(film.n_frames):
@@ -26,7 +26,7 @@ def test_a_film_shows_each_frame_and_holds_the_last():
         durations.append(film.info["duration"])
         pixels = np.asarray(film.convert("RGB"), int)
         blue.append(np.sum(pixels[..., 2] > pixels[..., 0] + 80))
-    assert durations == [100, 100, 1000]
+    assert durations == [300, 300, 3000]
     assert blue == sorted(set(blue))
 
 
