@@ -1,0 +1,194 @@
+"""The same numbers as Keras, from the same initial weights and batches."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lowlevel_mnist import metrics, optimizers, preprocessing, training
+from lowlevel_mnist.execution import updates
+from lowlevel_mnist.model import Network
+from tests.helpers.data import digit_arrays
+
+# Hyperparameters that float32 holds exactly: Keras rounds Adam's beta_2 to float32 in one place
+# and not in another, so with 0.999 it is not its own formula (by 6e-6 of a step).
+EXACT = {
+    "sgd": {"learning_rate": 0.5},
+    "rmsprop": {"learning_rate": 2**-10, "rho": 0.875, "epsilon": 2**-23},
+    "adam": {"learning_rate": 2**-10, "beta_1": 0.875, "beta_2": 1 - 2**-10, "epsilon": 2**-23},
+}
+EXACT["momentum"] = {"learning_rate": 0.125, "momentum": 0.875}
+EXACT["nesterov"] = EXACT["momentum"] | {"nesterov": True}
+EXACT["adamw"] = EXACT["adam"] | {"weight_decay": 2**-5}
+RULES = optimizers.OPTIMIZERS | {"momentum": optimizers.SGD, "nesterov": optimizers.SGD}
+KERAS = {
+    "sgd": keras.optimizers.SGD,
+    "momentum": keras.optimizers.SGD,
+    "nesterov": keras.optimizers.SGD,
+    "adamw": keras.optimizers.AdamW,
+    "rmsprop": keras.optimizers.RMSprop,
+    "adam": keras.optimizers.Adam,
+}
+
+
+def parameters(model):
+    """The variables in Keras's order: weights and biases, layer by layer."""
+    return list(itertools.chain(*zip(model.weights, model.biases, strict=True)))
+
+
+def keras_twin(model, optimizer):
+    """The network as Keras has it, with our initial weights."""
+    dtype = model.weights[0].dtype.name
+    hidden, classes = model.layer_sizes[1:-1], model.layer_sizes[-1]
+    twin = keras.Sequential(
+        [
+            keras.Input((model.layer_sizes[0],), dtype=dtype),
+            *(keras.layers.Dense(units, activation="relu", dtype=dtype) for units in hidden),
+            keras.layers.Dense(classes, activation="softmax", dtype=dtype),
+        ]
+    )
+    twin.set_weights([variable.numpy() for variable in parameters(model)])
+    twin.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(dtype=dtype),
+        metrics=["accuracy"],
+    )
+    return twin
+
+
+def inputs(arrays, dtype):
+    images, labels = arrays
+    pixels = preprocessing.scale(preprocessing.flatten(images), dtype)
+    return pixels, preprocessing.one_hot(labels, 10, dtype)
+
+
+def train_both(layer_sizes, name, options, dtype, steps, batch_size, samples, by="kernel"):
+    """Trains our network and its twin on the same batches: each sample once an epoch, shuffled.
+
+    by: "kernel", as eager steps and graphs update the variables, or "formula", as XLA does.
+    Returns our model and optimizer, and the twin.
+    """
+    pixels, one_hot = inputs(digit_arrays(train=samples)[:2], dtype)
+    model = Network(layer_sizes, seed=0, dtype=dtype)
+    optimizer = RULES[name](parameters(model), **options)
+    update = updates.Update(optimizer, "eager") if by == "kernel" else optimizer
+    twin = keras_twin(model, KERAS[name](**options))
+    start_weights = [variable.numpy() for variable in model.weights]
+    generator = np.random.default_rng(5)
+    done = 0
+    while done < steps:
+        order = generator.permutation(samples)
+        for start in range(0, samples, batch_size):
+            if done == steps:
+                break
+            chosen = order[start : start + batch_size]
+            batch = tf.gather(pixels, chosen), tf.gather(one_hot, chosen)
+            training.train_step(model, update, *batch)
+            twin.train_on_batch(*batch)
+            done += 1
+    for before, after in zip(start_weights, model.weights, strict=True):
+        assert np.abs(after.numpy() - before).max() > 0.01  # there is something to compare
+    return model, optimizer, twin
+
+
+def difference(ours, theirs):
+    """The largest absolute difference of two lists of variables."""
+    pairs = zip(ours, theirs, strict=True)
+    return max(np.abs(a.numpy() - b.numpy()).max() for a, b in pairs)
+
+
+def slots(optimizer, twin):
+    """The slot variables, ours and Keras's, in one order."""
+    theirs = twin.optimizer
+    if isinstance(optimizer, optimizers.SGD) and optimizer.momentums:
+        return optimizer.momentums, theirs.momentums
+    if isinstance(optimizer, optimizers.RMSprop):
+        return optimizer.velocities, theirs._velocities
+    if isinstance(optimizer, optimizers.Adam):
+        ours = [*optimizer.momentums, *optimizer.velocities]
+        return ours, [*theirs._momentums, *theirs._velocities]
+    return [], []
+
+
+@pytest.mark.parametrize("name", KERAS)
+@pytest.mark.parametrize("by", ["kernel", "formula"])
+@pytest.mark.parametrize("steps", [200, pytest.param(1875, marks=pytest.mark.full)])
+def test_an_epoch_in_float64(name, by, steps):
+    """784-128-10 on up to 59,990 digits in batches of 32, the last of which has 22."""
+    model, optimizer, twin = train_both(
+        (784, 128, 10), name, EXACT[name], tf.float64, steps, 32, samples=32 * steps - 10, by=by
+    )
+    by_weights = difference(parameters(model), twin.trainable_variables)
+    ours, theirs = slots(optimizer, twin)
+    by_slots = difference(ours, theirs) if ours else 0
+    print(f"{name} by its {by}: weights differ by {by_weights:.1e}, slots by {by_slots:.1e}")
+    assert by_weights <= 1e-10
+    assert by_slots <= 1e-10
+    assert int(twin.optimizer.iterations) == steps
+    if name.startswith("adam"):
+        assert int(optimizer.step) == steps
+
+
+@pytest.mark.parametrize(
+    ("name", "layer_sizes", "batch_size"),
+    [(name, (784, 128, 10), 32) for name in KERAS]
+    + [
+        pytest.param(*case, marks=pytest.mark.full)
+        for case in [
+            ("sgd", (784, 10), 128),
+            ("rmsprop", (784, 10), 32),
+            ("adam", (784, 10), 32),
+            ("rmsprop", (784, 512, 10), 128),
+        ]
+    ],
+)
+def test_100_steps_in_float32(name, layer_sizes, batch_size):
+    model, _, twin = train_both(
+        layer_sizes, name, EXACT[name], tf.float32, 100, batch_size, samples=7000
+    )
+    by_weights = difference(parameters(model), twin.trainable_variables)
+    print(f"{name}, {layer_sizes}: weights differ by {by_weights:.1e}")
+    assert by_weights <= 1e-6
+
+
+def test_100_steps_of_softmax_regression_in_float64():
+    model, _, twin = train_both(
+        (784, 10), "sgd", EXACT["sgd"], tf.float64, 100, batch_size=128, samples=7000
+    )
+    assert difference(parameters(model), twin.trainable_variables) <= 1e-12
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_each_step_of_adam_with_its_defaults(dtype):
+    """Each from equal state: the twin's weights and slots are made ours before each step."""
+    rate = 1e-3
+    # In float32 the weights themselves, all below 1/4 here, are no finer than this.
+    rounding = np.spacing(np.float32(1 / 4 - 1e-6)) if dtype == tf.float32 else 0
+    pixels, one_hot = inputs(digit_arrays(train=600)[:2], dtype)
+    model = Network((784, 128, 10), seed=0, dtype=dtype)
+    optimizer = optimizers.Adam(parameters(model), rate)
+    twin = keras_twin(model, keras.optimizers.Adam())
+    differences = []
+    for start in range(0, 600, 32):
+        batch = pixels[start : start + 32], one_hot[start : start + 32]
+        training.train_step(model, optimizer, *batch)
+        twin.train_on_batch(*batch)
+        differences.append(difference(parameters(model), twin.trainable_variables))
+        assert differences[-1] <= 1e-5 * rate + rounding
+        ours, theirs = slots(optimizer, twin)
+        pairs = [(parameters(model), twin.trainable_variables), (ours, theirs)]
+        for left, right in itertools.chain(*(zip(*pair, strict=True) for pair in pairs)):
+            right.assign(left)
+    print(f"{dtype.name}: steps differ by up to {max(differences) / rate:.1e} of the rate")
+
+
+def test_loss_and_accuracy_of_an_evaluation():
+    images, labels = digit_arrays(test=1000)[2:]
+    model = Network((784, 64, 10), seed=0, dtype=tf.float64)
+    ours = metrics.evaluate(model, images, labels)
+    twin = keras_twin(model, keras.optimizers.SGD())
+    loss, accuracy = twin.evaluate(*inputs((images, labels), tf.float64), verbose=0)
+    assert ours.loss == pytest.approx(loss, rel=1e-6)  # Keras's running mean is float32
+    assert ours.accuracy == pytest.approx(accuracy, abs=1e-6)

@@ -1,0 +1,711 @@
+"""Damaged and hostile files: the right arrays or one clear error, and little memory.
+
+Hypothesis makes them, the same ones in every run: 30 of each kind, or 400 with its profile "full".
+What a reader may do with any of them stands in `attempt`.
+"""
+
+import functools
+import gzip
+import io
+import itertools
+import math
+import os
+import re
+import struct
+import sys
+import tracemalloc
+import warnings
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.sources import digits, image_style, layouts, opening, pictures, tables
+from lowlevel_mnist.sources import idx as idx_files
+from lowlevel_mnist.sources import npz as archives
+from tests.helpers.data import NPZ_KEYS, digit_arrays, idx_bytes, pattern_arrays
+
+# How much memory a reader may take: this many times the data that a file really holds, and for
+# a file of any size what NumPy and zipfile need and the pieces in which a file is read.
+MAX_COPIES, OWN_MEMORY = 4, 1 << 20
+MAX_TEXT_LENGTH = 400
+
+
+pytestmark = pytest.mark.fuzz
+
+
+@pytest.fixture(autouse=True)
+def _silence(capfd):
+    """Nothing at all is printed, be it by a library in C."""
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
+def attempt(read, path, *arguments, size=math.inf):
+    """Returns what `read` makes of a file, or None where it refuses the file as it should.
+
+    size: bytes of data that the file really holds, for the bound on memory.
+    Any exception but `UserError` gets through, and nothing may give a warning.
+    """
+    tracemalloc.start()
+    try:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            result = read(path, *arguments)
+    except UserError as error:
+        assert_clear(str(error), path)
+        result = None
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert not warned
+    assert peak <= MAX_COPIES * size + OWN_MEMORY
+    return result
+
+
+def assert_clear(text, path):
+    assert str(path) in text
+    assert text.isprintable(), "more than one line, or control characters"
+    assert len(text) <= MAX_TEXT_LENGTH
+    assert text.endswith((".", "?"))
+    for blank in ("None.", "Traceback", "()", "<class"):
+        assert blank not in text
+
+
+# A damage is a list of edits. Each takes some bytes out at some place and puts others in, which
+# is a flip, a cut, a growth or an insertion, as the case may be. Places near the beginning and
+# (negative ones) near the end are the likelier: that is where headers and directories are.
+HOSTILE = (0, 1, 2, 0x7F, 0xFF, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1)
+PLACES = st.integers(0, 40) | st.integers(-400, -1) | st.integers(0, 10**7)
+REMOVED = st.sampled_from([0, 1, 1, 1, 2, 4, 4, 100, 10**9])
+INSERTED = (
+    st.binary(min_size=1, max_size=1)
+    | st.binary(max_size=9)
+    | st.sampled_from([number.to_bytes(4, "big") for number in HOSTILE])
+    | st.sampled_from([number.to_bytes(4, "little") for number in HOSTILE])
+    | st.just(bytes(500))
+)
+EDITS = st.lists(st.tuples(PLACES, REMOVED, INSERTED), min_size=1, max_size=3)
+
+
+def damage(content, edits):
+    content = bytearray(content)
+    for place, removed, inserted in edits:
+        start = place % (len(content) + 1)
+        content[start : start + removed] = inserted
+    return bytes(content)
+
+
+# Some files are large, so that the bound on memory means something: 4 MB, else 24 KB.
+LARGE = st.sampled_from([False, False, False, True])
+
+
+@functools.cache
+def arrays(large):
+    """The four arrays of a data set; the labels of the large one are as many as its pixels."""
+    if not large:
+        return pattern_arrays()
+    images, labels, *test = pattern_arrays(size=(28, 28), train=5000)
+    return images, np.tile(labels, 28 * 28), *test
+
+
+# IDX: what is to be read is known exactly, from the format's definition.
+
+DIMENSIONS = st.sampled_from([1, 3])
+
+
+def honest_idx(content, dimensions):
+    """The array that an IDX file of these bytes holds, or None where it contradicts itself."""
+    start = 4 + 4 * dimensions
+    lengths = [int.from_bytes(content[at : at + 4], "big") for at in range(4, start, 4)]
+    if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) < start:
+        return None
+    if len(content) - start != math.prod(lengths):
+        return None
+    if math.prod(length for length in lengths if length) > sys.maxsize:
+        return None  # no bytes, as one length is 0; but NumPy has no array of such lengths
+    return np.array(memoryview(content)[start:], np.uint8).reshape(lengths)
+
+
+def assert_idx(path, file_content, content, dimensions, size):
+    """Writes a file and checks that what its content says is read; None says nothing."""
+    path.write_bytes(file_content)
+    expected = None if content is None else honest_idx(content, dimensions)
+    kind = "images" if dimensions == 3 else "labels"
+    array = attempt(idx_files.read, path, kind, size=size)
+    assert (array is None) == (expected is None)
+    if array is not None:
+        np.testing.assert_array_equal(array, expected, strict=True)
+
+
+def idx(large, dimensions):
+    images, labels, *_ = arrays(large)
+    return idx_bytes(images if dimensions == 3 else labels)
+
+
+@given(LARGE, DIMENSIONS, EDITS)
+def test_damaged_idx(tmp_path, large, dimensions, edits):
+    content = damage(idx(large, dimensions), edits)
+    assert_idx(tmp_path / "file", content, content, dimensions, len(content))
+
+
+LENGTHS = st.sampled_from([*HOSTILE, 6, 8, 28, 48, 500, 5000]) | st.integers(0, 2**32 - 1)
+
+
+@given(
+    dimensions=DIMENSIONS,
+    magic=st.sampled_from([0x803] * 5 + [0x801] * 3 + [0x802, 0xD03, 0x8030000, 2**32 - 1]),
+    lengths=st.permutations([500, 8, 6]) | st.lists(LENGTHS, min_size=1, max_size=3),
+    excess=st.sampled_from([0, 0, 0, 1, -1, 100, 2_000_000]),
+    compress=st.booleans(),
+)
+@example(3, 0x803, [0, 2**32 - 1, 2**32 - 1], 0, False)
+def test_idx_with_another_header(tmp_path, dimensions, magic, lengths, excess, compress):
+    """The body has as many bytes as the header says, or some more or fewer, but at most 8 MB."""
+    size = min(max(math.prod(lengths) + excess, 0), 8_000_000)
+    body = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    content = struct.pack(f">{1 + len(lengths)}I", magic, *lengths) + body
+    path = tmp_path / ("file.gz" if compress else "file")
+    file_content = gzip.compress(content, 1) if compress else content
+    assert_idx(path, file_content, content, dimensions, len(content))
+
+
+@functools.cache
+def gzipped(large, dimensions):
+    return gzip.compress(idx(large, dimensions), 1)
+
+
+def gunzipped(content):
+    """What a gzip file holds, or None where it is broken."""
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
+@given(LARGE, DIMENSIONS, EDITS)
+def test_damaged_gzip(tmp_path, large, dimensions, edits):
+    content = damage(gzipped(large, dimensions), edits)
+    size = len(idx(large, dimensions))
+    assert_idx(tmp_path / "file.gz", content, gunzipped(content), dimensions, size)
+
+
+# npz: an archive has checksums, so what is read is what was written; where a test writes odd
+# things, it is what NumPy reads.
+
+METHODS = {
+    "stored": zipfile.ZIP_STORED,
+    "deflated": zipfile.ZIP_DEFLATED,
+    "bzip2": zipfile.ZIP_BZIP2,
+    "lzma": zipfile.ZIP_LZMA,
+}
+SAVED = st.sampled_from(["stored", "deflated"])
+MEMBERS = [f"{key}.npy" for key in NPZ_KEYS]
+
+
+def read_npz(path):
+    """The four arrays, in the order of NPZ_KEYS, where all are there."""
+
+    def all_four(names):
+        return {key: key for key in NPZ_KEYS if set(NPZ_KEYS) <= set(names)}
+
+    return list(archives.read(path, all_four).values())
+
+
+def npz(names, contents, method, extra=b""):
+    """A zip archive of members; `extra` is in the headers of each."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compresslevel=1) as archive:
+        for name, content in zip(names, contents, strict=True):
+            member = zipfile.ZipInfo(name)
+            member.extra = extra
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # two members of one name are meant
+                archive.writestr(member, content, METHODS[method])
+    return file.getvalue()
+
+
+@functools.cache
+def npy(large):
+    """The four arrays in the format `.npy`."""
+    files = [io.BytesIO() for _ in MEMBERS]
+    for file, array in zip(files, arrays(large), strict=True):
+        np.save(file, array)
+    return [file.getvalue() for file in files]
+
+
+@functools.cache
+def honest_npz(large, method):
+    return npz(MEMBERS, npy(large), method)
+
+
+def size_of(contents):
+    return sum(len(content) for content in contents)
+
+
+def read_by_numpy(path):
+    """The four arrays, or None where NumPy refuses the file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with np.load(path) as archive:
+                return [archive[key] for key in NPZ_KEYS]
+    except Exception:
+        return None
+
+
+def assert_equal(read, expected):
+    for left, right in zip(read, expected, strict=True):
+        np.testing.assert_array_equal(left, right, strict=True)
+
+
+@given(LARGE, SAVED, EDITS)
+@example(False, "stored", [(29, 1, b"w")])  # an array that begins after the archive's end
+@example(False, "deflated", [(41, 4, bytes(4))])  # an array that can't be inflated
+def test_damaged_npz(tmp_path, large, method, edits):
+    path = tmp_path / "d.npz"
+    path.write_bytes(damage(honest_npz(large, method), edits))
+    read = attempt(read_npz, path, size=size_of(npy(large)))
+    if read is not None:
+        assert_equal(read, arrays(large))
+
+
+@pytest.mark.parametrize("method", ["bzip2", "lzma"])
+def test_npz_that_numpy_did_not_compress(tmp_path, method):
+    path = tmp_path / "d.npz"
+    path.write_bytes(honest_npz(False, method))
+    with pytest.raises(UserError, match="x_train is neither stored nor deflated"):
+        read_npz(path)
+
+
+# Where the numbers in an archive's headers are: before each member, in the directory, at the end.
+ZIP_FIELDS = (
+    [(b"PK\3\4", at, 2) for at in (4, 6, 8, 26, 28)]
+    + [(b"PK\3\4", at, 4) for at in (14, 18, 22)]
+    + [(b"PK\1\2", at, 2) for at in (6, 8, 10, 28, 30, 32)]
+    + [(b"PK\1\2", at, 4) for at in (16, 20, 24, 42)]
+    + [(b"PK\5\6", at, 2) for at in (4, 6, 8, 10, 20)]
+    + [(b"PK\5\6", at, 4) for at in (12, 16)]
+)
+FLAGS_AND_METHODS = st.sampled_from([1, 8, 9, 12, 14, 93, 0x20, 0x40, 0x800, 0x2000])
+ZIP64, UNICODE_NAME = 0x0001, 0x7075
+
+
+def rewrite(content, member, field, value):
+    """Writes a number into a header of one of the four members, or of the whole archive."""
+    signature, at, width = field
+    starts = [match.start() for match in re.finditer(re.escape(signature), content)]
+    number = (value % 256**width).to_bytes(width, "little")
+    return damage(content, [(starts[member % len(starts)] + at, width, number)])
+
+
+@st.composite
+def zip_extras(draw):
+    tag = draw(st.sampled_from([ZIP64, UNICODE_NAME, 0xCAFE]))
+    data = draw(st.binary(max_size=8) | st.sampled_from([b"\xff" * 24, bytes(7) + b"\x7f"]))
+    length = draw(st.just(len(data)) | st.integers(0, 99))
+    return struct.pack("<HH", tag, length) + data
+
+
+@given(
+    large=LARGE,
+    method=SAVED,
+    extra=st.just(b"") | zip_extras(),
+    changes=st.lists(
+        st.tuples(
+            st.integers(0, 3),
+            st.sampled_from(ZIP_FIELDS),
+            FLAGS_AND_METHODS | st.sampled_from(HOSTILE),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+)
+@example(False, "stored", struct.pack("<HHQ", ZIP64, 8, 2**64 - 1), [(2, (b"PK\1\2", 42, 4), -1)])
+@example(False, "stored", struct.pack("<HHBL", UNICODE_NAME, 5, 1, zlib.crc32(b"x_test.npy")), [])
+def test_npz_with_other_numbers_in_its_headers(tmp_path, large, method, extra, changes):
+    content = npz(MEMBERS, npy(large), method, extra) if extra else honest_npz(large, method)
+    for member, field, value in changes:
+        content = rewrite(content, member, field, value)
+    path = tmp_path / "d.npz"
+    path.write_bytes(content)
+    read = attempt(read_npz, path, size=size_of(npy(large)))
+    if read is not None:
+        assert_equal(read, arrays(large))
+
+
+NAMES = st.sampled_from([*MEMBERS, *MEMBERS, "", "x.npy", "X_TRAIN.npy", "../y_test.npy"])
+ODD_NAMES = st.sampled_from(["y_test.npy/", "y_test.npy\0z", "\x1b[31m.npy", "é.npy", "z" * 9999])
+
+
+@given(st.permutations(MEMBERS), st.lists(NAMES | ODD_NAMES, max_size=3), st.booleans())
+def test_npz_with_other_names(tmp_path, names, more, lack_one):
+    names = [*names[lack_one:], *more]
+    contents = [content for content, _ in zip(itertools.cycle(npy(large=False)), names)]
+    path = tmp_path / "d.npz"
+    path.write_bytes(npz(names, contents, "stored"))
+    read, expected = attempt(read_npz, path, size=size_of(contents)), read_by_numpy(path)
+    assert (read is None) == (expected is None)
+    if read is not None:
+        assert_equal(read, expected)
+
+
+# What the header of an array may say instead of '|u1', False and (500, 8, 6).
+ODD_DTYPES = (
+    *("'|b1'", "'>i2'", "'<f8'", "'>U3'", "'|S4'", "'<c16'", "'<M8[s]'", "'|V6'", "'u1,u1'"),
+    *("'O'", "'V0'", "'S0'", "'U0'", "'T'", "'V4294967296'", "'S99999999999'", "''", "'x'"),
+    *("'(2,3)u1'", "'(2 ,,3)u1'", f"'{'u1,' * 999}'", r"'\d'", r"'\ud800'", "'u1'if 1else 2"),
+    *("None", "5", "[]", "{}", "[[[]]]", "{[]: 1}", "('|u1', (2, 3))", "('|u1', (1,))"),
+    *("('|u1', -1)", "[('', '|V1')]", "[('a', 'O')]", "[('a', '|u1', (2147483648,))]"),
+    *("[('a', '|u1'), ('b', '|u1')]", "[('a', '|u1'), ('a', '|u1')]"),
+)
+ODD_ORDERS = ("True", "0", "None", "'no'")
+ODD_SHAPES = (
+    *("(24000,)", "(4, 6000)", "(500L, 8L, 6L)", "(True, 24000)", "(12000,)", "(3000,)", "()"),
+    *("(0,)", "(0, 100000000000000000000)", "(0, 4294967295, 4294967295)", "(0, -1)", "(-1,)"),
+    *("(-4, -6000)", "(-1, -24000)", "(4294967296, 4294967296)", "(9223372036854775808,)"),
+    *("(500.0, 8, 6)", "('500', 8, 6)", "(1e400,)", "500", "[500, 8, 6]", "None", "24000,"),
+    *(f"({'1,' * 70})", f"({'9' * 5000},)", f"(0x{'f' * 9000},)", "(" * 150, "(" * 300),
+    *("[" * 9000, f"{'-' * 900}1", f"{'-' * 9000}1", f"1{'+1' * 4000}", "(\n", "1 2", "1 if"),
+    *("\0", "\x1b[31m", "é", "'", "lambda: 0", "().__class__", r"('\z',)", "0_0"),
+)
+
+
+@st.composite
+def npy_headers(draw):
+    """The beginning of a `.npy` file, a part of it odd: signature, version, length and text."""
+    dtype, order, shape, edits, version, width = "'|u1'", "False", "(500, 8, 6)", [], (1, 0), 2
+    length = 0
+    match draw(st.sampled_from("ddssev")):
+        case "d":
+            dtype = draw(st.sampled_from(ODD_DTYPES))
+            shape = draw(st.sampled_from([shape, "(12000,)", "(6000,)", "(3000,)", "(2000,)"]))
+        case "s":
+            shape = draw(st.sampled_from(ODD_SHAPES))
+            order = draw(st.sampled_from(("False", *ODD_ORDERS)))
+        case "e":
+            edits = draw(EDITS)
+        case "v":
+            version = draw(st.sampled_from([(1, 0), (2, 0), (3, 0), (0, 0), (1, 1), (255, 255)]))
+            width = draw(st.sampled_from([2, 4]))
+            length = draw(st.sampled_from([0, 0, 1, 9, 128, 65535, 2**32 - 1]))
+    text = f"{{'descr': {dtype}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode("latin-1")
+    text = damage(text, edits)
+    length = (length or len(text)) % 256**width
+    return b"\x93NUMPY" + bytes(version) + length.to_bytes(width, "little") + text
+
+
+@given(
+    key=st.integers(0, 3),
+    header=npy_headers(),
+    size=st.sampled_from([24_000] * 5 + [0, 0, 23_999, 4_000_000]),
+    method=SAVED,
+)
+@example(
+    key=0,
+    header=b"\x93NUMPY\1\0\x50\0{'descr': '|u1', 'fortran_order': False, 'shape': (0, 1%s), }\n"
+    % (b"0" * 20),
+    size=0,
+    method="stored",
+)
+def test_npz_with_another_header_of_an_array(tmp_path, key, header, size, method):
+    contents = npy(large=False).copy()
+    contents[key] = header + bytes(range(250)) * (size // 250) + bytes(size % 250)
+    path = tmp_path / "d.npz"
+    path.write_bytes(npz(MEMBERS, contents, method))
+    read = attempt(read_npz, path, size=size_of(contents))
+    if read is not None:
+        assert_equal(read, read_by_numpy(path))
+
+
+@pytest.mark.parametrize("method", ["stored", "deflated"])
+@pytest.mark.parametrize("dtype", ["|u1", ">i8", "<i2", "|b1", ">f4", "<U3"])
+def test_npz_with_arrays_of_many_types(tmp_path, dtype, method):
+    save = np.savez if method == "stored" else np.savez_compressed
+    expected = [array.astype(dtype) for array in arrays(large=False)]
+    save(tmp_path / "d.npz", **dict(zip(NPZ_KEYS, expected, strict=True)))
+    assert_equal(attempt(read_npz, tmp_path / "d.npz"), expected)
+
+
+def test_npz_with_a_table_for_an_array(tmp_path):
+    """The text of its type, which may be long, must not get into an error of who gets the array."""
+    path = tmp_path / "d.npz"
+    np.savez(path, **dict.fromkeys(NPZ_KEYS, np.zeros(5, "u1," * 40)))
+    with pytest.raises(UserError, match="x_train is no array of numbers"):
+        read_npz(path)
+
+
+# Files that are made to take memory, many times as much as they themselves have.
+
+
+def npz_with_more_than_it_declares():
+    images, *others = npy(large=False)
+    return npz(MEMBERS, [images + bytes(100_000_000), *others], "deflated")
+
+
+def npz_with_bzip2():
+    images, *others = npy(large=False)
+    return npz(MEMBERS, [images + bytes(100_000_000), *others], "bzip2")
+
+
+def npz_with_a_large_dictionary():
+    """A member that asks lzma for a dictionary of 4 GB, by a number from its fifth byte on."""
+    content = npz(MEMBERS, npy(large=False), "lzma")
+    return damage(content, [(30 + len("x_train.npy") + 5, 4, b"\xff" * 4)])
+
+
+def npz_with_a_long_header():
+    """An array whose header is 100 MB of blanks."""
+    header = b"\x93NUMPY\2\0" + (100_000_000).to_bytes(4, "little") + b" " * 100_000_000
+    return npz(MEMBERS, [header, *npy(large=False)[1:]], "deflated")
+
+
+def npz_with_a_long_directory():
+    names = [*MEMBERS, *map(str, range(50_000))]
+    return npz(names, [*npy(large=False), *[b""] * 50_000], "stored")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        npz_with_more_than_it_declares,
+        npz_with_bzip2,
+        npz_with_a_large_dictionary,
+        npz_with_a_long_header,
+        npz_with_a_long_directory,
+    ],
+)
+def test_npz_that_is_made_to_take_memory(tmp_path, make):
+    path = tmp_path / "d.npz"
+    path.write_bytes(make())
+    assert attempt(read_npz, path, size=path.stat().st_size) is None
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+@pytest.mark.parametrize("name", ["d.npz", "file.gz", "train.csv.gz"])
+def test_what_expands_too_far(tmp_path, monkeypatch, name, is_packed):
+    """By its own word, before it is read, or as lines come: 24 KB where 20 KB are allowed."""
+    monkeypatch.setattr(opening, "MAX_EXPANDED", 20_000)
+    path, compress = tmp_path / name, gzip.compress if is_packed else bytes
+    if name == "d.npz":
+        path.write_bytes(honest_npz(False, "deflated" if is_packed else "stored"))
+        read = read_npz
+    elif name == "file.gz":
+        path.write_bytes(compress(idx(False, 3)))
+        read = functools.partial(idx_files.read, kind="images")
+    else:
+        path.write_bytes(compress(csv(False, True)))
+        read = tables.read
+    if is_packed:
+        with pytest.raises(UserError, match="expands to more than 20,000 bytes.*uncompressed"):
+            read(path)
+    else:
+        read(path)
+
+
+def test_gzip_that_is_made_to_take_memory(tmp_path):
+    path = tmp_path / "file.gz"
+    path.write_bytes(gzip.compress(idx(False, 3) + bytes(100_000_000), 1))
+    assert attempt(idx_files.read, path, "images", size=path.stat().st_size) is None
+
+
+# CSV: what is to be read is known from a plain reading of its lines.
+
+
+@functools.cache
+def csv(large, header):
+    images, labels, *_ = arrays(large)
+    rows = np.column_stack([labels[: len(images)], images.reshape(len(images), -1)[:, :36]])
+    names = "label," + ",".join(f"pixel{number}" for number in range(36)) + "\n"
+    return (names * header + "".join(f"{','.join(map(str, row))}\n" for row in rows)).encode()
+
+
+def honest_csv(content):
+    """Labels and pixels in a file of these bytes, or None where they are no table of 37 columns.
+
+    A label is any text, or a whole number below 256; a pixel is any number.
+    """
+    text = content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    rows = [line.split(",") for line in text.split("\n") if line.strip()]
+    if any(len(row) != 37 for row in rows):
+        return None
+    if rows and sum(bool(re.fullmatch(' *"*[0-9.]+"* *', field)) for field in rows[0]) < 37 / 2:
+        del rows[0]
+    if not rows:
+        return None
+    try:
+        cells = [[field.strip().strip('"') for field in row] for row in rows]
+        pixels = np.array([[float(cell) for cell in row[1:]] for row in cells])
+        labels = [row[0] if re.search("[^0-9.e+-]", row[0]) else float(row[0]) for row in cells]
+    except ValueError:
+        return None
+    texts = [label for label in labels if isinstance(label, str)]
+    if any("\ufffd" in text or len(text) > 100 for text in texts):
+        return None
+    if not all(isinstance(label, str) or label in range(256) for label in labels):
+        return None
+    return [label if isinstance(label, str) else str(int(label)) for label in labels], pixels
+
+
+CSV_EDITS = st.lists(
+    st.tuples(
+        PLACES,
+        REMOVED,
+        INSERTED | st.sampled_from([b",", b"\n", b"\r\n", b'"', b"-", b"999", b"a", b" ", b"\xff"]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(LARGE, st.booleans(), CSV_EDITS)
+def test_damaged_csv(tmp_path, large, header, edits):
+    path, content = tmp_path / "d.csv", damage(csv(large, header), edits)
+    path.write_bytes(content)
+    read, expected = attempt(tables.read, path, size=len(content)), honest_csv(content)
+    if read is None:
+        is_whole = expected is not None and np.isin(expected[1], range(256)).all()
+        # A quotation mark may open a field of several lines, and a point be in a wrong number.
+        assert not is_whole or b'"' in content or b"." in content
+    else:
+        images, labels = read
+        np.testing.assert_array_equal(labels, expected[0])
+        np.testing.assert_array_equal(images.reshape(-1, 36), np.float32(expected[1]))
+
+
+@given(st.lists(st.tuples(PLACES, REMOVED, INSERTED), max_size=3))
+def test_damaged_mapping(tmp_path, edits):
+    path = tmp_path / "emnist-any-mapping.txt"
+    path.write_bytes(damage(b"".join(b"%d %d\n" % (n, 65 + n) for n in range(26)), edits))
+    names = attempt(layouts.read_mapping, path, size=path.stat().st_size)
+    assert names is None or all(name.isprintable() and name for name in names.values())
+
+
+# Pictures: whatever can be decoded becomes an image of 28x28. Their memory is not bounded by the
+# file's size, as a blank picture is packed 1000:1, but by the number of pixels, before decoding.
+
+
+@functools.cache
+def drawing():
+    """A digit, dark on light, 90 x 70 in colour."""
+    digit = Image.fromarray(255 - digit_arrays()[0][0]).resize((60, 60))
+    picture = Image.new("RGB", (90, 70), (250, 245, 220))
+    picture.paste(digit, (20, 5))
+    return picture
+
+
+def turned(orientation):
+    """Metadata that says how the camera was held."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "a camera's name"
+    return exif.tobytes()
+
+
+def saved(kind, exif=None):
+    """The drawing as a file: a format, a mode and options, such as "JPEG RGB progressive"."""
+    format_name, mode, *options = kind.split()
+    picture = drawing().convert(mode) if mode != "I;16" else drawing().convert("I").convert(mode)
+    flags = {"exif": turned(6) if exif is None else exif} if "exif" in options else {}
+    if "transparent" in options:
+        flags["transparency"] = {"L": 255, "RGB": (250, 245, 220), "P": bytes(range(256))}[mode]
+    if "animated" in options:
+        flags |= {"save_all": True, "append_images": [picture.rotate(90)]}
+    file = io.BytesIO()
+    picture.save(file, format_name, progressive="progressive" in options, **flags)
+    return file.getvalue()
+
+
+KINDS = (
+    *(f"PNG {mode}" for mode in ("L", "RGB", "RGBA", "P", "LA", "1", "I;16")),
+    *("PNG L transparent", "PNG RGB transparent", "PNG P transparent", "PNG RGB exif"),
+    *("PNG RGB animated", "JPEG L", "JPEG RGB", "JPEG CMYK", "JPEG RGB progressive"),
+    *("JPEG RGB exif", "GIF P", "GIF L", "GIF P animated", "GIF 1", "GIF P transparent"),
+    *("BMP L", "BMP RGB", "BMP RGBA", "BMP P", "BMP 1"),
+    *("WEBP RGB", "WEBP RGBA", "WEBP RGB animated", "TIFF L", "TIFF RGB", "TIFF 1", "TIFF I;16"),
+)
+STYLE = image_style.learn(digits.generate(200, seed=1)[0])
+
+
+def mend_checksums(png):
+    """The same PNG with the right checksums, so that a damage is not found by them alone."""
+    mended, rest = png[:8], png[8:]
+    while len(rest) >= 12:
+        end = 8 + int.from_bytes(rest[:4], "big")
+        mended += rest[:end] + zlib.crc32(rest[4:end]).to_bytes(4, "big")
+        rest = rest[end + 4 :]
+    return mended + rest
+
+
+def assert_picture(path, content):
+    path.write_bytes(content)
+    reading = attempt(pictures.read, path, STYLE)
+    image = reading and reading.image
+    if image is not None:
+        assert (image.shape, image.dtype, image.max()) == ((28, 28), np.uint8, 255)
+    return image
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_picture(tmp_path, kind):
+    assert assert_picture(tmp_path / "a.png", saved(kind)) is not None
+
+
+def test_picture_of_too_many_pixels(tmp_path):
+    path = tmp_path / "a.png"
+    size = struct.pack(">2I", 10_000, 6_001)
+    path.write_bytes(mend_checksums(damage(saved("PNG L"), [(16, 8, size)])))
+    with pytest.raises(UserError, match="10000x6001 pixels large; a picture may have 60,000,000"):
+        pictures.read(path, STYLE)
+
+
+def test_picture_that_is_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png is a pipe, a socket or a device; save what it"):
+        pictures.read(tmp_path / "a.png", STYLE)
+
+
+def test_picture_that_is_missing(tmp_path):
+    with pytest.raises(UserError, match=r"a\.png can't be read: No such file or directory\.$"):
+        pictures.read(tmp_path / "a.png", STYLE)
+
+
+@given(st.sampled_from(KINDS), EDITS, st.booleans())
+def test_damaged_picture(tmp_path, kind, edits, mend):
+    content = damage(saved(kind), edits)
+    if mend and kind.startswith("PNG"):
+        content = mend_checksums(content)
+    assert_picture(tmp_path / "a.png", content)
+
+
+@given(st.sampled_from(["PNG RGB exif", "JPEG RGB exif"]), st.integers(0, 9), EDITS)
+@example("JPEG RGB exif", 0, [(193, 100, b"\0")])
+def test_picture_with_damaged_metadata(tmp_path, kind, orientation, edits):
+    content = saved(kind, exif=damage(turned(orientation), edits))
+    assert_picture(tmp_path / "a.jpg", content)
+
+
+SIDES = st.sampled_from([1, 2, 3, 19, 20, 21, 28, 100, 400, 401, 1000])
+SPOTS = st.lists(
+    st.tuples(st.integers(0, 999), st.integers(0, 999), st.integers(0, 255)), max_size=9
+)
+
+
+@given(st.sampled_from(["L", "LA", "I;16"]), SIDES, SIDES, st.integers(0, 255), SPOTS)
+@example("L", 400, 400, 255, [(0, 0, 0), (399, 399, 0), (200, 210, 0)])
+@example("L", 3, 3, 17, [(0, 0, 16), (0, 290, 16), (1, 1, 0)])  # no pixel is beside the strokes
+def test_picture_of_a_few_spots(tmp_path, mode, width, height, background, spots):
+    pixels = np.full((height, width), background, np.uint16 if mode == "I;16" else np.uint8)
+    for row, column, level in spots:
+        pixels[row % height, column % width] = 257 * level if mode == "I;16" else level
+    picture = Image.fromarray(pixels)
+    if mode == "LA":
+        picture.putalpha(Image.fromarray(255 - pixels))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    assert_picture(tmp_path / "a.png", file.getvalue())
