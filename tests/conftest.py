@@ -1,11 +1,12 @@
-"""What the tests share: small data sets of their own, the real ones, and how runs are compared."""
+"""What all rooms share: data, finished runs, how many examples Hypothesis makes."""
 
 import os
 
 import hypothesis
 import pytest
 
-from tests.helpers.data import pattern_arrays, real_folder, write_idx_folder
+from tests.helpers.data import digit_arrays, pattern_arrays, real_folder, write_idx_folder
+from tests.helpers.runs import train_on
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -40,3 +41,25 @@ def mnist_folder():
 @pytest.fixture(scope="session")
 def fashion_folder():
     return real_folder("fashion_mnist")
+
+
+@pytest.fixture(scope="session")
+def softmax_run(tmp_path_factory):
+    """A `FinishedRun` of softmax on 600 digits: three epochs of 7 steps, with pictures."""
+    flags = ("--batch-size", 96, "--epochs", 3, "--learning-rate", 0.25, "--seed", 7)
+    return train_on(digit_arrays(), *flags, home=tmp_path_factory.mktemp("softmax"))
+
+
+@pytest.fixture(scope="session")
+def dropout_run(tmp_path_factory):
+    """A `FinishedRun` of mlp-128-dropout on 6,000 digits, which it reads well, without pictures."""
+    flags = ("--recipe", "mlp-128-dropout", "--epochs", 3, "--no-plots")
+    arrays = digit_arrays(train=6000)
+    return train_on(arrays, *flags, home=tmp_path_factory.mktemp("dropout"))
+
+
+@pytest.fixture(scope="session")
+def patterns_run(tmp_path_factory):
+    """A `FinishedRun` on images of 8x6 in four classes, with validation and pictures."""
+    flags = ("--epochs", 3, "--validation-split", 0.2)
+    return train_on(pattern_arrays(), *flags, home=tmp_path_factory.mktemp("patterns"))

@@ -1,10 +1,47 @@
 """What a run's folder holds, and how two runs are compared."""
 
+import dataclasses
 import json
+import pathlib
+import shutil
+import subprocess
 
 import numpy as np
 
 from lowlevel_mnist.runs import folders
+from tests.helpers.commands import train
+from tests.helpers.data import write_idx_folder
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedRun:
+    """A run that tests share. A test that would change it, or leave files beside it, copies it."""
+
+    home: pathlib.Path  # the folder where its command was run
+    arrays: tuple  # its data, in the order of `write_idx_folder`
+    process: subprocess.CompletedProcess
+
+    @property
+    def data(self):
+        return self.home / "data"
+
+    @property
+    def folder(self):
+        return self.home / "runs" / "one"
+
+    def load_model(self):
+        return folders.find(self.folder).load_model()
+
+    def copy(self, home):
+        """Copies the run to `runs/one` in another folder; returns its folder there."""
+        return shutil.copytree(self.folder, home / "runs" / "one")
+
+
+def train_on(arrays, *flags, home):
+    """Trains on these arrays by the command, in the folder `home`. Returns a `FinishedRun`."""
+    data = write_idx_folder(home / "data", arrays)
+    process = train(data, *flags, "--output-dir", "runs/one", cwd=home)
+    return FinishedRun(home, arrays, process)
 
 
 def read_metrics(folder):
