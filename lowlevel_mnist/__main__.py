@@ -2,6 +2,8 @@
 
 import argparse
 import datetime
+import pathlib
+from typing import NoReturn
 
 import lowlevel_mnist
 from lowlevel_mnist import startup
@@ -9,7 +11,7 @@ from lowlevel_mnist.console import COMMANDS, cli, flags, output
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.recipes import RECIPES
 from lowlevel_mnist.runs import folders, records
-from lowlevel_mnist.runs.settings import DEFAULTS, format_value
+from lowlevel_mnist.runs.settings import DEFAULTS, Settings, format_value
 
 MAX_RUNS = 20  # the newest ones
 MAX_BYTES = 50_000_000  # of a `metrics.json`; thousands of epochs, and a matrix of 256 classes
@@ -20,7 +22,7 @@ COMPARED = (
 )
 
 
-def parse():
+def parse() -> argparse.Namespace:
     parser = flags.Parser("")
     parser.description = "Lists the commands, and the runs in runs/ to compare them."
     parser.add_argument("command", nargs=argparse.REMAINDER, help="is told how it is written")
@@ -32,14 +34,14 @@ def parse():
     return arguments
 
 
-def check_command(name):
+def check_command(name: str) -> NoReturn:
     """Raises `UserError` with how a command is started, or with the nearest one."""
     if name in COMMANDS:
         raise UserError(f"A command is written with a dot: {startup.command_line(name)}")
     raise UserError(flags.no_command(name))
 
 
-def main(_):
+def main(_: argparse.Namespace) -> None:
     output.say("MNIST with nothing hidden, in low-level TensorFlow.", "")
     output.table(["command", "what it does"], COMMANDS.items(), left=2)
     output.say(
@@ -56,7 +58,7 @@ def main(_):
         output.table([*header, "seconds", "when"], rows, left=2, stacked=True)
 
 
-def describe(folder):
+def describe(folder: pathlib.Path) -> list[str]:
     """Returns a row on a run, as texts."""
     when = datetime.datetime.fromtimestamp((folder / folders.SETTINGS).stat().st_mtime)
     try:
@@ -69,7 +71,7 @@ def describe(folder):
     return [folder.name, title, *results(folder), f"{when:%Y-%m-%d %H:%M}"]
 
 
-def changes(settings):
+def changes(settings: Settings) -> list[str]:
     """Returns what differs from the recipe beside the network, such as "seed 3"."""
     usual = DEFAULTS | vars(RECIPES.get(settings.recipe, settings))
     if usual["dataset"] == "auto":
@@ -78,7 +80,7 @@ def changes(settings):
     return [f"{name.replace('_', ' ')} {format_value(getattr(settings, name))}" for name in names]
 
 
-def results(folder):
+def results(folder: pathlib.Path) -> list[str]:
     """Returns epochs, accuracies and seconds of a run as texts, dashes where there are none."""
     kind = {"history": tuple[records.Epoch, ...], "test_accuracy": float, "best_epoch": int | None}
     try:

@@ -11,13 +11,15 @@ import pathlib
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from lowlevel_mnist import memory, randomness
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import locate
 from lowlevel_mnist.sources.class_folders import ShowProgress as ShowProgress
 from lowlevel_mnist.sources.locate import ENVIRONMENT_VARIABLE as ENVIRONMENT_VARIABLE
-from lowlevel_mnist.sources.published import CLASS_NAMES, PUBLISHED, TITLES, identify, sha256_of
+from lowlevel_mnist.sources.published import CLASS_NAMES, PUBLISHED, identify, sha256_of
+from lowlevel_mnist.sources.published import TITLES as TITLES
 from lowlevel_mnist.sources.splits import (
     TEST_DIVISOR,
     check_splits,
@@ -46,10 +48,10 @@ class Dataset:
     inverted: whether light and dark were exchanged.
     """
 
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
+    train_images: npt.NDArray[np.uint8]
+    train_labels: npt.NDArray[np.uint8]
+    test_images: npt.NDArray[np.uint8]
+    test_labels: npt.NDArray[np.uint8]
     name: str
     source: str
     place: pathlib.Path | str
@@ -76,7 +78,7 @@ class Dataset:
         return [names.get(label, str(label)) for label in range(self.classes)]
 
     @property
-    def classes_with_images(self) -> np.ndarray:
+    def classes_with_images(self) -> npt.NDArray[np.uint8]:
         """The classes that there are images of, in order: those of letters often begin with 1."""
         return np.unique(self.train_labels)
 
@@ -145,7 +147,7 @@ def load(
 
 
 def split(
-    images: np.ndarray, labels: np.ndarray, fraction: float, seed: int
+    images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], fraction: float, seed: int
 ) -> tuple[Images, Images | None]:
     """Sets a random fraction of the training images aside for validation.
 

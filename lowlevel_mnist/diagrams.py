@@ -22,7 +22,7 @@ MAX_DRAWN_UNITS = 11  # of a layer
 
 
 def film(
-    file: str | os.PathLike | IO[bytes],
+    file: str | os.PathLike[str] | IO[bytes],
     draw: Callable[..., None],
     frames: Iterable[Sequence[Any]],
 ) -> None:
@@ -63,7 +63,9 @@ def images(figure: Figure, pictures: Mapping[str, np.ndarray], signed: Sequence[
             axis.imshow(image, cmap="gray")
 
 
-def lines(figure: Figure, curves: Mapping[str, tuple], title: str = "", **settings: Any) -> None:
+def lines(
+    figure: Figure, curves: Mapping[str, tuple[Any, ...]], title: str = "", **settings: Any
+) -> None:
     """Draws curves over a grid.
 
     curves: label -> (x, y, format, colour), as `Axes.plot` takes them; settings: for `Axes.set`,

@@ -1,14 +1,20 @@
 """`python -m lowlevel_mnist.evaluate`: tests a run's network, class by class."""
 
+import argparse
 import pathlib
+from typing import TYPE_CHECKING
 
 from lowlevel_mnist.console import cli, flags, output, report
+from lowlevel_mnist.data import Dataset
 from lowlevel_mnist.runs import files, folders
+
+if TYPE_CHECKING:
+    from lowlevel_mnist.metrics import Evaluation
 
 MAX_CONFUSED_PAIRS = 5  # that are printed
 
 
-def parse():
+def parse() -> argparse.Namespace:
     parser = flags.Parser("evaluate")
     flags.add_run_flag(parser)
     flags.add_model_flag(parser)
@@ -31,7 +37,7 @@ def parse():
     return parser.parse_args()
 
 
-def main(arguments):
+def main(arguments: argparse.Namespace) -> None:
     output.show(output.LOADING)
     run = folders.find(arguments.run)
     run.check_model_flag(arguments.model)
@@ -70,7 +76,9 @@ def main(arguments):
     output.say("", f"Saved in {picture}")
 
 
-def write_json(path, run, dataset, test):
+def write_json(
+    path: pathlib.Path, run: folders.SavedRun, dataset: Dataset, test: "Evaluation"
+) -> None:
     """Writes the results. Raises `UserError` where they would replace a file of the run's own."""
     run.check_not_own(path)
     results = {

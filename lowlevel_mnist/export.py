@@ -1,17 +1,24 @@
 """`python -m lowlevel_mnist.export`: saves a run's network for TensorFlow Serving and the like."""
 
+import argparse
 import os
 import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import cli, flags, output
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
+from lowlevel_mnist.runs.settings import Settings
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 BLANK_OR_SCALED = "The images must be uint8, 0 to 255; these are blank, or were scaled."
 
 
-def parse():
+def parse() -> argparse.Namespace:
     parser = flags.Parser("export")
     flags.add_run_flag(parser)
     flags.add_model_flag(parser)
@@ -25,7 +32,7 @@ def parse():
     return parser.parse_args()
 
 
-def main(arguments):
+def main(arguments: argparse.Namespace) -> None:
     output.show(output.STARTING)
     run = folders.find(arguments.run)
     run.check_model_flag(arguments.model)
@@ -35,7 +42,7 @@ def main(arguments):
     model = run.load_model(arguments.model)
     import tensorflow as tf
 
-    module, serve = make_module(tf, model, run.settings)
+    module, serve = make_module(model, run.settings)
     # With the folders above it that have to be made, so that none of them stays in case of error.
     top = next((path for path in reversed(folder.parents) if not path.exists()), folder)
     try:
@@ -78,11 +85,13 @@ def check_folder(folder: pathlib.Path) -> None:
             raise UserError(f"The folder {folder} is not empty; choose another --to.")
 
 
-def make_module(tf, model, settings):
+def make_module(model: "tf.Module", settings: Settings) -> tuple["tf.Module", Callable[..., Any]]:
     """Returns a `tf.Module` to be saved, and its signature for servers, a `tf.function`.
 
     The module has `class_names`, and `predict`, which goes from images to classes.
     """
+    import tensorflow as tf
+
     from lowlevel_mnist import preprocessing
     from lowlevel_mnist.model import in_mode, probabilities
 
@@ -95,14 +104,14 @@ def make_module(tf, model, settings):
 
     # No input_signature: with one, TensorFlow casts NumPy's floats to bytes, without a word.
     @tf.function(autograph=False)
-    def predict(images):
+    def predict(images: tf.Tensor) -> dict[str, tf.Tensor]:
         images = 255 - images if settings.invert else images
         pixels = tf.reshape(images, [-1, settings.layer_sizes[0]])
         outputs = probabilities(forward(preprocessing.scale(pixels, settings.dtype)))
         return {"probabilities": outputs, "classes": tf.argmax(outputs, axis=1)}
 
     @tf.function(input_signature=[spec], autograph=False)
-    def serve(images):
+    def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
         # A signature needs one, and casts: scaled or standardised pixels come in as 0, 1 and 2.
         is_dark = (tf.size(images) > 0) & (tf.reduce_max(images) <= 2) & learnt_lighter
         tf.debugging.Assert(~is_dark, [BLANK_OR_SCALED])

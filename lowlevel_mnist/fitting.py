@@ -2,8 +2,10 @@
 
 import contextlib
 import functools
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from lowlevel_mnist import early_stopping, metrics, preprocessing
@@ -21,7 +23,7 @@ def fit(
     epochs: int,
     patience: int | None = None,
     quiet: bool = False,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Trains the model of a trainer for some epochs and shows their progress, as `train` does.
 
     A second call begins at epoch 1 again: with the same order of images, and the schedule's start.
@@ -45,8 +47,7 @@ def fit(
         raise ValueError(f"patience is {patience!r}, which needs images for validation.")
     images, targets = with_targets(trainer, *training)
     pixels = preprocessing.flatten(images)
-    if validation:
-        validation = with_targets(trainer, *validation)
+    held_out = with_targets(trainer, *validation) if validation else None
     state = TrainingState(patience)
     best = early_stopping.BestWeights(trainer.model) if patience else None
     score = functools.partial(metrics.score, trainer.model, cost=trainer.cost, count=trainer.count)
@@ -59,7 +60,7 @@ def fit(
             epoch = len(state.history) + 1
             for progress in trainer.train_blocks(pixels, targets, epoch):
                 report.show_progress(epoch, epochs, progress)
-            evaluation = score(*validation) if validation else None
+            evaluation = score(*held_out) if held_out else None
             state.finish_epoch(progress, evaluation, trainer.optimizer.learning_rate)
             report.print_epoch(epoch, epochs, progress, evaluation)
             if best:
@@ -71,8 +72,8 @@ def fit(
 
 
 def with_targets(
-    trainer: Trainer, images: np.ndarray, labels: np.ndarray
-) -> tuple[np.ndarray, tf.Tensor]:
+    trainer: Trainer, images: npt.NDArray[np.uint8], labels: np.ndarray
+) -> tuple[npt.NDArray[np.uint8], tf.Tensor]:
     """Returns images, and their targets: of labels, one-hot rows of as many classes as the model.
 
     Raises `ValueError` where the model can't be called with the images, or they do not go together.

@@ -4,12 +4,14 @@ import functools
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable
+from typing import Any, TypeVar, cast
 
 from lowlevel_mnist import startup
 
 with startup.any_backend():
     import matplotlib
     from matplotlib import font_manager
+    from matplotlib.figure import Figure
     from matplotlib.ft2font import FT2Font
     from matplotlib.text import Text
 
@@ -17,8 +19,10 @@ REGULAR = 400  # the weight of a font that is neither light nor bold
 # Fonts with a box for each character, but no letters, or with pictures, which can not be drawn.
 NO_LETTERS = r"\.?last ?resort|.*color emoji"
 
+Draw = TypeVar("Draw", bound=Callable[..., None])
 
-def plain_text(draw: Callable[..., None]) -> Callable[..., None]:
+
+def plain_text(draw: Draw) -> Draw:
     """Decorates a function that draws into a figure, so that its text is shown as it stands.
 
     Nothing in it is mathematics. Other fonts follow the usual ones where these lack a character;
@@ -26,17 +30,17 @@ def plain_text(draw: Callable[..., None]) -> Callable[..., None]:
     """
 
     @functools.wraps(draw)
-    def draw_plain_text(figure, *arguments, **named):
+    def draw_plain_text(figure: Figure, *arguments: Any, **named: Any) -> None:
         draw(figure, *arguments, **named)
         texts = figure.findobj(Text)
-        style = {"parse_math": False}
+        style: dict[str, Any] = {"parse_math": False}
         others, _ = _find_others("".join(text.get_text() for text in texts))
         if others:
             style |= {"family": [*matplotlib.rcParams["font.family"], *others], "weight": "normal"}
         for text in texts:
             text.set(**style)
 
-    return draw_plain_text
+    return cast(Draw, draw_plain_text)
 
 
 def missing(text: str) -> set[str]:
@@ -66,7 +70,7 @@ def width(text: str) -> float:
     return len(text) + 0.6 * sum(kind in ("W", "F") for kind in kinds)
 
 
-def _find_others(text):
+def _find_others(text: str) -> tuple[list[str], set[str]]:
     """Returns families for what Matplotlib's usual fonts lack, and the characters that none has."""
     characters = set(text) - {"\n"}
     weights = (font_manager.FontProperties(weight=weight) for weight in ("normal", "bold"))
@@ -75,9 +79,9 @@ def _find_others(text):
 
 
 @functools.lru_cache(maxsize=16)  # the pictures of a run have the same names in them
-def _find_families(characters):
+def _find_families(characters: frozenset[str]) -> tuple[list[str], set[str]]:
     """Returns as few families as may be that have these, and the characters that none has."""
-    files = {}
+    files: dict[str, set[str]] = {}
     for entry in _list_fonts():
         is_plain = entry.style == "normal" and entry.weight == REGULAR
         if is_plain and not re.match(NO_LETTERS, entry.name, re.IGNORECASE):
@@ -90,7 +94,7 @@ def _find_families(characters):
     return families, lacking
 
 
-def _list_fonts():
+def _list_fonts() -> list[font_manager.FontEntry]:
     """Returns Matplotlib's list of fonts, with those that were installed since it was made."""
     manager = font_manager.fontManager
     for file in {*font_manager.findSystemFonts()} - {entry.fname for entry in manager.ttflist}:

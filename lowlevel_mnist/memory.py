@@ -2,21 +2,25 @@
 
 import contextlib
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 ALIGNMENT = 64  # bytes; at a multiple of it a tensor's memory begins
 
 
-def empty(size: int) -> np.ndarray:
+def empty(size: int) -> npt.NDArray[np.uint8]:
     """Returns a new `uint8` array [size] of any content that begins where a tensor's may."""
     memory = np.empty(size + ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % ALIGNMENT
     return memory[first : first + size]
 
 
-def take(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def take(array: npt.NDArray[np.uint8], rows: np.ndarray) -> npt.NDArray[np.uint8]:
     """Returns a new array of some rows of a `uint8` array, read-only, for `as_tensor`.
 
     rows: whole numbers [n].
@@ -28,7 +32,7 @@ def take(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return taken
 
 
-def as_tensor(array: np.ndarray) -> Any:
+def as_tensor(array: np.ndarray) -> "tf.Tensor":
     """Returns a `tf.Tensor` of the same content, shape and dtype.
 
     It has the memory of `array` itself, if that is read-only and aligned, and otherwise a copy:
@@ -40,7 +44,7 @@ def as_tensor(array: np.ndarray) -> Any:
     return tf.identity(tf.experimental.dlpack.from_dlpack(_aligned(array).__dlpack__()))
 
 
-def _aligned(array):
+def _aligned(array: np.ndarray) -> np.ndarray:
     """Returns the array, or an aligned copy: TensorFlow aborts the process on any other."""
     is_aligned = array.ctypes.data % ALIGNMENT == 0
     if is_aligned and array.flags.c_contiguous and not array.flags.writeable:

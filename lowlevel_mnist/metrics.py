@@ -4,6 +4,7 @@ import dataclasses
 import textwrap
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from lowlevel_mnist import preprocessing
@@ -36,11 +37,11 @@ class Evaluation(Score):
     """
 
     accuracy: float
-    confusion_matrix: np.ndarray
+    confusion_matrix: npt.NDArray[np.int64]
     probabilities: np.ndarray
 
     @property
-    def predictions(self) -> np.ndarray:
+    def predictions(self) -> npt.NDArray[np.intp]:
         """The most probable class of each image, [n]."""
         return self.probabilities.argmax(axis=1)
 
@@ -56,7 +57,7 @@ def count_correct(logits: tf.Tensor, one_hot: tf.Tensor) -> tf.Tensor:
     return tf.math.count_nonzero(is_correct, axis=-1)
 
 
-def evaluate(model: Model, images: np.ndarray, labels: np.ndarray) -> Evaluation:
+def evaluate(model: Model, images: npt.NDArray[np.uint8], labels: np.ndarray) -> Evaluation:
     """Classifies images and compares with their labels.
 
     model: maps scaled images [n, pixels] to logits [n, classes], such as a `model.Network`. If it
@@ -85,11 +86,15 @@ def evaluate(model: Model, images: np.ndarray, labels: np.ndarray) -> Evaluation
 
 
 def score(
-    model: Model, images: np.ndarray, targets: np.ndarray, cost: Cost, count: Cost | None = None
+    model: Model,
+    images: npt.NDArray[np.uint8],
+    targets: np.ndarray | tf.Tensor,
+    cost: Cost,
+    count: Cost | None = None,
 ) -> Score:
     """Compares what a model makes of images with their targets, as of a regression.
 
-    model, images: as for `evaluate`; targets: array [n, ...]; cost, count: as of a
+    model, images: as for `evaluate`; targets: [n, ...]; cost, count: as of a
         `training.Trainer`.
     """
     logits = compute_logits(model, images)
@@ -101,7 +106,7 @@ def score(
     return Score(loss=loss, accuracy=None if correct is None else correct / len(images))
 
 
-def predict(model: Model, images: np.ndarray) -> np.ndarray:
+def predict(model: Model, images: npt.NDArray[np.uint8]) -> np.ndarray:
     """Returns the probabilities of each class, a float array [n, classes].
 
     model, images: as for `evaluate`.
@@ -109,7 +114,7 @@ def predict(model: Model, images: np.ndarray) -> np.ndarray:
     return probabilities(compute_logits(model, images)).numpy()
 
 
-def compute_logits(model: Model, images: np.ndarray) -> tf.Tensor:
+def compute_logits(model: Model, images: npt.NDArray[np.uint8]) -> tf.Tensor:
     """Returns the logits of images, a tensor [n, classes].
 
     model, images: as for `evaluate`.
@@ -137,7 +142,9 @@ def compute_logits(model: Model, images: np.ndarray) -> tf.Tensor:
         ) from error
 
 
-def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+def confusion_matrix(
+    labels: np.ndarray, predictions: np.ndarray, classes: int
+) -> npt.NDArray[np.int64]:
     """Counts how often each true class (row) was taken for each class (column).
 
     labels, predictions: whole numbers [n]. Returns an `int64` array [classes, classes].
@@ -147,7 +154,7 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) 
     return matrix
 
 
-def per_class(matrix: np.ndarray) -> list[dict[str, float]]:
+def per_class(matrix: npt.NDArray[np.int64]) -> list[dict[str, float]]:
     """Returns a dictionary for each class of a confusion matrix.
 
     precision: fraction of the images taken for this class that are of it.
@@ -167,7 +174,7 @@ def per_class(matrix: np.ndarray) -> list[dict[str, float]]:
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def most_confused(matrix: np.ndarray, count: int) -> list[tuple[int, int, int]]:
+def most_confused(matrix: npt.NDArray[np.int64], count: int) -> list[tuple[int, int, int]]:
     """Returns up to `count` tuples (true class, predicted class, times), most frequent first."""
     mistakes = matrix - np.diag(matrix.diagonal())
     order = np.argsort(-mistakes, axis=None, kind="stable")[:count]

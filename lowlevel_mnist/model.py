@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from lowlevel_mnist import randomness
@@ -78,7 +79,9 @@ def probabilities(logits: tf.Tensor) -> tf.Tensor:
     return tf.nn.softmax(logits)
 
 
-def glorot_uniform(generator: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+def glorot_uniform(
+    generator: np.random.Generator, inputs: int, outputs: int
+) -> npt.NDArray[np.float64]:
     """Draws weights that keep the scale of what passes through them.
 
     Uniform in [-l, l] with l = sqrt(6 / (inputs + outputs)): X. Glorot and Y. Bengio,
@@ -114,7 +117,9 @@ class Dropout:
         self.dropped_levels = min(round(rate * levels), levels - 1)
         self.scale = levels / (levels - self.dropped_levels)
 
-    def draw(self, epoch: int, first: int, batches: int, batch_size: int) -> list[np.ndarray]:
+    def draw(
+        self, epoch: int, first: int, batches: int, batch_size: int
+    ) -> list[npt.NDArray[np.bool_]]:
         """Draws what is kept in some batches of an epoch.
 
         first: which image of the epoch is their first one.

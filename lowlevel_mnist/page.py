@@ -1,6 +1,8 @@
 """`python -m lowlevel_mnist.page`: writes a run's network as a page to draw on, one HTML file."""
 
+import argparse
 import pathlib
+from typing import TYPE_CHECKING
 
 from lowlevel_mnist import data
 from lowlevel_mnist.browser import content, serving
@@ -10,11 +12,14 @@ from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, folders
 from lowlevel_mnist.sources.image_style import ImageStyle
 
+if TYPE_CHECKING:
+    from lowlevel_mnist.model import Network
+
 PAGE = "page.html"
 SUFFIXES = (".html", ".htm")
 
 
-def parse():
+def parse() -> argparse.Namespace:
     parser = flags.Parser("page")
     flags.add_run_flag(parser)
     parser.add_argument(
@@ -31,7 +36,7 @@ def parse():
     return parser.parse_args()
 
 
-def main(arguments):
+def main(arguments: argparse.Namespace) -> None:
     output.show(output.LOADING)
     run = folders.find(arguments.run)
     if run.settings.model:
@@ -60,7 +65,7 @@ def main(arguments):
 
 def write(
     file: pathlib.Path | str,
-    model,
+    model: "Network",
     dataset: data.Dataset,
     recipe: str | None = None,
     style: ImageStyle | None = None,

@@ -7,7 +7,7 @@ file (`save`), into a window (`show`), or be one of a film (`diagrams.film`).
 import math
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from lowlevel_mnist import fonts, randomness, startup
 from lowlevel_mnist.errors import Remark
 
 with startup.any_backend():  # only `show` needs one, and MPLBACKEND may name none
+    from matplotlib.axes import Axes
     from matplotlib.colors import PowerNorm
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
     from matplotlib.patches import Rectangle
 
 DPI = 110
@@ -29,7 +30,7 @@ MAX_NAME = 12  # digits that are as wide as a class's name above an image may be
 
 
 def save(
-    file: str | os.PathLike | IO[bytes],
+    file: str | os.PathLike[str] | IO[bytes],
     format: str,
     draw: Callable[..., None],
     *arguments: Any,
@@ -83,7 +84,7 @@ def samples(
 @fonts.plain_text
 def curves(
     figure: Figure,
-    history: Sequence[dict],
+    history: Sequence[Mapping[str, Any]],
     test_loss: float,
     test_accuracy: float,
     title: str,
@@ -168,10 +169,10 @@ def weights(
     """
     columns = max(5, math.ceil(math.sqrt(1.6 * len(names))))  # more than rows, as a screen is wide
     side = 1.2 if columns < 8 else 1.0
-    strongest = strongest or np.abs(weights).max()
+    strongest = strongest or float(np.abs(weights).max())
     images = weights.T.reshape(-1, *image_shape)
     limits = {"vmin": -strongest, "vmax": strongest}
-    colors = {"cmap": "RdBu_r", "interpolation": "nearest", **limits}
+    colors: dict[str, Any] = {"cmap": "RdBu_r", "interpolation": "nearest", **limits}
     axis, tops = _montage(figure, images, columns, title, side, gap=np.nan, **colors)
     for top, name in zip(tops, names, strict=True):
         _write_above(axis, top, fonts.shorten(name, MAX_NAME), fontsize=11)
@@ -244,11 +245,20 @@ def predictions(
         _write_above(axis, top, f"{fonts.shorten(name, 16)}\n{answer}")
 
 
-def _headline(title, accuracy, images="test"):
+def _headline(title: str, accuracy: float, images: str = "test") -> str:
     return f"{title}: {accuracy:.2%} of the {images} images classified correctly"
 
 
-def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors):
+def _montage(
+    figure: Figure,
+    images: np.ndarray,
+    columns: int,
+    title: str,
+    side: float,
+    below: float = 0.07,
+    gap: float = 255,
+    **colors: Any,
+) -> tuple[Axes, np.ndarray]:
     """Draws images in rows, as one array: an `imshow` for each image would be slow.
 
     images: `uint8` [n, height, width], or float with `colors` for `imshow`; gap: what is between.
@@ -262,9 +272,9 @@ def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
     unit = max(images.shape[1:])  # pixels
-    above, below = math.ceil(0.35 * unit), math.ceil(below * unit)
+    above, room = math.ceil(0.35 * unit), math.ceil(below * unit)
     beside = math.ceil((1.07 * unit - images.shape[2]) / 2)
-    padding = ((0, rows * columns - len(images)), (above, below), (beside, beside))
+    padding = ((0, rows * columns - len(images)), (above, room), (beside, beside))
     panels = np.pad(images, padding, constant_values=gap)
     row_height, column_width = np.divide(panels.shape[1:], unit)
     x_end, y_end = columns * column_width, rows * row_height
@@ -275,7 +285,7 @@ def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors
     axis.set_axis_off()
     axis.set_title(title, fontsize=13)
     colors = colors or {"cmap": "gray", "vmin": 0, "vmax": 255}
-    montage = np.vstack([np.hstack(row) for row in np.split(panels, rows)])
+    montage = np.vstack([np.hstack([*row]) for row in np.split(panels, rows)])
     axis.imshow(montage, extent=(0, x_end, y_end, 0), **colors)
     axis.set(xlim=(0, x_end), ylim=(y_end, 0))
     row, column = np.divmod(np.arange(len(images)), columns)
@@ -283,7 +293,14 @@ def _montage(figure, images, columns, title, side, below=0.07, gap=255, **colors
     return axis, np.stack([x, y], axis=1)
 
 
-def _with_bars(figure, images, columns, title, probabilities, class_names):
+def _with_bars(
+    figure: Figure,
+    images: np.ndarray,
+    columns: int,
+    title: str,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+) -> tuple[Axes, np.ndarray, list[str]]:
     """Draws a montage, and below each image the probabilities as bars, the largest of them dark.
 
     Returns what `_montage` does, and for each image the predicted class and its probability.
@@ -293,7 +310,8 @@ def _with_bars(figure, images, columns, title, probabilities, class_names):
     upright = longest > 2 or longest * count > 16  # or else the names would overlap
     side, below = (1.8, 0.72) if upright else (1.4, 0.55)
     axis, tops = _montage(figure, images, columns, title, side, below)
-    style = {"fontsize": 7, "ha": "center", "va": "top", "rotation": 90 if upright else 0}
+    style: dict[str, Any] = {"fontsize": 7, "ha": "center", "va": "top"}
+    style["rotation"] = 90 if upright else 0
     thickness = 0.76 * 72 * side / count  # 72 points an inch
     bases = tops[:, 1] + images.shape[1] / max(images.shape[1:]) + 0.36
     for middle, base, row in zip(tops[:, 0], bases, probabilities, strict=True):
@@ -306,6 +324,8 @@ def _with_bars(figure, images, columns, title, probabilities, class_names):
     return axis, tops, [f"{names[row.argmax()]}, {row.max():.1%}" for row in probabilities]
 
 
-def _write_above(axis, top, text, fontsize=10, **style):
+def _write_above(
+    axis: Axes, top: np.ndarray, text: str, fontsize: float = 10, **style: Any
+) -> None:
     x, y = top
     axis.text(x, y - 0.04, text, fontsize=fontsize, ha="center", **style)

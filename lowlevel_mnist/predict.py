@@ -1,10 +1,14 @@
 """`python -m lowlevel_mnist.predict`: reads pictures that a person has made."""
 
+import argparse
 import csv
 import io
 import pathlib
+from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from lowlevel_mnist import data
 from lowlevel_mnist.console import cli, flags, output, report
@@ -17,7 +21,7 @@ OTHER_TABLE = "Choose another file with --csv."
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet executes
 
 
-def parse():
+def parse() -> argparse.Namespace:
     parser = flags.Parser("predict")
     flags.add_run_flag(parser)
     flags.add_model_flag(parser)
@@ -45,7 +49,7 @@ def parse():
     return parser.parse_args()
 
 
-def main(arguments):
+def main(arguments: argparse.Namespace) -> None:
     if arguments.save:
         flags.check_file_name(arguments.save)
     run = folders.find(arguments.run)
@@ -89,7 +93,9 @@ def main(arguments):
         raise_errors(errors)
 
 
-def read(paths, run):
+def read(
+    paths: Sequence[pathlib.Path], run: folders.SavedRun
+) -> tuple[list[str], list[pictures.Reading], list[str]]:
     """Returns a name and a `pictures.Reading` of each image that can be read, and errors, in words.
 
     An image of a data file is called by its number, from 1; after the file's name, where it is not
@@ -115,7 +121,7 @@ def read(paths, run):
     return names, readings, errors
 
 
-def read_data(path, run):
+def read_data(path: pathlib.Path, run: folders.SavedRun) -> list[pictures.Reading]:
     """Returns a `pictures.Reading` of each image of a data file: they are as the network's.
 
     Raises `UserError` where there are none, or not of the network's size.
@@ -125,7 +131,14 @@ def read_data(path, run):
     return [pictures.Reading(255 - image if run.settings.invert else image) for image in images]
 
 
-def save_sheet(path, names, images, probabilities, class_names, learnt_on):
+def save_sheet(
+    path: pathlib.Path,
+    names: Sequence[str],
+    images: npt.NDArray[np.uint8],
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    learnt_on: str,
+) -> str:
     """Draws the pictures, or the first of them, and returns which, in words, where it is not all.
 
     names, class_names: of pictures and classes; images: `uint8` [pictures, height, width];
@@ -145,14 +158,16 @@ def save_sheet(path, names, images, probabilities, class_names, learnt_on):
     return f": {which}" if which else ""
 
 
-def raise_errors(errors):
+def raise_errors(errors: Sequence[str]) -> NoReturn:
     """Prints sentences on pictures that can't be read, and raises a `UserError` with the last."""
     for error in errors[:-1]:
         output.remark(error, style="red")
     raise UserError(errors[-1])
 
 
-def write_csv(path, names, probabilities, class_names):
+def write_csv(
+    path: pathlib.Path, names: Sequence[str], probabilities: np.ndarray, class_names: Sequence[str]
+) -> None:
     """Writes a table of all pictures: name, class and the probability of each class.
 
     names, class_names: of pictures and classes; probabilities: float [pictures, classes].

@@ -4,12 +4,13 @@ Flatten 28x28 pixels to a row of 784, scale 0..255 to 0..1, and one-hot the labe
 """
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from lowlevel_mnist import memory
 
 
-def flatten(images: np.ndarray) -> tf.Tensor:
+def flatten(images: npt.NDArray[np.uint8]) -> tf.Tensor:
     """Lays the rows of pixels of each image end to end.
 
     images: `uint8` [n, height, width].

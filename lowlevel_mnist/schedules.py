@@ -39,7 +39,7 @@ def cosine(rate: float, steps: int, warmup_steps: int = 0, final_rate: float = 0
     if not 0 <= warmup_steps < steps:
         raise ValueError(f"warmup_steps is {warmup_steps}; it must be below steps, {steps}.")
 
-    def schedule(step):
+    def schedule(step: tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float64)
         t = tf.minimum((step - warmup_steps) / (steps - warmup_steps), 1)
         fallen = final_rate + (rate - final_rate) * (1 + tf.cos(math.pi * t)) / 2

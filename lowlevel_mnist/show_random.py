@@ -1,5 +1,6 @@
 """`python -m lowlevel_mnist.show_random`: shows random test images with what the network says."""
 
+import argparse
 import pathlib
 import secrets
 
@@ -10,7 +11,7 @@ MAX_IMAGES = 400  # more panels make a picture that no screen shows
 PICTURE = "show_random.png"  # the run's own random_predictions.png stays as it is
 
 
-def parse():
+def parse() -> argparse.Namespace:
     parser = flags.Parser("show_random")
     flags.add_run_flag(parser)
     flags.add_model_flag(parser)
@@ -37,7 +38,7 @@ def parse():
     return parser.parse_args()
 
 
-def main(arguments):
+def main(arguments: argparse.Namespace) -> None:
     output.show(output.LOADING)
     if arguments.save:
         flags.check_file_name(arguments.save)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from types import ModuleType
+from typing import IO
 
 from lowlevel_mnist.errors import Interrupted, UserError
 from lowlevel_mnist.execution import machine
@@ -52,7 +53,7 @@ def import_tensorflow(xla: bool = False, distributed: bool = False) -> ModuleTyp
     return tensorflow
 
 
-def _import_quietly(xla, distributed):
+def _import_quietly(xla: bool, distributed: bool) -> None:
     before = os.environ.get(LOG_LEVEL)
     # From here on, errors only, or not even these.
     os.environ[LOG_LEVEL] = "3" if distributed else before or "2"
@@ -69,7 +70,7 @@ def _import_quietly(xla, distributed):
 
 
 @contextlib.contextmanager
-def _no_garbage_collection():
+def _no_garbage_collection() -> Iterator[None]:
     """Import without garbage collection; exempt the imported objects from later collections.
 
     TensorFlow's import makes hundreds of thousands of objects. To look through them again and
@@ -86,7 +87,7 @@ def _no_garbage_collection():
 
 
 @contextlib.contextmanager
-def _no_keras():
+def _no_keras() -> Iterator[None]:
     """Keeps TensorFlow's import from importing Keras, which it does only to know its optimizers.
 
     That took 0.6 of 2.8 s, and may fail, as Keras imports what KERAS_BACKEND names. It can be
@@ -133,14 +134,14 @@ def shell_line(program: str, *arguments: object) -> str:
     return " ".join(["".join(map(_quote_on_windows, parts)), *map(_quote_on_windows, words)])
 
 
-def _quote_on_windows(word):
+def _quote_on_windows(word: str) -> str:
     """Returns the word in quotes, if it needs them; a backslash before the last one is doubled."""
     if re.fullmatch(r"[\w.:\\/+-]*", word):
         return word
     return '"' + re.sub(r"(\\+)$", r"\1\1", word) + '"'
 
 
-def _shall_be_quiet():
+def _shall_be_quiet() -> bool:
     return os.environ.get(LOG_LEVEL, "2") in ("2", "3")
 
 
@@ -190,7 +191,7 @@ def quietly() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _watched(aside, stderr):
+def _watched(aside: IO[bytes], stderr: IO[bytes]) -> Iterator[None]:
     """Has another process show what was written aside if this one ends within the context.
 
     After some fatal signals nothing can be shown by the process itself.

@@ -3,6 +3,7 @@
 The whole walkthrough is the function `train`: read it from top to bottom.
 """
 
+import argparse
 import math
 import pathlib
 
@@ -22,7 +23,7 @@ from lowlevel_mnist.runs.settings import DEFAULT_WEIGHT_DECAY, DEFAULTS, DTYPES,
 from lowlevel_mnist.sources import published
 
 
-def main(arguments):
+def main(arguments: argparse.Namespace) -> None:
     if arguments.list:
         report.print_recipes()
         return
@@ -30,7 +31,7 @@ def main(arguments):
     train(Run(arguments) if arguments.distribute == "none" else join(arguments))
 
 
-def train(run):
+def train(run: Run) -> None:
     """Trains a network, from the first image to the last picture.
 
     run: what is to be trained, as the flags say, and where it is kept.
@@ -100,7 +101,7 @@ def train(run):
     report.print_results(run, state, test, dataset)
 
 
-def parse():
+def parse() -> argparse.Namespace:
     parser = flags.Parser("train")
     add, recipe = parser.add_argument, "(default: the recipe's)"
     add(

@@ -18,7 +18,7 @@ from lowlevel_mnist.cost import (
     cross_entropy,
 )
 from lowlevel_mnist.execution import blocks, checks, kernels, updates
-from lowlevel_mnist.execution.progress import Progress
+from lowlevel_mnist.execution.progress import Progress as Progress
 from lowlevel_mnist.model import Dropout, in_mode
 from lowlevel_mnist.optimizers import Fixed, Optimizer
 from lowlevel_mnist.schedules import Schedule
@@ -96,7 +96,7 @@ class Trainer(Fixed):
         self.update = updates.Update(self.optimizer, self.execution)
         self.execute = blocks.compile_loop(self.train_block, self.execution)
         self.pace = blocks.Pace()
-        self._checked_sizes: tuple = ()
+        self._checked_sizes: tuple[tuple[int, ...], ...] = ()
         self._logits_shape: tuple[int, ...] = ()
 
     def train_block(self, block: blocks.Block, first: int, end: int) -> Sequence[tf.Tensor]:
