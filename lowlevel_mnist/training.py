@@ -99,7 +99,9 @@ class Trainer(Fixed):
         self._checked_sizes: tuple[tuple[int, ...], ...] = ()
         self._logits_shape: tuple[int, ...] = ()
 
-    def train_block(self, block: blocks.Block, first: int, end: int) -> Sequence[tf.Tensor]:
+    def train_block(
+        self, block: blocks.Block, first: blocks.Index, end: blocks.Index
+    ) -> Sequence[tf.Tensor]:
         """Trains on the batches first ... end - 1 of a block, one after the other.
 
         Eagerly, Python executes these lines; for the other executions, AutoGraph makes a loop of

@@ -4,12 +4,14 @@ import math
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 Block = Sequence[tf.Tensor]  # batches, gathered at once: tensors [batches, n, ...]
+Index: TypeAlias = np.int32 | tf.Tensor  # of a batch: NumPy's eagerly, a tensor in a graph
+Loop = Callable[[Block, Index, Index], Sequence[tf.Tensor]]  # over the batches of a block
 
 # Batches of a block. Compiled blocks are faster, so they may be four times as long: an epoch of
 # mlp-128-dropout takes XLA 0.175 s then, not 0.210.
@@ -54,7 +56,7 @@ def cut_epoch(
         yield len(order) - rest, order[np.newaxis, -rest:], 0
 
 
-def compile_loop(loop: Any, execution: str) -> Callable:
+def compile_loop(loop: Any, execution: str) -> Loop:
     """Returns a method with a loop over the batches of a block as it is executed.
 
     Eagerly that is the method itself. Otherwise AutoGraph makes a loop of the graph of its `while`,
@@ -82,7 +84,7 @@ class Pace:
         self.steps = 1
         self.agree: Callable[[float], float] = lambda seconds: seconds
 
-    def calls(self, loop: Callable, block: Block, first: int) -> Iterator[list[np.ndarray]]:
+    def calls(self, loop: Loop, block: Block, first: int) -> Iterator[list[np.ndarray]]:
         """Calls a loop for the batches of a block from the number `first` on.
 
         loop: called with the block, the first batch, and the one after the last; returns tensors
@@ -104,7 +106,9 @@ class Pace:
             first = int(end)
 
 
-def batches(block: Block, prepare: Callable, first: int, end: int) -> Callable[[int], Sequence]:
+def batches(
+    block: Block, prepare: Callable[..., Sequence[tf.Tensor]], first: Index, end: Index
+) -> Callable[[Index], Sequence[tf.Tensor]]:
     """Returns a function that gives the batches of a block, first ... end - 1, in their order.
 
     Eagerly, some of them are prepared at a time.
@@ -120,7 +124,9 @@ def batches(block: Block, prepare: Callable, first: int, end: int) -> Callable[[
     return lambda number: next(prepared)
 
 
-def outputs(shape: Sequence[int], dtype: tf.DType) -> "tf.TensorArray | EagerArray":
+def outputs(
+    shape: tf.TensorShape | Sequence[int], dtype: tf.DType
+) -> "tf.TensorArray | EagerArray":
     """Returns an array of `shape` to write row by row: `array = array.write(number, row)`.
 
     `array.stack()` makes a tensor of it, with zeros where no row has been written.
@@ -130,10 +136,10 @@ def outputs(shape: Sequence[int], dtype: tf.DType) -> "tf.TensorArray | EagerArr
     return tf.TensorArray(dtype, shape[0], element_shape=shape[1:])
 
 
-class EagerArray(list):
+class EagerArray(list[tf.Tensor]):
     """A `tf.TensorArray` for eager loops; to write a row of TensorFlow's takes 44 microseconds."""
 
-    def write(self, number: int, row: tf.Tensor) -> "EagerArray":
+    def write(self, number: np.int32, row: tf.Tensor) -> "EagerArray":
         self[number] = row
         return self
 

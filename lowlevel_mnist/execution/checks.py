@@ -11,6 +11,7 @@ import tensorflow as tf
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.optimizers import Optimizer, held_by
 from lowlevel_mnist.recipes import EXECUTIONS
+from lowlevel_mnist.schedules import Schedule
 
 ERRORS = (TypeError, ValueError, AttributeError, IndexError, NotImplementedError, tf.errors.OpError)
 NUMBER = (int, float, np.integer, np.floating)
@@ -54,7 +55,7 @@ def check_trainer(trainer: Any) -> None:
         check_schedule(trainer.schedule)
 
 
-def check_schedule(schedule: Callable) -> None:
+def check_schedule(schedule: Schedule) -> None:
     """Checks that a schedule gives a learning rate for each of some steps, compiled as well."""
     steps = tf.constant([0, 1, 1000, 1_000_000], tf.int64)
     what = "schedule can't be called with steps int64 [4], a tensor of any of them"
@@ -119,9 +120,9 @@ def check_model(trainer: Any, inputs: Sequence[int]) -> tuple[int, ...]:
     Returns the shape of an image's logits.
     """
     variables, dtype = trainer.update.parameters, trainer.dtype
-    used = []
+    used: list[tf.Variable] = []
 
-    def forward_and_back(*tensors):
+    def forward_and_back(*tensors: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
         with tf.GradientTape() as tape:
             logits = trainer.forward(*tensors)
         used.extend(tape.watched_variables())
@@ -193,7 +194,7 @@ def check_cost(trainer: Any, targets: tf.Tensor) -> None:
             )
 
 
-def call(function: Callable, arguments: Sequence, what: str) -> Any:
+def call(function: Callable[..., Any], arguments: Sequence[Any], what: str) -> Any:
     """Returns what a function does. Raises `ValueError`, which says what can't be done and why."""
     try:
         return function(*arguments)

@@ -43,11 +43,11 @@ class Update:
 def _sgd(optimizer: SGD) -> Kernel:
     parameters, momentums = list(optimizer.parameters), list(optimizer.momentums)
 
-    def apply(gradients, rate):
+    def apply(gradients: Sequence[tf.Tensor], rate: tf.Tensor) -> None:
         for w, g in zip(parameters, gradients, strict=True):
             tf.raw_ops.ResourceApplyGradientDescent(var=w.handle, alpha=rate, delta=g)
 
-    def apply_with_momentum(gradients, rate):
+    def apply_with_momentum(gradients: Sequence[tf.Tensor], rate: tf.Tensor) -> None:
         for w, m, g in zip(parameters, momentums, gradients, strict=True):
             tf.raw_ops.ResourceApplyKerasMomentum(
                 var=w.handle,
@@ -68,7 +68,7 @@ def _rmsprop(optimizer: RMSprop) -> Kernel:
     variables = list(zip(optimizer.parameters, optimizer.velocities, steps, strict=True))
     momentum = optimizer.constant(0)
 
-    def apply(gradients, rate):
+    def apply(gradients: Sequence[tf.Tensor], rate: tf.Tensor) -> None:
         for (w, v, step), g in zip(variables, gradients, strict=True):
             tf.raw_ops.ResourceApplyRMSProp(
                 var=w.handle,
@@ -89,7 +89,7 @@ def _adam(optimizer: Adam) -> Kernel:
     variables = list(zip(optimizer.parameters, slots, strict=True))
     one = tf.constant(1, optimizer.step.dtype)
 
-    def apply(gradients, rate):
+    def apply(gradients: Sequence[tf.Tensor], rate: tf.Tensor) -> None:
         # t, and the powers of the betas by their kernels: 23 microseconds a step, not 52.
         tf.raw_ops.AssignAddVariableOp(resource=optimizer.step.handle, value=one)
         t = tf.raw_ops.Cast(x=optimizer.step, DstT=optimizer.beta_1.dtype)
@@ -115,7 +115,7 @@ def _adam(optimizer: Adam) -> Kernel:
 def _adamw(optimizer: AdamW) -> Kernel:
     parameters, adam = list(optimizer.parameters), _adam(optimizer)
 
-    def apply(gradients, rate):
+    def apply(gradients: Sequence[tf.Tensor], rate: tf.Tensor) -> None:
         decay = rate * optimizer.weight_decay
         for w in parameters:  # gradient descent on the weights themselves
             tf.raw_ops.ResourceApplyGradientDescent(

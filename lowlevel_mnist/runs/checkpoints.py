@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -38,7 +39,7 @@ class TrainingState(tf.train.experimental.PythonState):
 
     def __init__(self, patience: int | None = None) -> None:
         self.patience = patience
-        self.history: list[dict] = []
+        self.history: list[dict[str, Any]] = []
         self.progress: Progress | None = None
 
     @property
@@ -167,7 +168,7 @@ class CheckpointManager:
         self.paths = [*(known for known in self.paths if known != path), path][-MAX_TO_KEEP:]
         self._remove_others()
 
-    def _restore(self):
+    def _restore(self) -> list[pathlib.Path]:
         """Brings back the newest usable checkpoint; returns those passed over, newest first."""
         usable, damaged = [*self.paths], []
         for path in reversed(self.paths):
@@ -186,7 +187,7 @@ class CheckpointManager:
         self._remove_others()
         return damaged
 
-    def _remove_others(self):
+    def _remove_others(self) -> None:
         """Removes old checkpoints, and what a kill has left half-written, and lists the others."""
         with files.os_error_as_user_error(f"A checkpoint can't be written in {self.folder}"):
             for path in files.content(self.folder):

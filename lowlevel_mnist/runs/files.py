@@ -140,7 +140,7 @@ def locked(folder: pathlib.Path) -> Iterator[pathlib.Path]:
         os.close(file)
 
 
-def _lock(file, folder):
+def _lock(file: int, folder: pathlib.Path) -> None:
     """Locks an open file, or says why it can't be: on some clusters, file systems have no locks.
 
     Raises `UserError` where another process holds it.

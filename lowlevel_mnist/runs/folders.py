@@ -9,12 +9,16 @@ import pathlib
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import files, settings
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 RUNS = pathlib.Path("runs")
 CHECKPOINTS, CHECKPOINT = "checkpoints", "checkpoint"  # the folder, and what each is called in it
@@ -75,7 +79,8 @@ class SavedRun:
         dataset = data.load(**source, show_progress=show_progress)
         self.check_size(dataset.test_images, dataset.place)
         ours = {label: self.class_names[label] for label in self.known_classes}
-        theirs = {label: dataset.class_names[label] for label in np.unique(dataset.test_labels)}
+        found = np.unique(dataset.test_labels).tolist()
+        theirs = {label: dataset.class_names[label] for label in found}
         same = match_classes(theirs, ours)
         if unknown := [theirs[label] for label in same if same[label] is None]:
             some, learnt = (
@@ -103,7 +108,7 @@ class SavedRun:
         """Raises `UserError` where --model, None if it is not given, does not name its network."""
         settings.check_model_flag(self.settings, given, f"the run in {self.folder}")
 
-    def load_model(self, given: str | None = None):
+    def load_model(self, given: str | None = None) -> "tf.Module":
         """Imports TensorFlow and returns the `model.Network`, as the newest checkpoint has it.
 
         TensorFlow takes seconds to import: not before the run and its data are found good.
@@ -204,7 +209,7 @@ def check_path(folder: pathlib.Path) -> None:
         )
 
 
-def _default_folder(title):
+def _default_folder(title: str) -> pathlib.Path:
     """Returns runs/<UTC time>-<title>, with -2, -3 ... where that is taken."""
     name = f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}-{title}"
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))

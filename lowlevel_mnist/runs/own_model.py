@@ -11,14 +11,17 @@ import pathlib
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs.settings import MAX_PARAMETERS, Settings
 
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-def load(name: str | None, settings: Settings) -> Callable | None:
+
+def load(name: str | None, settings: Settings) -> "Callable[..., tf.Module] | None":
     """Imports TensorFlow and the network that --model names, and tries it out.
 
     name: MODULE:NAME, as the flag of this command says; None without it.

@@ -70,7 +70,7 @@ def from_json(kind: typing.Any, record: typing.Any) -> typing.Any:
     return kind(record)
 
 
-def _read_keys(kinds, record):
+def _read_keys(kinds: dict[str, typing.Any], record: typing.Any) -> dict[str, typing.Any]:
     if not isinstance(record, dict):
         raise ValueError("it is no object")
     for key in record.keys() - kinds.keys():

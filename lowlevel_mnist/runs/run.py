@@ -10,7 +10,8 @@ import os
 import pathlib
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from lowlevel_mnist import data, startup
 from lowlevel_mnist.data import Images
@@ -22,8 +23,17 @@ from lowlevel_mnist.errors import (
     UserError,
     check_finite,
 )
+from lowlevel_mnist.execution.progress import Progress
 from lowlevel_mnist.runs import files, folders, own_model
 from lowlevel_mnist.runs.settings import Settings, check_flags, resolve_flags, resolve_settings
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from lowlevel_mnist.metrics import Evaluation
+    from lowlevel_mnist.optimizers import Optimizer
+    from lowlevel_mnist.runs.checkpoints import TrainingState
+    from lowlevel_mnist.training import Trainer
 
 SAMPLE = 1000  # training images by whose cost a network is found healthy before it is saved
 # Multiply-accumulates of a step's forward pass; with fewer, one thread is faster: mlp-128-dropout
@@ -123,7 +133,7 @@ class Run:
                 f"{len(training[1]):,} training images. Choose a smaller one."
             )
 
-    def start_tensorflow(self):
+    def start_tensorflow(self) -> ModuleType:
         """Imports TensorFlow and returns it, for small steps with one thread to an operation."""
         settings = self.settings
         uses_xla = settings.execution == "xla"
@@ -134,8 +144,8 @@ class Run:
                 tf.config.threading.set_intra_op_parallelism_threads(1)
         return tf
 
-    def make_trainer(self, model, optimizer):
-        """Returns the `training.Trainer` that the settings ask for."""
+    def make_trainer(self, model: "tf.Module", optimizer: "Optimizer") -> "Trainer":
+        """Returns the trainer that the settings ask for."""
         from lowlevel_mnist.training import Trainer
 
         return Trainer(model, optimizer, **self.trainer_options)
@@ -160,10 +170,10 @@ class Run:
             "clip_norm": settings.clip_norm,
         }
 
-    def restore(self, model, optimizer):
+    def restore(self, model: "tf.Module", optimizer: "Optimizer") -> "TrainingState":
         """Brings back the newest usable checkpoint of a run that goes on.
 
-        Returns the `checkpoints.TrainingState`: that of the checkpoint, or of a beginning.
+        Returns the state of the checkpoint, or of a beginning.
         """
         from lowlevel_mnist.runs.checkpoints import CheckpointManager
 
@@ -182,23 +192,20 @@ class Run:
         if best:
             best.put_into_model(state.is_exhausted or len(state.history) >= self.settings.epochs)
 
-    def is_exhausted(self, state) -> bool:
-        """Returns whether early stopping ends the training here.
-
-        state: the `checkpoints.TrainingState`.
-        """
+    def is_exhausted(self, state: "TrainingState") -> bool:
+        """Returns whether early stopping ends the training here."""
         return state.is_exhausted
 
     def stop_requested(self, signal: int | None) -> int | None:
         """Returns the number of the signal that has asked this process to end, or None."""
         return signal
 
-    def save(self, epoch: int, progress) -> None:
+    def save(self, epoch: int, progress: Progress) -> None:
         """Writes a checkpoint of the variables and the `TrainingState`.
 
         With early stopping, the model has the best epoch's weights from the end of the last one on.
 
-        epoch, progress: whole number from 1, and the `training.Progress` in it.
+        epoch: whole number from 1; progress: how far it has come.
         Raises `DivergedError` where the network has diverged, and `UserError` where the checkpoint
         can't be written.
         """
@@ -214,10 +221,10 @@ class Run:
         self.checkpoints.check(*self.sample)
         self.checkpoints.save((epoch - 1) * progress.steps + progress.step)
 
-    def write_results(self, test, tensorflow_version: str) -> None:
+    def write_results(self, test: "Evaluation", tensorflow_version: str) -> None:
         """Writes `history.csv` and `metrics.json`.
 
-        test: the `metrics.Evaluation` of the test images.
+        test: what the network makes of the test images.
         Raises `DivergedError` where it is not finite.
         """
         from lowlevel_mnist.model import count_parameters

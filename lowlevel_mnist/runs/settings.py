@@ -101,7 +101,7 @@ class Settings:
     schedule: str = DEFAULTS["schedule"]
     patience: int | None = DEFAULTS["patience"]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         sizes, names = self.layer_sizes, self.class_names
         is_valid = {
             "recipe": is_class_name(self.recipe),
@@ -319,7 +319,7 @@ def check_model_flag(settings: Settings, given: str | None, whose: str) -> None:
         )
 
 
-def _as_flag(name, value):
+def _as_flag(name: str, value: object) -> str:
     """Returns a flag with its value as one writes them."""
     flag = f"--{name.replace('_', '-')}"
     if isinstance(value, bool) or value is None:
