@@ -8,10 +8,11 @@ import itertools
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 
 from lowlevel_mnist.errors import Remark, UserError
 from lowlevel_mnist.sources import names, pictures
@@ -54,7 +55,7 @@ def subfolders(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and _is_open(path))
 
 
-def _is_open(folder):
+def _is_open(folder: pathlib.Path) -> bool:
     # macOS packs a folder __MACOSX into archives.
     return not folder.name.startswith((".", "__")) and os.access(folder, os.R_OK | os.X_OK)
 
@@ -111,7 +112,7 @@ def read(
     return arrays
 
 
-def _list_pictures(root) -> list[tuple[str, pathlib.Path]]:
+def _list_pictures(root: pathlib.Path) -> list[tuple[str, pathlib.Path]]:
     """Returns class and path of each picture, in the order of the names of the pictures.
 
     So the PNGs of MNIST that are called by their number are in MNIST's order, and known as such.
@@ -120,9 +121,11 @@ def _list_pictures(root) -> list[tuple[str, pathlib.Path]]:
     return sorted(found, key=lambda pair: (names.natural_order(pair[1].name), pair))
 
 
-def _decode(files, show_progress):
+def _decode(
+    files: Sequence[pathlib.Path], show_progress: ShowProgress | None
+) -> list[npt.NDArray[np.uint8]]:
     """Returns the grey levels of pictures, and shows how far it is, where it can be shown."""
-    decoded = []
+    decoded: list[npt.NDArray[np.uint8] | str] = []
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(files), BATCH):
             batch = files[start : start + BATCH]
@@ -132,10 +135,10 @@ def _decode(files, show_progress):
                 show_progress(len(decoded), len(files))
     if errors := [found for found in decoded if isinstance(found, str)]:
         raise UserError(" ".join([*errors, "Remove what can't be read, or save it anew."]))
-    return decoded
+    return [found for found in decoded if not isinstance(found, str)]
 
 
-def _decode_one(path):
+def _decode_one(path: pathlib.Path) -> npt.NDArray[np.uint8] | str:
     """Returns the grey levels of a picture, or a sentence on why it can't be read."""
     try:
         grey_levels = pictures.decode(path, MAX_SIDE)

@@ -27,12 +27,14 @@ so the result depends on the seed alone and not on the number of threads that dr
 import importlib.resources
 import math
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 STROKES = importlib.resources.files("lowlevel_mnist.sources") / "strokes.txt"
 # The first number of every random stream: no stream is shared by the two parts.
@@ -94,7 +96,9 @@ class Style(NamedTuple):
     weight: float
 
 
-def generate(count: int, seed: int = 0, part: str = "train") -> tuple[np.ndarray, np.ndarray]:
+def generate(
+    count: int, seed: int = 0, part: str = "train"
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Draws digits: balanced classes (counts differ by at most one) in random order.
 
     count: number of images, a whole number of 1 or more.
@@ -116,7 +120,7 @@ def generate(count: int, seed: int = 0, part: str = "train") -> tuple[np.ndarray
     blocks = _blocks(labels, rng)
     images = np.empty((count, SIDE, SIDE), np.uint8)
 
-    def draw(number):
+    def draw(number: int) -> None:
         style, positions = blocks[number]
         images[positions] = _draw(style, len(positions), _stream(part, number + 1, seed))
 
@@ -126,7 +130,7 @@ def generate(count: int, seed: int = 0, part: str = "train") -> tuple[np.ndarray
     return images, labels
 
 
-def _stream(part, block, seed):
+def _stream(part: str, block: int, seed: int) -> np.random.Generator:
     """Returns the random generator of a block (block 0 deals the labels and styles).
 
     The seed stands last because NumPy splits a number above 2^32 in two: in front, it could be
@@ -135,7 +139,9 @@ def _stream(part, block, seed):
     return np.random.default_rng([PARTS[part], block, seed])
 
 
-def _blocks(labels, rng):
+def _blocks(
+    labels: npt.NDArray[np.uint8], rng: np.random.Generator
+) -> list[tuple[Style, np.ndarray]]:
     """Chooses a style for every label; returns a list of (Style, positions), one a block."""
     blocks = []
     for digit, styles in _bank().items():
@@ -149,9 +155,9 @@ def _blocks(labels, rng):
 
 
 @cache
-def _bank():
-    """Returns {digit: list of Style}, read from STROKES."""
-    bank = {}
+def _bank() -> dict[int, list[Style]]:
+    """Returns the styles of each digit, read from STROKES."""
+    bank: dict[int, list[Style]] = {}
     for line in STROKES.read_text(encoding="utf-8").splitlines():
         if line.startswith("digit"):
             digit, width, pen = map(float, line.split()[1:])
@@ -162,18 +168,19 @@ def _bank():
     return bank
 
 
-def _read_style(path, width, pen, weight):
+def _read_style(path: str, width: float, pen: float, weight: float) -> Style:
     """Returns the Style of a path of STROKES, its width multiplied by `width`."""
-    points, strokes = [], []
+    numbers: list[list[float]] = []  # of each control point
+    strokes = []
     for text in path.split(" / "):
-        pieces = [[]]  # a corner ends one smooth piece and begins the next
+        pieces: list[list[int]] = [[]]  # a corner ends one smooth piece and begins the next
         for word in text.split():
-            pieces[-1].append(len(points))
+            pieces[-1].append(len(numbers))
             if word.endswith("*"):
-                pieces.append([len(points)])
-            points.append([float(number) for number in word.rstrip("*").split(",")])
+                pieces.append([len(numbers)])
+            numbers.append([float(number) for number in word.rstrip("*").split(",")])
         strokes.append(pieces)
-    points = np.array(points)
+    points = np.array(numbers)
     points -= (points.min(0) + points.max(0)) / 2
     points *= np.array([width, 1]) * 2 / np.ptp(points, axis=0).max()
 
@@ -189,7 +196,9 @@ def _read_style(path, width, pen, weight):
     return Style(np.float32(points), twins, np.array(ends), place, step, cap, pen, weight)
 
 
-def _curve(points, piece):
+def _curve(
+    points: np.ndarray, piece: list[int]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yields the rows of Style.place, step and cap of the dabs between two points of a piece.
 
     piece: a list of indices, of one smooth piece.
@@ -208,7 +217,7 @@ def _curve(points, piece):
         yield place, step, np.zeros(dabs)
 
 
-def _draw(style, count, rng):
+def _draw(style: Style, count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Draws `count` images of a style: uint8 [count, 28, 28]."""
     points = _lean(_bend(style, count, rng), rng)
     width = PEN_WIDTH * style.pen * np.exp(PEN_SPREAD * _normal(rng, count, 1))
@@ -218,11 +227,11 @@ def _draw(style, count, rng):
     return _centre(_expose(dabs, ink, width, rng))
 
 
-def _normal(rng, *shape):
+def _normal(rng: np.random.Generator, *shape: int) -> npt.NDArray[np.float32]:
     return rng.standard_normal(shape, dtype=np.float32)
 
 
-def _bend(style, count, rng):
+def _bend(style: Style, count: int, rng: np.random.Generator) -> np.ndarray:
     """Returns the style's points, displaced by hand: float32 [count, K, 2]."""
     haste = HASTE[0] + (HASTE[1] - HASTE[0]) * rng.random((count, 1, 1), dtype=np.float32)
     tremble = TREMBLE * _normal(rng, count, len(style.points), 2)
@@ -237,7 +246,7 @@ def _bend(style, count, rng):
     return points + np.sin(points @ waves + phase) @ (haste * BEND * _normal(rng, count, WAVES, 2))
 
 
-def _lean(points, rng):
+def _lean(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Tapers, stretches, slants and turns points, each image its own way: float32 [count, K, 2]."""
     count = len(points)
     x, y = points[..., 0], points[..., 1]
@@ -250,7 +259,7 @@ def _lean(points, rng):
     return np.stack([cos * x - sin * y, sin * x + cos * y], -1)
 
 
-def _fit(dabs, width):
+def _fit(dabs: np.ndarray, width: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the dabs [count, P, 2] in pixels of the box, and the scale [count, 1, 1] used."""
     low, high = dabs.min(1, keepdims=True), dabs.max(1, keepdims=True)
     # Half the pen's width lies outside the path on either side.
@@ -258,7 +267,9 @@ def _fit(dabs, width):
     return (dabs - (low + high) / 2) * scale + (BOX - 1) / 2, scale
 
 
-def _ink(style, steps, width, rng):
+def _ink(
+    style: Style, steps: np.ndarray, width: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Returns the ink of every dab: float32 [count, P]. steps: [count, P, 2], in pixels."""
     count, dabs, _ = steps.shape
     length = np.sqrt((steps**2).sum(2))
@@ -276,7 +287,9 @@ def _ink(style, steps, width, rng):
     return (length + style.cap) * np.exp((width / 2) ** 2 * growth / (2 * DAB**2))
 
 
-def _expose(dabs, ink, width, rng):
+def _expose(
+    dabs: np.ndarray, ink: np.ndarray, width: np.ndarray, rng: np.random.Generator
+) -> npt.NDArray[np.uint8]:
     """Returns the pixels of the box, uint8 [count, 20, 20]."""
     pixels = np.arange(BOX, dtype=np.float32)[:, None]
     away = (dabs.swapaxes(1, 2)[:, :, None] - pixels) ** 2 / (2 * DAB**2)  # [count, 2, 20, P]
@@ -289,7 +302,7 @@ def _expose(dabs, ink, width, rng):
     return np.uint8(255 * cover.clip(0, 1) + 0.5)
 
 
-def _centre(boxes):
+def _centre(boxes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Puts boxes [count, 20, 20] into black images, the centre of mass of their ink in the middle.
 
     Returns uint8 [count, 28, 28].

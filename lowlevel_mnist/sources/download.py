@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import urllib.request
+from types import ModuleType
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.errors import UnreachableError
@@ -18,7 +19,7 @@ DOWNLOAD_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 NETWORK_TIMEOUT = 8  # seconds; with the start of TensorFlow an answer comes within 15
 
 
-def download(name, url=DOWNLOAD_URL):
+def download(name: str, url: str = DOWNLOAD_URL) -> layouts.Arrays:
     """Gets a named data set from Keras's cache, or downloads it with Keras into that cache.
 
     name: "mnist" or "fashion_mnist".
@@ -50,7 +51,7 @@ def download(name, url=DOWNLOAD_URL):
     return layouts.read(path)[0]
 
 
-def _is_whole(path, checksum):
+def _is_whole(path: pathlib.Path, checksum: str) -> bool:
     if not path.is_file():
         return False
     algorithm = "sha256" if len(checksum) == 64 else "md5"  # as Keras tells them apart, too
@@ -58,7 +59,7 @@ def _is_whole(path, checksum):
     return found.hexdigest() == checksum
 
 
-def _import_keras():
+def _import_keras() -> ModuleType:
     """Imports Keras, which raises what it likes where KERAS_BACKEND names none that it finds."""
     startup.import_tensorflow()
     import keras  # takes most of a second, and only who downloads needs it
@@ -68,14 +69,14 @@ def _import_keras():
     return keras
 
 
-def _check_reachable(url):
+def _check_reachable(url: str) -> None:
     """Raises an exception where `url` does not answer within NETWORK_TIMEOUT seconds.
 
     It asks in a thread, because looking up a host's name knows no timeout.
     """
-    failures = [TimeoutError(f"no answer from {url} within {NETWORK_TIMEOUT} s")]
+    failures: list[OSError] = [TimeoutError(f"no answer from {url} within {NETWORK_TIMEOUT} s")]
 
-    def ask():
+    def ask() -> None:
         try:
             request = urllib.request.Request(url, method="HEAD")
             urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT).close()

@@ -39,6 +39,9 @@ KNOWN = (
 CONTAINERS = r".*\.(gz|tgz|tar|pkl|p|pickle|parquet|mat|h5|hdf5|zip|bz2|xz|7z|rar)"
 MAX_SHOWN = 6  # data sets that an error names
 
+Files = dict[str, pathlib.Path]  # by their parts
+Words = tuple[str, ...]  # of names
+
 
 @dataclasses.dataclass(frozen=True)
 class FileSet:
@@ -73,7 +76,7 @@ class FileSet:
     def first_file(self) -> pathlib.Path:
         return next(iter(self.files.values()))
 
-    def rank(self, only_test: bool) -> tuple:
+    def rank(self, only_test: bool) -> tuple[int, bool, int, int]:
         """Returns its place among others: the lowest is taken."""
         is_first = [*FORMATS].index(self.format), self.transposed
         return *is_first, len(self.missing(only_test)), -len(self.files)
@@ -153,7 +156,7 @@ def reject(file: pathlib.Path) -> None:
         )
 
 
-def _search_near(file) -> list[FileSet]:
+def _search_near(file: pathlib.Path) -> list[FileSet]:
     """Returns every `FileSet` to which a file belongs: the others may lie beside it.
 
     If its folder has its name, they may lie beside that, as in Kaggle's archives.
@@ -168,7 +171,7 @@ def _search_near(file) -> list[FileSet]:
     return found
 
 
-def _search_folder(folder) -> list[FileSet]:
+def _search_folder(folder: pathlib.Path) -> list[FileSet]:
     """Returns every `FileSet` in a folder, or if there is none, in those that lie in it."""
     found = _sets_in([folder])
     if not any(one.could_be_images and one.format != CSV for one in found):
@@ -183,7 +186,7 @@ def _search_folder(folder) -> list[FileSet]:
     return found
 
 
-def _reject_folder(folder):
+def _reject_folder(folder: pathlib.Path) -> None:
     for file in sorted(itertools.chain(folder.glob("*.*"), folder.glob("*/*.*"))):
         if re.fullmatch(CONTAINERS, file.name.lower()):
             with open_bytes(file):  # says what it is
@@ -209,7 +212,7 @@ def _sets_in(
     """
     files = [path for folder in folders for path in folder.iterdir() if not path.is_dir()]
     files.sort(key=lambda file: (file != preferred, not file.exists(), file.suffix == ".gz", file))
-    alike: dict[tuple, dict] = {}
+    alike: dict[tuple[str, Words, bool], dict[tuple[pathlib.Path, Words], Files]] = {}
     mappings = {}
     for file in files:
         form, words = recognise(file)
@@ -228,7 +231,7 @@ def _sets_in(
     ]
 
 
-def _join_lone(sets: Collection[dict]) -> list[dict]:
+def _join_lone(sets: Collection[Files]) -> list[Files]:
     """Returns files by their parts, those together that have no other part beside them.
 
     sets: the files whose names begin alike, by their parts; each those in one folder whose names
@@ -242,7 +245,7 @@ def _join_lone(sets: Collection[dict]) -> list[dict]:
     return [parts for parts in [*sets, together] if len(parts) > 1 or parts is together and lone]
 
 
-def _join_kinds(form, parts):
+def _join_kinds(form: str, parts: Files) -> Files:
     """Returns files by their parts, where a lone one of two kinds has both in it.
 
     Such a file without any other is all there is, whatever split its name says.

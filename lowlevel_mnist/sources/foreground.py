@@ -2,8 +2,10 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from lowlevel_mnist.sources import image_style
@@ -126,7 +128,7 @@ def fill(grey_levels: np.ndarray) -> np.ndarray:
     return water
 
 
-def run_off(water, ground):
+def run_off(water: np.ndarray, ground: np.ndarray) -> None:
     """Lowers the water in each row to that around it in the row before, or to the ground."""
     for before, row, below in zip(water[:-1], water[1:], ground[1:], strict=True):
         np.minimum(row, before, out=row)
@@ -135,7 +137,7 @@ def run_off(water, ground):
         np.maximum(row, below, out=row)
 
 
-def strokes_above(flood, depth):
+def strokes_above(flood: float, depth: np.ndarray) -> tuple[np.ndarray, "Piece | None"]:
     """Returns by how many grey levels strokes rise above a flood, 0 where there are none.
 
     flood: part of the strength of the strongest piece that is large enough to be a digit.
@@ -170,7 +172,7 @@ class Piece:
     low, high: [2], (y, x) of its box's upper left corner, and of its lower right one.
     """
 
-    mask: np.ndarray
+    mask: npt.NDArray[np.bool_]
     mass: float
     low: np.ndarray
     high: np.ndarray
@@ -231,7 +233,7 @@ def choose_digit(foreground: np.ndarray) -> tuple[np.ndarray, int]:
     return np.where(chosen, foreground, 0), sum(piece.could_be_digit(main) for piece in others)
 
 
-def find_near(others, main, chosen):
+def find_near(others: Sequence[Piece], main: Piece, chosen: np.ndarray) -> list[Piece]:
     """Returns the pieces that belong to the digit of which `main` and all that is chosen are."""
     joined, touching = (
         dilate(chosen, math.ceil(gap * main.size.max())) for gap in (JOINED, TOUCHING)
@@ -239,8 +241,8 @@ def find_near(others, main, chosen):
     return [p for p in others if (touching if p.could_be_digit(main) else joined)[p.mask].any()]
 
 
-def find_pieces(foreground):
-    """Returns the largest pieces, each a `Piece`; of equal ones, that which ends first."""
+def find_pieces(foreground: np.ndarray) -> list[Piece]:
+    """Returns the largest pieces; of equal ones, that which ends first."""
     numbers = label(foreground > 0)
     masses = np.bincount(numbers.ravel(), foreground.ravel()).round(image_style.DECIMALS)
     largest = np.argsort(-masses, kind="stable")[:MAX_PIECES]
@@ -252,7 +254,7 @@ def find_pieces(foreground):
     return pieces
 
 
-def label(mask: np.ndarray) -> np.ndarray:
+def label(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """Returns a number for each connected piece of a mask [height, width], and 0 outside.
 
     Each pixel begins with a number of its own. The largest spreads to its eight neighbours, and
@@ -276,7 +278,7 @@ def label(mask: np.ndarray) -> np.ndarray:
         numbers = spread
 
 
-def dilate(mask, distance):
+def dilate(mask: npt.NDArray[np.bool_], distance: int) -> npt.NDArray[np.bool_]:
     """Returns a mask with all that is so near to it along rows and columns."""
     side = 2 * distance + 1  # of the square whose pixels are counted, by a table of running sums
     sums = np.pad(mask, (distance + 1, distance)).cumsum(0).cumsum(1)
@@ -308,13 +310,13 @@ def fit(foreground: np.ndarray, style: ImageStyle) -> np.ndarray:
     return scale(cut, fitting_side(cut, style))
 
 
-def fitting_side(foreground, style):
+def fitting_side(foreground: np.ndarray, style: ImageStyle) -> float:
     """Returns the longer side, in pixels, at which it fills the style's box, or fits the image."""
     (height, width), (h, w) = style.size, foreground.shape
     return max(h, w) * min(style.box_side / max(h, w), height / h, width / w)
 
 
-def scale(foreground, side):
+def scale(foreground: np.ndarray, side: float) -> np.ndarray:
     """Scales the foreground, proportions kept, until its longer side has so many pixels."""
     height, width = foreground.shape
     factor = side / max(height, width)
@@ -325,7 +327,7 @@ def scale(foreground, side):
     return scaled / scaled.max()
 
 
-def widen(foreground, radius):
+def widen(foreground: np.ndarray, radius: float) -> np.ndarray:
     """Draws a round pen of this radius, in pixels, along all of the foreground."""
     reach = math.ceil(radius)
     y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
@@ -338,7 +340,7 @@ def widen(foreground, radius):
     return wide
 
 
-def narrow(foreground, radius):
+def narrow(foreground: np.ndarray, radius: float) -> np.ndarray:
     """Takes so many pixels away all along the outline; returns what is left in its box."""
     reach = math.ceil(radius)
     outside = widen(1 - np.pad(foreground, reach), radius)
@@ -346,7 +348,7 @@ def narrow(foreground, radius):
     return left[image_style.box(left)]
 
 
-def place(foreground: np.ndarray, style: ImageStyle) -> np.ndarray:
+def place(foreground: np.ndarray, style: ImageStyle) -> npt.NDArray[np.uint8]:
     """Puts the foreground on the style's background, centred as its images: `uint8` of its size."""
     height, width = foreground.shape
     own = image_style.centre_of_mass(foreground) if style.by_mass else (height / 2, width / 2)

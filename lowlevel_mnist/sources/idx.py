@@ -11,7 +11,7 @@ import struct
 import numpy as np
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.opening import open_bytes, read_bytes
+from lowlevel_mnist.sources.opening import ByteFile, open_bytes, read_bytes
 
 DIMENSIONS = {"images": 3, "labels": 1}
 BYTES, INTEGERS = 0x0800, 0x0C00  # the type of what follows, as the magic number has it
@@ -57,7 +57,7 @@ def read(path: pathlib.Path, kind: str) -> np.ndarray:
         ) from error
 
 
-def _read_header(path, file, count):
+def _read_header(path: pathlib.Path, file: ByteFile, count: int) -> tuple[int, ...]:
     """Returns the next big-endian 32-bit numbers of a file."""
     form = f">{count}I"
     header = file.read(struct.calcsize(form))

@@ -8,8 +8,10 @@ a style of its own, measured on its training images, as MNIST's is: 20 pixels co
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 SAMPLE = 2000  # images that are measured, in 0.2 s
@@ -50,7 +52,7 @@ class ImageStyle:
     max_offset: float
     mean_grey_levels: tuple[float, float]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises `ValueError` where the properties contradict each other."""
         side = max(self.size)
         thin, usual = self.stroke_widths or (1, 1)
@@ -78,7 +80,7 @@ class ImageStyle:
         thin, usual = self.stroke_widths or (0, 0)
         return thin + (usual - thin) / 4
 
-    def matches(self, image: np.ndarray) -> bool:
+    def matches(self, image: npt.NDArray[np.uint8]) -> bool:
         """Returns whether an image, `uint8` of this size, looks as the data set's own do."""
         if not self.mean_grey_levels[0] <= image.mean() <= self.mean_grey_levels[1]:
             return False
@@ -123,7 +125,7 @@ class Foreground:
         return y, x
 
 
-def learn(images: np.ndarray) -> ImageStyle:
+def learn(images: npt.NDArray[np.uint8]) -> ImageStyle:
     """Returns the `ImageStyle` of images, `uint8` [n, height, width]."""
     images = images[:: max(1, len(images) // SAMPLE)]
     size = images.shape[1:]
@@ -177,7 +179,7 @@ def box(foreground: np.ndarray) -> tuple[slice, slice]:
     return _extent(foreground.sum(1)), _extent(foreground.sum(0))
 
 
-def _extent(mass):
+def _extent(mass: np.ndarray) -> slice:
     fractions = (np.cumsum(mass) / mass.sum()).round(DECIMALS)
     first, last = np.searchsorted(fractions, [SPECKS, 1 - SPECKS], side="right")
     return slice(first, min(last, len(mass) - 1) + 1)
@@ -215,6 +217,6 @@ def is_background(grey_levels: np.ndarray, background: float) -> bool:
     return bool(np.mean(np.abs(grey_levels - float(background)) <= NEAR) >= MIN_BACKGROUND)
 
 
-def percentiles(values) -> tuple[float, float]:
+def percentiles(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     lowest, highest = np.percentile(values, [OUTLIERS, 100 - OUTLIERS])
     return float(lowest), float(highest)

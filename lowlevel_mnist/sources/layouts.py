@@ -2,8 +2,10 @@
 
 import pathlib
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import class_folders, file_sets, idx, names, npz, tables
@@ -59,7 +61,7 @@ def is_data_file(path: pathlib.Path) -> bool:
     return file_sets.recognise(path)[0] is not None
 
 
-def read_images(path: pathlib.Path) -> np.ndarray:
+def read_images(path: pathlib.Path) -> npt.NDArray[np.uint8]:
     """Returns the images in a data file, with or without labels: `uint8` [n, height, width].
 
     Raises `UserError` where there are none, or more than one array of them, or other numbers.
@@ -77,7 +79,7 @@ def read_images(path: pathlib.Path) -> np.ndarray:
     return images.swapaxes(1, 2) if file_sets.is_transposed(form, words.before) else images
 
 
-def _read_file(form, path, part) -> Arrays:
+def _read_file(form: str | None, path: pathlib.Path, part: str) -> Arrays:
     """Returns the arrays of a file by their parts; none for a table that has no labels."""
     split, _, kind = part.partition(" ")
     if form == file_sets.IDX:
@@ -92,11 +94,11 @@ def _read_file(form, path, part) -> Arrays:
     return {f"{split} {key}": array for key, array in found.items() if array is not None}
 
 
-def _find_parts(arrays, split, kind):
+def _find_parts(arrays: Sequence[str], split: str, kind: str) -> dict[str, str]:
     """Returns the names of an archive's arrays by their parts; split, kind: those of the file."""
     if kind and len(arrays) == 1:
         return {f"{split} {kind}": arrays[0]}
-    parts = {}
+    parts: dict[str, str] = {}
     for array in arrays:
         words = names.parse(array)
         if words.kind:

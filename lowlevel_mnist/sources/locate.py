@@ -11,10 +11,10 @@ from lowlevel_mnist.sources.published import PARTS
 
 ENVIRONMENT_VARIABLE = "LOWLEVEL_MNIST_DATA"
 
+Found = tuple[layouts.Arrays, dict[str, Any]]  # arrays, and what is known of them
 
-def read(
-    name: str, data_dir: pathlib.Path | str | None, *options: Any
-) -> tuple[layouts.Arrays, dict[str, Any]]:
+
+def read(name: str, data_dir: pathlib.Path | str | None, *options: Any) -> Found:
     """Reads a data set from the first place that has it; arguments and errors as of `data.load`.
 
     options: those of `layouts.read`, for the files of `data_dir`.
@@ -39,7 +39,7 @@ def read(
     return _read_files(name, "data-dir", data_dir, *options)
 
 
-def _read_published(name):
+def _read_published(name: str) -> Found:
     """Reads a data set from LOWLEVEL_MNIST_DATA, or else by Keras's downloader."""
     root = os.environ.get(ENVIRONMENT_VARIABLE)
     if root and not pathlib.Path(root).is_dir():
@@ -54,7 +54,7 @@ def _read_published(name):
         raise
 
 
-def _read_files(name, source, path, *options):
+def _read_files(name: str, source: str, path: pathlib.Path | str, *options: Any) -> Found:
     arrays, names, passed_over = layouts.read(path, *options)
     known = {"name": name, "source": source, "place": path}
     return arrays, known | {"names": names, "passed_over": tuple(passed_over)}

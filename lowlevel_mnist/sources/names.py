@@ -58,7 +58,7 @@ def parse(name: str, ignored: str = "") -> PartName:
     )
 
 
-def _without_number(word):
+def _without_number(word: str) -> list[str]:
     """Returns a word, or that of a split and the number that follows it."""
     letters = word.rstrip("0123456789")
     if letters == word or letters not in SPLIT_WORDS:
@@ -66,7 +66,7 @@ def _without_number(word):
     return [letters, word.removeprefix(letters)]
 
 
-def natural_order(name: str) -> tuple:
+def natural_order(name: str) -> tuple[list[int | str], str]:
     """Returns a key that sorts names as people count: 2 before 10."""
     pieces = re.split(r"([0-9]{1,18})", name)  # text and digits in turn
     return [int(piece) if i % 2 else piece.lower() for i, piece in enumerate(pieces)], name

@@ -12,6 +12,7 @@ import textwrap
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from typing import IO
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def list_arrays(path: pathlib.Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def _open_archive(path) -> Iterator[zipfile.ZipFile]:
+def _open_archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
     with (
         _open(path, b"PK") as file,
         _BoundedReader(file.raw) as bounded,
@@ -70,7 +71,7 @@ def _open_archive(path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def _array_names(archive):
+def _array_names(archive: zipfile.ZipFile) -> list[str]:
     return [member.removesuffix(".npy") for member in archive.namelist()]
 
 
@@ -82,7 +83,7 @@ def read_npy(path: pathlib.Path) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _open(path, magic) -> Iterator[io.BufferedReader]:
+def _open(path: pathlib.Path, magic: bytes) -> Iterator[io.BufferedReader]:
     """Opens a file that begins with these bytes; raises `UserError` where it is damaged."""
     with open_file(path) as file:
         beginning = file.peek(100)
@@ -104,13 +105,15 @@ def _open(path, magic) -> Iterator[io.BufferedReader]:
 class _BoundedReader(io.BufferedReader):
     """A file that is never read at once, as zipfile would read an archive's directory."""
 
-    def read(self, size=-1):
-        if size > MAX_DIRECTORY_SIZE:
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > MAX_DIRECTORY_SIZE:
             raise ValueError("its directory is too long")
         return super().read(size)
 
 
-def _read_member(path, archive, member):
+def _read_member(
+    path: pathlib.Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo
+) -> np.ndarray:
     """Reads an array of an archive. Raises an exception of any kind where it is damaged."""
     name = member.filename.removesuffix(".npy")
     # bzip2 and lzma would take any memory: they give all that a piece of the file expands to.
@@ -122,7 +125,9 @@ def _read_member(path, archive, member):
         return _read_array(path, file, name, member.file_size, on_disk)
 
 
-def _read_array(path, file, name, file_size, on_disk):
+def _read_array(
+    path: pathlib.Path, file: IO[bytes], name: str, file_size: int, on_disk: int
+) -> np.ndarray:
     """Reads an array in the .npy format. Raises an exception of any kind where it is damaged.
 
     file_size: how many bytes it takes with its header; on_disk: so many are on the disk.

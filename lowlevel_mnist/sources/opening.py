@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lowlevel_mnist import memory
 from lowlevel_mnist.errors import UserError
@@ -53,6 +54,8 @@ FOREIGN_SIGNATURES = (
     (rb"\x89HDF", f"an HDF5 file, which is not read: load it with h5py.File {CONVERT}"),
 )
 
+ByteFile = gzip.GzipFile | io.BufferedReader  # as `open_bytes` opens it
+
 
 @contextlib.contextmanager
 def readable(path: pathlib.Path) -> Iterator[None]:
@@ -91,7 +94,7 @@ def open_file(path: pathlib.Path) -> Iterator[io.BufferedReader]:
 
 
 @contextlib.contextmanager
-def open_bytes(path: pathlib.Path) -> Iterator[gzip.GzipFile | io.BufferedReader]:
+def open_bytes(path: pathlib.Path) -> Iterator[ByteFile]:
     """Opens a file to read its bytes, decompressed where they are a gzip stream.
 
     Raises `UserError` as `open_file` does, and where the file is damaged, or begins as something
@@ -109,7 +112,7 @@ def open_bytes(path: pathlib.Path) -> Iterator[gzip.GzipFile | io.BufferedReader
             ) from error
 
 
-def read_bytes(path: pathlib.Path, file: Any, size: int, on_disk: int) -> np.ndarray:
+def read_bytes(path: pathlib.Path, file: Any, size: int, on_disk: int) -> npt.NDArray[np.uint8]:
     """Returns the next bytes of a file, at most `size`: `uint8` [n], as `memory.as_tensor` takes.
 
     file: what is in the one at `path`, decompressed; on_disk: how many bytes this takes there.

@@ -7,8 +7,10 @@ import os
 import pathlib
 import warnings
 from collections.abc import Iterator
+from typing import NoReturn
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from lowlevel_mnist.errors import UserError
@@ -45,7 +47,7 @@ class Reading:
     is_lined: whether lines are joined to it that are nearly as strong, as those of graph paper.
     """
 
-    image: np.ndarray
+    image: npt.NDArray[np.uint8]
     other_digits: int = 0
     is_lined: bool = False
 
@@ -61,7 +63,7 @@ def walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     Raises `OSError` where one can't be read.
     """
 
-    def refuse(error):
+    def refuse(error: OSError) -> NoReturn:
         raise error
 
     for parent, folders, names in os.walk(folder, onerror=refuse):
@@ -115,7 +117,7 @@ def read(path: pathlib.Path, style: ImageStyle, invert: bool = False) -> Reading
     return Reading(foreground.place(foreground.fit(found, style), style), other_digits, is_lined)
 
 
-def as_it_is(grey_levels: np.ndarray, style: ImageStyle) -> np.ndarray | None:
+def as_it_is(grey_levels: np.ndarray, style: ImageStyle) -> npt.NDArray[np.uint8] | None:
     """Returns a picture that looks as the images do, at their size, or it inverted; or None."""
     (height, width), (h, w) = grey_levels.shape, style.size
     # It must have an image's proportions, to the pixel, and at least its size.
@@ -128,7 +130,7 @@ def as_it_is(grey_levels: np.ndarray, style: ImageStyle) -> np.ndarray | None:
     return None
 
 
-def to_size(grey_levels, size):
+def to_size(grey_levels: np.ndarray, size: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     """Returns an image of this size: each pixel the mean of those of the picture that are in it."""
     if grey_levels.shape != size:
         picture = Image.fromarray(np.float32(grey_levels))
@@ -169,7 +171,7 @@ def decode(path: pathlib.Path, longest_side: int) -> np.ndarray:
     return _grey_levels(small)
 
 
-def _shrink(picture, longest_side):
+def _shrink(picture: Image.Image, longest_side: int) -> Image.Image:
     """Decodes a picture, makes it small and turns it as its camera says.
 
     Returns a picture of the mode L or LA, or I or F for grey levels that L would clip at 255.
@@ -186,7 +188,7 @@ def _shrink(picture, longest_side):
     return ImageOps.exif_transpose(picture)
 
 
-def _grey_levels(picture):
+def _grey_levels(picture: Image.Image) -> np.ndarray:
     """Returns a picture's grey levels, with a background where it is transparent.
 
     Where most of it is opaque, the background is in it; otherwise what is opaque is foreground.
@@ -200,7 +202,7 @@ def _grey_levels(picture):
     if opacity.sum() == 0:
         return np.zeros_like(brightness)
     if np.mean(opacity > 0.5) > 0.5:
-        background = np.median(brightness[opacity > 0.5])
+        background = float(np.median(brightness[opacity > 0.5]))
     else:
         mean = (brightness * opacity).sum() / opacity.sum()
         background = 0 if mean > 127.5 else 255

@@ -15,6 +15,7 @@ import importlib.resources
 import json
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +25,12 @@ from lowlevel_mnist.errors import UserError
 PARTS = ("training images", "training labels", "test images", "test labels")
 MAX_NAME_LENGTH = 100  # characters of a class's name
 FILE = importlib.resources.files("lowlevel_mnist.sources") / "published.json"
-PUBLISHED = json.loads(FILE.read_text(encoding="utf-8"))
-TITLES = {name: record["title"] for name, record in PUBLISHED.items()}
+PUBLISHED: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+TITLES: dict[str, str] = {name: record["title"] for name, record in PUBLISHED.items()}
 TITLES |= {"digits": "built-in digits", "custom": "custom data"}
-CLASS_NAMES = {name: record["class_names"] for name, record in PUBLISHED.items()}
+CLASS_NAMES: dict[str, list[str]] = {
+    name: record["class_names"] for name, record in PUBLISHED.items()
+}
 
 
 def is_class_name(name: str) -> bool:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from lowlevel_mnist import randomness
 from lowlevel_mnist.errors import UserError
@@ -16,7 +17,7 @@ from lowlevel_mnist.sources.published import is_class_name
 MAX_CLASSES = 256
 TEST_DIVISOR = 7  # of so many labelled images one is for the test, where no test images came along
 
-Images = tuple[np.ndarray, np.ndarray]  # `uint8` [n, height, width], and their labels [n]
+Images = tuple[npt.NDArray[np.uint8], np.ndarray]  # [n, height, width], and their labels [n]
 
 
 def check_splits(
@@ -81,7 +82,7 @@ def number_labels(
     return {**arrays, **coded}, dict(enumerate(known))
 
 
-def _as_text(labels):
+def _as_text(labels: np.ndarray) -> npt.NDArray[np.str_]:
     """Returns labels of any type as texts, in one of the two forms that Unicode has for accents."""
     is_bytes = labels.dtype.kind == "S"
     texts = np.char.decode(labels, "utf-8", "replace") if is_bytes else labels.astype(str)
@@ -135,7 +136,7 @@ def set_test_aside(
     return training, (images[chosen], labels[chosen])
 
 
-def check_images(images: np.ndarray, subject: str) -> np.ndarray:
+def check_images(images: np.ndarray, subject: str) -> npt.NDArray[np.uint8]:
     """Returns images as `uint8` [n, height, width]; subject: what they are, in words.
 
     Raises `UserError` where they are none.
@@ -161,7 +162,7 @@ def check_images(images: np.ndarray, subject: str) -> np.ndarray:
     )
 
 
-def _check_labels(labels, subject):
+def _check_labels(labels: np.ndarray, subject: str) -> npt.NDArray[np.uint8]:
     """Returns labels as `uint8` [n]; subject: what they are, in words."""
     shape = list(labels.shape)
     if len(shape) == 2 and shape[1] > 1 and labels.dtype.kind in "iufb":
@@ -176,7 +177,9 @@ def _check_labels(labels, subject):
     return _check_numbers(labels, subject, 1, shape_wanted, dtype_wanted)
 
 
-def _check_numbers(array, subject, dimensions, shape_wanted, dtype_wanted):
+def _check_numbers(
+    array: np.ndarray, subject: str, dimensions: int, shape_wanted: str, dtype_wanted: str
+) -> npt.NDArray[np.uint8]:
     """Returns an array as `uint8` of so many dimensions; after these, one of length 1 may follow.
 
     shape_wanted, dtype_wanted: what it must be, in words.
@@ -200,7 +203,13 @@ def _check_numbers(array, subject, dimensions, shape_wanted, dtype_wanted):
     return np.ascontiguousarray(array, np.uint8)
 
 
-def _check_belonging(training, others, split, place, class_names):
+def _check_belonging(
+    training: Images,
+    others: Images,
+    split: str,
+    place: pathlib.Path | str,
+    class_names: Mapping[int, str] | None,
+) -> None:
     size, other_size = ("x".join(map(str, images.shape[1:])) for images, _ in (training, others))
     if size != other_size:
         raise UserError(

@@ -8,11 +8,13 @@ import math
 import pathlib
 import re
 import warnings
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from lowlevel_mnist.errors import UserError
-from lowlevel_mnist.sources.opening import check_expansion, open_bytes
+from lowlevel_mnist.sources.opening import ByteFile, check_expansion, open_bytes
 from lowlevel_mnist.sources.published import MAX_NAME_LENGTH
 
 # Names of columns in a header, in any letter case.
@@ -27,8 +29,10 @@ MAX_LINE_LENGTH = 10_000_000  # characters; an image of 1000x1000 pixels takes 4
 WRONG_CELL = r"could not convert string (.*) to \w+ at row .*, column (\d+)"
 WHOLE_FLOAT = r"'[0-9]+\.0*'|'[0-9](\.[0-9]+)?e[+-]?[0-9]+'"
 
+Table = tuple[np.ndarray | None, np.ndarray | None]  # images and labels
 
-def read(path: pathlib.Path) -> tuple[np.ndarray | None, np.ndarray | None]:
+
+def read(path: pathlib.Path) -> Table:
     """Reads a CSV file of square images, with or without a header; it may be compressed by gzip.
 
     Returns the images, [n, side, side], and the labels as they are written, [n]. Pixels are
@@ -51,7 +55,7 @@ def has_labelled_images(path: pathlib.Path) -> bool:
     return False
 
 
-def _read(path, dtype):
+def _read(path: pathlib.Path, dtype: npt.DTypeLike) -> Table:
     """Reads as `read` does. Raises `_FloatError` where the cells do not fit the dtype."""
     with open_bytes(path) as file:
         lines = _Lines(path, file)
@@ -64,11 +68,11 @@ def _read(path, dtype):
         if not row:
             raise UserError(f"{path} has no rows of numbers below its header; get the file again.")
         lines.check_width(columns)
-        labels = _Labels(lines, columns.label)
+        labels = None if columns.label is None else _Labels(lines, columns.label)
         numbers = _read_numbers(lines, itertools.chain([row], rows), columns, labels, dtype)
-    if columns.label is None:
+    if labels is None:
         return numbers.reshape(-1, columns.side, columns.side), None
-    where = columns.chosen.index(columns.label)
+    where = columns.chosen.index(labels.column)
     written = np.array(list(labels.numbers))[numbers[:, where].astype(int)]
     if columns.side and not columns.header and len(labels.numbers) == 1:
         _check_last_column(path, numbers[:, -1], next(iter(labels.numbers)))
@@ -78,7 +82,7 @@ def _read(path, dtype):
     return pixels.reshape(-1, columns.side, columns.side), written
 
 
-def _check_last_column(path, last, label):
+def _check_last_column(path: pathlib.Path, last: np.ndarray, label: str) -> None:
     """Raises `UserError` where the last column may be the label, as the first is always the same.
 
     last: its numbers [n]; label: the one of all rows.
@@ -97,11 +101,11 @@ class _FloatError(Exception):
 class _Lines:
     """The lines of a text that are not blank; `last` is the one given last, `number` its own."""
 
-    def __init__(self, path, file):
+    def __init__(self, path: pathlib.Path, file: ByteFile):
         self.path, self.number, self.last = path, 0, ""
         self.text = io.TextIOWrapper(file, "utf-8-sig", errors="replace")
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         size, on_disk = 0, self.path.stat().st_size
         for line in iter(functools.partial(self.text.readline, MAX_LINE_LENGTH), ""):
             self.number += 1
@@ -116,7 +120,7 @@ class _Lines:
                 self.last = line
                 yield line
 
-    def check_width(self, columns):
+    def check_width(self, columns: "_Columns") -> None:
         """Raises `UserError` where the last line has not as many columns as the first."""
         found = len(columns.split(self.last))
         if found != columns.width:
@@ -134,7 +138,7 @@ class _Columns:
     side: pixels of a side of an image, or 0 where the file has labels alone.
     """
 
-    def __init__(self, path, first_line):
+    def __init__(self, path: pathlib.Path, first_line: str):
         # Numbers alone may be separated by spaces, as NumPy writes them.
         delimiters = DELIMITERS + " " * bool(re.fullmatch(r"[0-9.e+ -]+", first_line.strip()))
         self.delimiter = max(delimiters, key=first_line.count)
@@ -167,17 +171,18 @@ class _Columns:
                 f"the pixels of a square image, 785 columns for 28x28. {advice}"
             )
 
-    def split(self, line):
+    def split(self, line: str) -> list[str]:
         return [field.strip().strip('"') for field in line.split(self.delimiter)]
 
 
 class _Labels:
     """Numbers the different labels in the order in which they come, from 0."""
 
-    def __init__(self, lines, column):
-        self.lines, self.column, self.numbers = lines, column, {}
+    def __init__(self, lines: _Lines, column: int):
+        self.lines, self.column = lines, column
+        self.numbers: dict[str, int] = {}
 
-    def __call__(self, text):
+    def __call__(self, text: str) -> int:
         """Returns the number of a label; raises `UserError` where there can't be such a label."""
         label, number = text.strip(), math.nan
         with contextlib.suppress(ValueError):
@@ -204,7 +209,7 @@ class _Labels:
         return self.numbers[label]
 
 
-def _wrong_cell(lines, cell, column):
+def _wrong_cell(lines: _Lines, cell: str, column: int | str) -> str:
     is_fraction = re.search(r"^'0?\.\d", cell)
     return (
         f"{lines.path} has {cell} in line {lines.number}, column {column}; pixels must be whole "
@@ -213,7 +218,7 @@ def _wrong_cell(lines, cell, column):
     )
 
 
-def _is_header(fields):
+def _is_header(fields: Sequence[str]) -> bool:
     """Returns whether a first line is that of a table, not an image with something wrong in it.
 
     Headers have numbers, too: "1x1", or "0.1" for a second column called "0", but few whole ones,
@@ -232,16 +237,22 @@ def _is_header(fields):
     return any(field.lower() in LABEL_NAMES for field in fields) or not are_cells
 
 
-def _side(pixels):
+def _side(pixels: int) -> int:
     """Returns the side of a square image, or 0 where there is none."""
     side = math.isqrt(max(pixels, 0))
     return side if side * side == pixels and side >= MIN_SIDE else 0
 
 
-def _read_numbers(lines, rows, columns, labels, dtype):
+def _read_numbers(
+    lines: _Lines,
+    rows: Iterable[str],
+    columns: _Columns,
+    labels: _Labels | None,
+    dtype: npt.DTypeLike,
+) -> np.ndarray:
     """Returns the numbers of the `_Columns` that are chosen, dtype [n, columns].
 
-    rows: the `_Lines` that are left; labels: the `_Labels` that numbers them.
+    rows: the `_Lines` that are left; labels: the `_Labels` that numbers them, or None.
     """
     try:
         with warnings.catch_warnings():
@@ -255,7 +266,7 @@ def _read_numbers(lines, rows, columns, labels, dtype):
                 quotechar='"',
                 ndmin=2,
                 usecols=columns.chosen if len(columns.chosen) < columns.width else None,
-                converters=None if columns.label is None else {columns.label: labels},
+                converters={labels.column: labels} if labels else None,
                 encoding="utf-8",  # or else NumPy before 2.0 gives labels as bytes
             )
     except UserError:  # of a line, and a ValueError as well
