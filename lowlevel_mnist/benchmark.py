@@ -1,5 +1,6 @@
 """`python -m lowlevel_mnist.benchmark`: how fast the recipes are beside Keras, PyTorch and JAX."""
 
+import argparse
 import itertools
 import json
 import os
@@ -9,7 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
+from typing import Any
 
 from lowlevel_mnist import data
 from lowlevel_mnist.benchmarking import results
@@ -20,7 +23,7 @@ from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
 from lowlevel_mnist.runs import files
 
 
-def parse():
+def parse() -> argparse.Namespace:
     parser = flags.Parser("benchmark")
     parser.add_argument(
         "--recipes",
@@ -69,7 +72,7 @@ def parse():
     return parser.parse_args()
 
 
-def main(arguments):
+def main(arguments: argparse.Namespace) -> None:
     output.show(output.LOADING)
     flags.check_file_name(arguments.chart)
     files.check_writable(arguments.chart, "Choose another file with --chart.")
@@ -102,12 +105,12 @@ def main(arguments):
     output.say(f"Saved in {arguments.chart}" + f" and {arguments.json}" * bool(arguments.json))
 
 
-def find_datasets(recipes):
+def find_datasets(recipes: Iterable[str]) -> dict[str, results.Facts]:
     """Returns for each recipe the name and title of its data set, and its number of samples.
 
     Where MNIST can't be had, it is the built-in digits. A recipe without any data is left out.
     """
-    datasets = {}
+    datasets: dict[str, results.Facts] = {}
     for recipe in recipes:
         wanted = RECIPES[recipe].dataset
         try:
@@ -129,12 +132,14 @@ def find_datasets(recipes):
     return datasets
 
 
-def measure(recipe, dataset, contenders, epochs, repeats):
-    """Runs each contender `repeats` times, taking turns. Returns a list of `results.Result`.
+def measure(
+    recipe: str, dataset: results.Facts, contenders: Sequence[str], epochs: int, repeats: int
+) -> list[results.Result]:
+    """Runs each contender `repeats` times, taking turns.
 
     A peer that fails is left out from there on, and so is what it had measured.
     """
-    runs = {contender: [] for contender in contenders}
+    runs: dict[str, list[dict[str, Any]]] = {contender: [] for contender in contenders}
     turns = list(itertools.product(range(1, repeats + 1), contenders))
     start = time.perf_counter()
     for done, (repeat, contender) in enumerate(turns):
@@ -144,14 +149,14 @@ def measure(recipe, dataset, contenders, epochs, repeats):
         left = f"{report.format_seconds(seconds_left)} left" if done else ""
         output.show_progress(done, len(turns), recipe, f"{contender}  {left}")
         run, failure = run_process(recipe, contender, dataset["name"], epochs)
-        if failure:
+        if run is None:
             del runs[contender]
             outcome = f"left out, because it {failure}"
         else:
             runs[contender].append(run)
             seconds = statistics.median(results.warm_seconds([run["seconds"]]))
             outcome = f"{seconds:.3f} s an epoch"
-        if failure or not output.is_terminal():
+        if run is None or not output.is_terminal():
             output.remark(f"{recipe}, {repeat}/{repeats}, {contender}: {outcome}")
     return [
         results.summarize(recipe, contender, dataset["samples"], of_one)
@@ -159,7 +164,9 @@ def measure(recipe, dataset, contenders, epochs, repeats):
     ]
 
 
-def run_process(recipe, contender, dataset, epochs):
+def run_process(
+    recipe: str, contender: str, dataset: str, epochs: int
+) -> tuple[dict[str, Any] | None, str | None]:
     """Runs one contender in a process of its own.
 
     Returns what it measured, and None; or where it is a peer that fails, None, and how it failed.

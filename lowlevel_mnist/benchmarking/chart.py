@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lowlevel_mnist.benchmarking.contenders import FIT, FLOOR
-from lowlevel_mnist.benchmarking.results import Result
+from lowlevel_mnist.benchmarking.results import Facts, Result
 from lowlevel_mnist.plots import BLUE, LIGHT_BLUE, ORANGE, Figure
 from lowlevel_mnist.recipes import EXECUTIONS
 
@@ -12,7 +12,7 @@ GREY = "#b8b8b8"
 
 
 def draw(
-    figure: Figure, datasets: Mapping[str, Mapping], results: Mapping[str, Sequence[Result]]
+    figure: Figure, datasets: Mapping[str, Facts], results: Mapping[str, Sequence[Result]]
 ) -> None:
     """Draws what was measured into a Matplotlib figure, both by recipe.
 

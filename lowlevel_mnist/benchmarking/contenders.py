@@ -56,7 +56,9 @@ def main() -> None:
     print(json.dumps({**result, "peak_mib": peak_mib()}))
 
 
-def run_train(execution: str, recipe: str, dataset: str, epochs: str, folder: str) -> dict:
+def run_train(
+    execution: str, recipe: str, dataset: str, epochs: str, folder: str
+) -> dict[str, Any]:
     """Runs the command `train` itself; returns the seconds of each epoch and the test accuracy."""
     sys.argv[1:] = ["--recipe", recipe, "--execution", execution, "--dataset", dataset]
     sys.argv += ["--epochs", epochs, "--seed", "0", "--no-plots", "--output-dir", folder]
@@ -68,7 +70,9 @@ def run_train(execution: str, recipe: str, dataset: str, epochs: str, folder: st
     }
 
 
-def measure_fit(recipe: Recipe, dataset: data.Dataset, epochs: int, **options: Any) -> dict:
+def measure_fit(
+    recipe: Recipe, dataset: data.Dataset, epochs: int, **options: Any
+) -> dict[str, Any]:
     """Trains with Keras's `fit`; returns the seconds of each epoch and the test accuracy.
 
     options: for `compile`, in addition.

@@ -8,17 +8,22 @@ order, the last, smaller batch included; loss and accuracy summed on the way.
 
 import itertools
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from lowlevel_mnist.data import Dataset, Images
+from lowlevel_mnist.data import Dataset
 from lowlevel_mnist.recipes import Recipe
 
 OPTIMIZERS = ("sgd", "rmsprop", "adam")  # that these two peers know
 EPSILON = 1e-7  # Keras's; the other constants of the rules are equal in all libraries, or given
 
+Arrays = tuple[np.ndarray, np.ndarray]  # images `float32` [n, pixels], labels `int64` [n]
 
-def measure_torch(recipe: Recipe, dataset: Dataset, epochs: int) -> dict:
+
+def measure_torch(recipe: Recipe, dataset: Dataset, epochs: int) -> dict[str, Any]:
     """Trains with PyTorch; returns the seconds of each epoch and the test accuracy."""
     import torch
 
@@ -67,28 +72,33 @@ def measure_torch(recipe: Recipe, dataset: Dataset, epochs: int) -> dict:
     return {"seconds": seconds, "test_accuracy": int(correct) / len(images)}
 
 
-def measure_jax(recipe: Recipe, dataset: Dataset, epochs: int) -> dict:
+def measure_jax(recipe: Recipe, dataset: Dataset, epochs: int) -> dict[str, Any]:
     """Trains with JAX; returns the seconds of each epoch and the test accuracy."""
     import jax
+    from jax import Array
     from jax import numpy as jnp
 
     size = recipe.batch_size
     initialize, forward = jax_network(recipe, dataset.classes, "train")
     begin, update, parameters_of = jax_optimizer(recipe.optimizer, recipe.learning_rate)
 
-    def cost(parameters, batch, truth, key):
+    def cost(
+        parameters: Any, batch: Array, truth: Array, key: Array
+    ) -> tuple[Array, tuple[Array, Array]]:
         logits = forward(parameters, batch, rng=key)
         costs = -jnp.take_along_axis(jax.nn.log_softmax(logits), truth[:, None], axis=1)
         return costs.mean(), (costs.sum(), (logits.argmax(axis=1) == truth).sum())
 
     @jax.jit
-    def train_epoch(state, images, labels, key):
+    def train_epoch(
+        state: Any, images: Array, labels: Array, key: Array
+    ) -> tuple[Any, Array, Array]:
         order_key, dropout_key = jax.random.split(key)
         order = jax.random.permutation(order_key, len(images))
         steps, rest = divmod(len(images), size)
         keys = jax.random.split(dropout_key, steps + 1)
 
-        def step(state, inputs):
+        def step(state: Any, inputs: tuple[Array, Array]) -> tuple[Any, tuple[Array, Array]]:
             (rows, key), (slots, t) = inputs, state
             gradients, sums = jax.grad(cost, has_aux=True)(
                 parameters_of(slots), images[rows], labels[rows], key
@@ -119,7 +129,7 @@ def measure_jax(recipe: Recipe, dataset: Dataset, epochs: int) -> dict:
     return {"seconds": seconds, "test_accuracy": int(correct) / len(images)}
 
 
-def jax_network(recipe: Recipe, classes: int, mode: str) -> tuple:
+def jax_network(recipe: Recipe, classes: int, mode: str) -> tuple[Callable[..., Any], ...]:
     """Returns the functions that begin and apply a network; mode: "train", or "test"."""
     from jax.example_libraries import stax
     from jax.nn import initializers
@@ -133,7 +143,7 @@ def jax_network(recipe: Recipe, classes: int, mode: str) -> tuple:
     return stax.serial(*layers, stax.Dense(classes, *start))
 
 
-def jax_optimizer(name: str, rate: float) -> tuple:
+def jax_optimizer(name: str, rate: float) -> tuple[Callable[..., Any], ...]:
     """Returns the functions that begin a state, update it, and give its parameters."""
     from jax.example_libraries import optimizers
 
@@ -142,13 +152,10 @@ def jax_optimizer(name: str, rate: float) -> tuple:
     return {"rmsprop": optimizers.rmsprop, "adam": optimizers.adam}[name](rate, eps=EPSILON)
 
 
-def prepare(dataset: Dataset) -> tuple[Images, Images]:
-    """Returns the images of training and test, and their labels.
+def prepare(dataset: Dataset) -> tuple[Arrays, Arrays]:
+    """Returns the images of training and test, scaled to 0..1, and their labels."""
 
-    Images are `float32` [n, pixels], 0..1, and labels `int64` [n].
-    """
-
-    def flatten(images, labels):
+    def flatten(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> Arrays:
         return images.reshape(len(images), -1).astype(np.float32) / 255, labels.astype(np.int64)
 
     training = flatten(dataset.train_images, dataset.train_labels)

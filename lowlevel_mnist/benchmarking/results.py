@@ -24,11 +24,13 @@ RATIOS = {
     "best compiled, times the floor": (COMPILED, [FLOOR]),
 }
 
-
 Result = dict[str, Any]  # of one contender with one recipe, as `summarize` returns it
+Facts = Mapping[str, Any]  # name, title and number of samples of a recipe's data set
 
 
-def summarize(recipe: str, contender: str, samples: int, runs: Sequence[Mapping]) -> Result:
+def summarize(
+    recipe: str, contender: str, samples: int, runs: Sequence[Mapping[str, Any]]
+) -> Result:
     """Returns the measurements of one contender with one recipe.
 
     samples: number of training images in an epoch; runs: what each of its processes has printed.
@@ -70,7 +72,7 @@ def ratios(results: Sequence[Result]) -> dict[str, float]:
     return found
 
 
-def print_table(recipe: Recipe, dataset: Mapping, results: Sequence[Result]) -> None:
+def print_table(recipe: Recipe, dataset: Facts, results: Sequence[Result]) -> None:
     """Prints a line for each contender, and the ratios.
 
     results: those of the recipe; dataset: with the title of its data set.
@@ -118,9 +120,9 @@ def print_table(recipe: Recipe, dataset: Mapping, results: Sequence[Result]) -> 
 
 def describe(
     arguments: argparse.Namespace,
-    datasets: Mapping[str, Mapping],
+    datasets: Mapping[str, Facts],
     results: Mapping[str, Sequence[Result]],
-) -> dict:
+) -> dict[str, Any]:
     """Returns everything that was measured, by recipe, for a JSON file."""
     names = {result["contender"] for measured in results.values() for result in measured}
     recipes = {

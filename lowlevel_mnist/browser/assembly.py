@@ -5,7 +5,8 @@ import hashlib
 import importlib.resources
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 PARTS = importlib.resources.files("lowlevel_mnist.browser")
 STYLE = re.compile(r'<link rel="stylesheet" href="([\w.]+)">')
@@ -14,7 +15,7 @@ CONTENT = '<script type="application/json" id="content">'
 POLICY = "default-src 'none'"
 
 
-def assemble(content: Mapping) -> str:
+def assemble(content: Mapping[str, Any]) -> str:
     """Returns the text of an HTML file that needs nothing beside it.
 
     content: for JSON; `page.js` reads it. Whatever a text in it says stays a text.
@@ -35,11 +36,11 @@ def assemble(content: Mapping) -> str:
     return page.replace(POLICY, policy, 1).replace(CONTENT, f"{CONTENT}{data}", 1)
 
 
-def _read(name):
+def _read(name: str) -> str:
     return (PARTS / name).read_text(encoding="utf-8")
 
 
-def _sources(texts):
+def _sources(texts: Iterable[str]) -> str:
     """Returns what names these texts in a content security policy."""
     sums = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
     return " ".join(f"'sha256-{sum}'" for sum in sums)

@@ -4,13 +4,20 @@ import base64
 import dataclasses
 import itertools
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lowlevel_mnist import data, randomness
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.sources import image_style
 from lowlevel_mnist.sources.image_style import ImageStyle
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from lowlevel_mnist.model import Network
 
 MAX_BYTES = 50_000_000  # of a page's weights: a browser takes a second to read so many
 EXAMPLES = 24  # test images, where they are small
@@ -18,7 +25,9 @@ IMAGE_BYTES = 60_000  # as many bytes of test images, and a twentieth of the wei
 MAX_UNSURE = 0.02  # fraction of the test images of whose class the page is not sure
 
 
-def describe(model, dataset: data.Dataset, recipe: str | None, style: ImageStyle | None) -> dict:
+def describe(
+    model: "Network", dataset: data.Dataset, recipe: str | None, style: ImageStyle | None
+) -> dict[str, Any]:
     """Returns all that the page shows, for JSON.
 
     The arguments are those of `page.write`, as are the errors.
@@ -74,7 +83,7 @@ def check_size(parameters: int) -> None:
         )
 
 
-def check_model(model, dataset: data.Dataset) -> None:
+def check_model(model: object, dataset: data.Dataset) -> None:
     """Raises `ValueError` where a page can't do what a model does, or it is not for this data."""
     from lowlevel_mnist.model import Network
 
@@ -129,8 +138,8 @@ def choose_examples(
     return chosen[np.argsort(labels[chosen], kind="stable")]
 
 
-def as_float32(variable) -> np.ndarray:
-    """Returns the values of a `tf.Variable` as float32, lowest byte first.
+def as_float32(variable: "tf.Variable") -> npt.NDArray[np.float32]:
+    """Returns the values of a variable as float32, lowest byte first.
 
     Raises `UserError` where they are too large for that.
     """

@@ -4,6 +4,8 @@ All of it is ISO/IEC 18004:2015. Of its many forms there is one here, which hold
 this machine: version 2, error correction level L, bytes, mask 000.
 """
 
+from collections.abc import Iterator
+
 SIZE = 25  # modules (the little squares) of a side
 QUIET = 4  # light modules around them
 DATA, CHECK = 34, 10  # codewords (bytes): of data, and of error correction
@@ -13,6 +15,8 @@ ALIGNMENT = 18, 18  # centre of the small one
 FORMAT = 0b111011111000100  # level L, mask 000, and what corrects this (table C.1)
 FIELD = 0b100011101  # the polynomial that makes 256 numbers a field (section 7.5.2)
 BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+
+Place = tuple[int, int]  # row and column of a module
 
 
 def encode(text: str) -> list[list[bool]]:
@@ -43,7 +47,7 @@ def draw(modules: list[list[bool]]) -> list[str]:
     return ["".join(BLOCKS[pair] for pair in zip(*both, strict=True)) for both in pairs]
 
 
-def _data_codewords(content):
+def _data_codewords(content: bytes) -> bytes:
     """Returns mode (0100 for bytes), length, content, a terminator of 0000, and padding."""
     if len(content) > MAX_BYTES:
         raise ValueError(f"{len(content)} bytes are more than the {MAX_BYTES} of this QR code")
@@ -52,7 +56,7 @@ def _data_codewords(content):
     return codewords + (b"\xec\x11" * DATA)[: DATA - len(codewords)]
 
 
-def _check_codewords(data):
+def _check_codewords(data: bytes) -> bytes:
     """Returns the rest of the data, as a polynomial, after division by the product of x - 2^i.
 
     That is the Reed-Solomon code, with i from 0 to CHECK - 1.
@@ -70,7 +74,7 @@ def _check_codewords(data):
     return bytes(rest[len(data) :])
 
 
-def _multiply(a, b):
+def _multiply(a: int, b: int) -> int:
     """Returns the product of two numbers of the field."""
     product = 0
     while b:
@@ -80,9 +84,9 @@ def _multiply(a, b):
     return product
 
 
-def _fixed_modules():
+def _fixed_modules() -> dict[Place, bool]:
     """Returns, by row and column, the modules by which a camera finds and reads the others."""
-    modules = {}
+    modules: dict[Place, bool] = {}
     for i in range(SIZE):
         modules[6, i] = modules[i, 6] = i % 2 == 0
     for centre, radius, light in (*((place, 4, (2, 4)) for place in FINDERS), (ALIGNMENT, 2, (1,))):
@@ -102,7 +106,7 @@ def _fixed_modules():
     return modules
 
 
-def _places():
+def _places() -> Iterator[Place]:
     """Yields rows and columns: two columns at a time, from the right, up and down in turn."""
     for number, right in enumerate((*range(SIZE - 1, 6, -2), 5, 3, 1)):
         for step in range(SIZE):

@@ -3,6 +3,7 @@
 import http.server
 import socket
 import sys
+from typing import Any
 
 from lowlevel_mnist.browser import qr
 from lowlevel_mnist.console import output
@@ -22,7 +23,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.page = page
         super().__init__(("", 0), _Handler)
 
-    def handle_error(self, request, client_address):
+    def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], OSError):  # that is a client that has gone away
             super().handle_error(request, client_address)
 
@@ -31,7 +32,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: Server
     timeout = PATIENCE
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         if self.path.partition("?")[0] != "/":  # messengers add queries
             self.send_error(404)
             return
@@ -49,10 +50,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def version_string(self):
+    def version_string(self) -> str:
         return "lowlevel_mnist"
 
-    def log_message(self, *_):
+    def log_message(self, *_: object) -> None:
         pass
 
 

@@ -6,17 +6,19 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import COMMANDS, flags, interruption, output
 from lowlevel_mnist.errors import DivergedError, Interrupted, Remark, UnreadError, UserError
 from lowlevel_mnist.runs import files
 
+Main = Callable[[argparse.Namespace], None]
+Parse = Callable[[], argparse.Namespace]
 
-def run_command(
-    main: Callable[[argparse.Namespace], None], parse: Callable[[], argparse.Namespace]
-) -> None:
+
+def run_command(main: Main, parse: Parse) -> None:
     """Calls a command's two functions and ends the process with the exit code of the contract.
 
     Only what the user can mend is said in a sentence; a bug keeps its traceback.
@@ -52,7 +54,7 @@ def refuse_module(name: str) -> None:
         raise SystemExit(UserError.exit_code)
 
 
-def _exit_code(main, parse):
+def _exit_code(main: Main, parse: Parse) -> int:
     """Calls a command's functions, prints why it ended early, and returns its exit code."""
     try:
         with files.refusal_as_user_error(), _print_remarks():
@@ -69,7 +71,7 @@ def _exit_code(main, parse):
 
 
 @contextlib.contextmanager
-def _print_remarks():
+def _print_remarks() -> Iterator[None]:
     """Prints each `Remark` that is made in the context, once, and no warnings of libraries."""
     with warnings.catch_warnings():
         if not sys.warnoptions:
@@ -77,24 +79,26 @@ def _print_remarks():
         warnings.simplefilter("default", Remark)
         others = warnings.showwarning
 
-        def show(message, category, *where):
+        def show(
+            message: Warning | str, category: type[Warning], *where: Any, **named: Any
+        ) -> None:
             if category is Remark:
                 output.remark(str(message))
             else:
-                others(message, category, *where)
+                others(message, category, *where, **named)
 
         warnings.showwarning = show
         yield
 
 
-def _print_error(error):
+def _print_error(error: BaseException | str) -> None:
     _flush(sys.stdout)
     with contextlib.suppress(OSError):  # the terminal may be gone, or stderr be on the full disk
         output.remark(str(error), style="red")
     _flush(sys.stderr)
 
 
-def _flush(stream):
+def _flush(stream: TextIO) -> None:
     try:
         stream.flush()
     except OSError:  # what can't be written now can't be at the end of the process either

@@ -4,16 +4,26 @@ import io
 import pathlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lowlevel_mnist import fonts, plots
+from lowlevel_mnist.data import Dataset
 from lowlevel_mnist.errors import Remark, UserError
 from lowlevel_mnist.runs import files
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from lowlevel_mnist.metrics import Evaluation
+    from lowlevel_mnist.model import Network
+    from lowlevel_mnist.runs.checkpoints import TrainingState
+
 RANDOM_IMAGES = 24
 MAX_UNITS = 60  # hidden units whose weights are drawn: what a screen holds
+
+Picture = tuple[Any, ...]  # a function of `plots`, and what it is given after the figure
 
 
 def save_picture(
@@ -32,10 +42,11 @@ def save_picture(
         unfinished.write_bytes(picture.getbuffer())
 
 
-def random_images(dataset, test, count: int, seed: int, mistakes: bool = False):
+def random_images(
+    dataset: Dataset, test: "Evaluation", count: int, seed: int, mistakes: bool = False
+) -> tuple[np.ndarray, str, tuple[Any, ...]]:
     """Chooses random test images, or only mistakes among them.
 
-    test: the `metrics.Evaluation` of the test images.
     Returns their indices, a title, and what `plots.random_predictions` is to be given.
     """
     labels = dataset.test_labels
@@ -61,24 +72,28 @@ def names_to_draw(names: Sequence[str], classes: Iterable[int]) -> list[str]:
     return [names[label] for label in classes]
 
 
-def classes_to_draw(dataset, test):
+def classes_to_draw(dataset: Dataset, test: "Evaluation") -> tuple[np.ndarray, list[str]]:
     """Returns the classes that were learnt, or predicted all the same, and what they are called."""
     classes = np.union1d(dataset.classes_with_images, test.predictions)
     return classes, names_to_draw(dataset.class_names, classes)
 
 
-def matrix_to_show(test):
+def matrix_to_show(test: "Evaluation") -> tuple[np.ndarray, np.ndarray]:
     """Returns the classes that test images are of or were taken for, and the matrix of these."""
     matrix = test.confusion_matrix
     classes = np.flatnonzero(matrix.any(axis=0) | matrix.any(axis=1))
     return classes, matrix[np.ix_(classes, classes)]
 
 
-def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> None:
-    """Saves the pictures of a run.
-
-    state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
-    """
+def draw_run(
+    folder: pathlib.Path,
+    dataset: Dataset,
+    state: "TrainingState",
+    test: "Evaluation",
+    model: "tf.Module",
+    seed: int,
+) -> None:
+    """Saves the pictures of a run."""
     from lowlevel_mnist.model import Network
 
     title, images, labels = dataset.title, dataset.train_images, dataset.train_labels
@@ -86,7 +101,7 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
     learnt, learnt_names = classes_to_draw(dataset, test)
     *_, shown = random_images(dataset, test, RANDOM_IMAGES, seed)
     curves = state.history, test.loss, test.accuracy, title, state.best_epoch
-    pictures: dict[str, tuple] = {
+    pictures: dict[str, Picture] = {
         "samples": (plots.samples, images, labels, all_names, title),
         "curves": (plots.curves, *curves),
         "confusion_matrix": matrix_to_draw(dataset, test),
@@ -99,17 +114,23 @@ def draw_run(folder: pathlib.Path, dataset, state, test, model, seed: int) -> No
         save_picture(folder / f"{name}.png", *content)
 
 
-def matrix_to_draw(dataset, test, images: str = "test"):
+def matrix_to_draw(dataset: Dataset, test: "Evaluation", images: str = "test") -> Picture:
     """Returns `plots.confusion_matrix` and its arguments.
 
-    test: the `metrics.Evaluation` of test images, or of those of another name.
+    images: which ones were evaluated.
     """
     classes, matrix = matrix_to_show(test)
     names = names_to_draw(dataset.class_names, classes)
     return plots.confusion_matrix, matrix, names, dataset.title, images
 
 
-def weights_to_draw(model, classes, names, image_shape, title):
+def weights_to_draw(
+    model: "Network",
+    classes: np.ndarray,
+    names: Sequence[str],
+    image_shape: Sequence[int],
+    title: str,
+) -> Picture:
     """Returns `plots.weights` and its arguments: the weights of the classes, or of hidden units."""
     weights, *later = (variable.numpy() for variable in model.weights)
     if not later:

@@ -7,7 +7,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import COMMANDS
@@ -28,12 +28,12 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=COMMANDS.get(command))
         self.command = command
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         end = "" if message.endswith("?") else "."
         see = startup.command_line(self.command, "--help")
         raise UserError(f"{message[:1].upper()}{message[1:]}{end} See {see}")
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         arguments, unknown = self.parse_known_args(args, namespace)
         if unknown:
             first = unknown[0].partition("=")[0]
@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}{near}")
         return arguments
 
-    def _check_value(self, action, value):
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known = ", ".join(action.choices)
             near = did_you_mean(value, action.choices)
@@ -122,7 +122,7 @@ def number(
     accepted: describes these numbers, such as "a number between 0 and 1".
     """
 
-    def convert(text):
+    def convert(text: str) -> Any:
         try:
             value = kind(text)
         except ValueError:

@@ -6,13 +6,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn
 
 from lowlevel_mnist.console import started_module
 from lowlevel_mnist.errors import Interrupted
 
 AT_ONCE = "Interrupted at once; what had been saved before is kept."
 GRACE = 1.0  # seconds without effect for another signal: `timeout`, for one, sends two at once
+
+Handler = Callable[[int, FrameType | None], object] | int | None  # of a signal
 
 
 class Request:
@@ -27,7 +31,7 @@ class Request:
         self.is_deferred = False
         self._since = 0.0
 
-    def record(self, number, _frame):
+    def record(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if self.signal is None:
             self.signal, self._since = number, now
@@ -39,7 +43,7 @@ class Request:
             os.write(2, f"{AT_ONCE}\n".encode())
             _exit(number, _frame)
 
-    def raise_recorded(self):
+    def raise_recorded(self) -> None:
         """Raises `Interrupted` where a signal was only recorded, or has raised it in vain.
 
         Python ignores what is raised within a destructor, and so does some code of others.
@@ -91,16 +95,16 @@ def defer_signals() -> Iterator[Request]:
     _request.raise_recorded()
 
 
-def _exit(number, _frame):
+def _exit(number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(Interrupted(number).exit_code)
 
 
-def _handle(handler):
+def _handle(handler: Handler) -> dict[int, Handler]:
     """Sets the handler of each signal but those that the process was started to ignore.
 
     Returns the handlers of before, by the numbers of the signals.
     """
-    before = {}
+    before: dict[int, Handler] = {}
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last one not on Windows
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:

@@ -13,7 +13,10 @@ import pathlib
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
 
 # What is shown at once, as long as it takes.
 LOADING, STARTING = "Loading the data ...", "Starting TensorFlow ..."
@@ -103,7 +106,7 @@ def table(
         _print_grid(shown, gap)
 
 
-def _print_grid(columns, gap):
+def _print_grid(columns: Sequence[tuple[str, Sequence[str], bool]], gap: int) -> None:
     """Prints a table that fits; columns: the name and the cells of each, and if it is at the left.
 
     gap: spaces between two columns.
@@ -120,7 +123,7 @@ def _print_grid(columns, gap):
     _print(sys.stdout, grid)
 
 
-def _print_stacked(header, rows, left):
+def _print_stacked(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> None:
     from rich.padding import Padding
 
     for first, *others in rows:
@@ -130,14 +133,14 @@ def _print_stacked(header, rows, left):
         _print(sys.stdout, Padding(", ".join([*others[: left - 1], *known]), (0, 0, 0, 4)))
 
 
-def _fold(name, widest):
+def _fold(name: str, widest: int) -> str:
     """Returns the name of a column, on a terminal with line breaks if its cells are narrower."""
     from rich.cells import cell_len
 
     return name.replace(" ", "\n") if is_terminal() and cell_len(name) > widest else name
 
 
-def _groups(widths, room, gap):
+def _groups(widths: Sequence[int], room: int, gap: int) -> list[list[int]]:
     """Returns the numbers of columns in groups that fit the width, each with the first column.
 
     `rich` itself would make all of them narrower, and break words.
@@ -164,7 +167,7 @@ def print_blocks(lines: Sequence[str]) -> None:
             _print(sys.stdout, Text(line, "#000000 on #ffffff"))
 
 
-def show(*parts: Any) -> None:
+def show(*parts: "RenderableType") -> None:
     """Shows a line that the next one replaces, on a terminal or in a notebook only.
 
     parts: strings, and whatever else `rich` can draw.
@@ -235,12 +238,13 @@ def silenced() -> Iterator[None]:
         yield
 
 
-def _in_notebook():
+def _in_notebook() -> bool:
     return type(sys.stdout).__module__.startswith("ipykernel.")
 
 
-def _replace_line(*parts):
-    from rich.control import Control, ControlType
+def _replace_line(*parts: "RenderableType") -> None:
+    from rich.control import Control
+    from rich.segment import ControlType
 
     console, start = _console(sys.stdout, True), Control(ControlType.CARRIAGE_RETURN)
     with _terminal_may_be_gone(), console:  # all at once
@@ -252,7 +256,9 @@ def _replace_line(*parts):
         console.control(start)  # what others print replaces it, too
 
 
-def _print(stream, content, style=None, soft_wrap=False):
+def _print(
+    stream: IO[str], content: "RenderableType", style: str | None = None, soft_wrap: bool = False
+) -> None:
     console = _console(stream, is_terminal(stream))
     with _terminal_may_be_gone():
         if console.is_terminal:
@@ -267,7 +273,7 @@ def _print(stream, content, style=None, soft_wrap=False):
 
 
 @functools.lru_cache(maxsize=4)
-def _console(stream, on_terminal):
+def _console(stream: IO[str], on_terminal: bool) -> "Console":
     from rich.console import Console
 
     return Console(

@@ -3,18 +3,32 @@
 import importlib.util
 import math
 import os
+import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import output
+from lowlevel_mnist.data import Dataset, Images
 from lowlevel_mnist.execution import machine
+from lowlevel_mnist.execution.progress import Progress
 from lowlevel_mnist.recipes import RECIPES
-from lowlevel_mnist.runs.folders import TENSORBOARD
-from lowlevel_mnist.runs.settings import DEFAULTS, format_value
+from lowlevel_mnist.runs.folders import TENSORBOARD, SavedRun
+from lowlevel_mnist.runs.settings import DEFAULTS, Settings, format_value
 from lowlevel_mnist.sources import image_style
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from lowlevel_mnist.metrics import Evaluation, Score
+    from lowlevel_mnist.runs.checkpoints import TrainingState
+    from lowlevel_mnist.runs.run import Run
+    from lowlevel_mnist.sources.pictures import Reading
 
 BAR_WIDTH = 20
 # What a line of an epoch has on a terminal, each with its width; without the time on a narrow one.
@@ -48,7 +62,7 @@ def print_recipes() -> None:
     output.table([*header, "epochs", "val split"], rows, left=len(rows[0]))
 
 
-def print_remarks(dataset) -> None:
+def print_remarks(dataset: Dataset) -> None:
     """Says on stderr what a user should know of the data before he waits for the results."""
     if dataset.fallback_reason:
         output.remark(
@@ -77,14 +91,14 @@ def print_remarks(dataset) -> None:
         )
 
 
-def _is_ink_on_paper(images):
+def _is_ink_on_paper(images: npt.NDArray[np.uint8]) -> bool:
     """Returns whether images are light, and have a background: most photographs have none."""
     sample = images[:: len(images) // 1000 + 1]
     border = image_style.border(sample)
-    return sample.mean() > BRIGHT and image_style.is_background(border, np.median(border))
+    return bool(sample.mean() > BRIGHT) and image_style.is_background(border, np.median(border))
 
 
-def provenance(dataset) -> str:
+def provenance(dataset: Dataset) -> str:
     """Returns what can be said of the data's origin, in a few words."""
     origin = "verified" if dataset.verified else "not verified"
     if dataset.source == "built-in":
@@ -92,7 +106,7 @@ def provenance(dataset) -> str:
     return f"{origin}, inverted" if dataset.inverted else origin
 
 
-def test_images(dataset) -> str:
+def test_images(dataset: Dataset) -> str:
     """Returns how many test images there are, and where they are from, unless they came so."""
     which = ""
     if dataset.test_split == 1:
@@ -102,12 +116,16 @@ def test_images(dataset) -> str:
     return f"{len(dataset.test_labels):,} test images{which}"
 
 
-def print_header(tf, run, dataset, training, validation, model, state) -> None:
-    """Says what is about to be trained, and where.
-
-    tf: TensorFlow; run: a `runs.run.Run`; training, validation: images and labels, or None.
-    model: what is trained; state: the `checkpoints.TrainingState`.
-    """
+def print_header(
+    tf: ModuleType,
+    run: "Run",
+    dataset: Dataset,
+    training: Images,
+    validation: Images | None,
+    model: "tf.Module",
+    state: "TrainingState",
+) -> None:
+    """Says what is about to be trained, and where; tf: TensorFlow."""
     from lowlevel_mnist.model import count_parameters
 
     settings, device = run.settings, tf.convert_to_tensor(model.trainable_variables[0]).device
@@ -132,7 +150,7 @@ def print_header(tf, run, dataset, training, validation, model, state) -> None:
     print_beginning(run, state, validation)
 
 
-def _optimization(settings):
+def _optimization(settings: Settings) -> str:
     """Returns how the weights are updated, in a few words."""
     words = [f"{settings.optimizer} with learning rate {settings.learning_rate:g}"]
     words += [f"{settings.schedule} schedule"] * (settings.schedule != DEFAULTS["schedule"])
@@ -142,7 +160,7 @@ def _optimization(settings):
     return ", ".join([*words, *(f"{name} {value:g}" for name, value in given if value)])
 
 
-def print_machine_remarks(tf, run) -> None:
+def print_machine_remarks(tf: ModuleType, run: "Run") -> None:
     """Says on stderr which devices or workers are there and have no part in the training."""
     if remark := machine.gpu_remark(tf):
         output.remark(remark)
@@ -153,11 +171,8 @@ def print_machine_remarks(tf, run) -> None:
         )
 
 
-def print_beginning(run, state, validation) -> None:
-    """Says where a run begins or goes on.
-
-    state: the `checkpoints.TrainingState`; validation: images and labels, or None.
-    """
+def print_beginning(run: "Run", state: "TrainingState", validation: Images | None) -> None:
+    """Says where a run begins or goes on."""
     if run.flags.resume:
         begun = state.history or state.progress
         output.say(f"Resumed after {state.where}" if begun else "Resumed at the beginning")
@@ -172,10 +187,10 @@ def print_beginning(run, state, validation) -> None:
     print_columns(validation)
 
 
-def print_columns(validation, is_counted: bool = True) -> None:
+def print_columns(validation: Images | None, is_counted: bool = True) -> None:
     """Says on a terminal what the columns of the epochs are.
 
-    validation: images and labels, or None; is_counted: whether there is an accuracy.
+    is_counted: whether there is an accuracy.
     """
     if output.is_terminal():
         names = [name for name in WIDE if validation or not name.startswith("val_")]
@@ -189,11 +204,8 @@ def show_reading(done: int, total: int) -> None:
     output.show_progress(done, total, "Reading pictures", f"{done:,}/{total:,}")
 
 
-def show_progress(epoch: int, epochs: int, progress) -> None:
-    """Shows how far an epoch has come, in a line that the next one replaces.
-
-    progress: a `training.Progress`.
-    """
+def show_progress(epoch: int, epochs: int, progress: Progress) -> None:
+    """Shows how far an epoch has come, in a line that the next one replaces."""
     steps_left = (epochs - epoch + 1) * progress.steps - progress.step
     # The first steps take longer, which says nothing of those to come.
     is_known = progress.step > progress.steps / 10 or progress.seconds > 10
@@ -229,11 +241,10 @@ def format_accuracy(accuracy: float | None) -> str:
     return "" if accuracy is None else f"{accuracy:.4f}"
 
 
-def print_epoch(epoch: int, epochs: int, progress, validation) -> None:
+def print_epoch(epoch: int, epochs: int, progress: Progress, validation: "Score | None") -> None:
     """Prints the line that stays of an epoch: of a table on a terminal, or else as Keras has it.
 
-    progress: its last `training.Progress`.
-    validation: a `metrics.Evaluation`, or None.
+    progress: that at its end.
     """
     scores = {"loss": format_loss(progress.loss), "accuracy": format_accuracy(progress.accuracy)}
     if validation is not None:
@@ -260,15 +271,12 @@ def _epoch_row(cells: Mapping[str, str]) -> str:
     return "".join(f"{cells[name]:>{width}}" for name, width in NARROW.items() if name in cells)
 
 
-def _of(number, total):
+def _of(number: int, total: int) -> str:
     return f"{number:>{len(str(total))}}/{total}"
 
 
-def print_results(run, state, test, dataset) -> None:
-    """Says how good the network is, and what to do next.
-
-    state: the `checkpoints.TrainingState`; test: the `metrics.Evaluation` of the test images.
-    """
+def print_results(run: "Run", state: "TrainingState", test: "Evaluation", dataset: Dataset) -> None:
+    """Says how good the network is, and what to do next."""
     print_best(state, run.settings.epochs)
     words = "--run", run.folder, *run.settings.model_flag
     show = startup.command_line("show_random", *words)
@@ -285,7 +293,7 @@ def print_results(run, state, test, dataset) -> None:
         print_tensorboard_hint(run.folder / TENSORBOARD)
 
 
-def print_tensorboard_hint(folder) -> None:
+def print_tensorboard_hint(folder: pathlib.Path) -> None:
     """Says how TensorBoard shows what is in a folder."""
     is_missing = importlib.util.find_spec("tensorboard") is None
     install = " (install it first: pip install tensorboard)" if is_missing else ""
@@ -296,7 +304,7 @@ def print_tensorboard_hint(folder) -> None:
     )
 
 
-def print_best(state, epochs: int) -> None:
+def print_best(state: "TrainingState", epochs: int) -> None:
     """Says which epoch was the best on the validation images, if there are any, of so many."""
     if state.history[0]["val_loss"] is not None:
         best, kept = max(state.history, key=lambda row: row["val_accuracy"] or -row["val_loss"]), ""
@@ -314,7 +322,7 @@ def print_best(state, epochs: int) -> None:
         )
 
 
-def print_page_hint(run) -> None:
+def print_page_hint(run: "Run | SavedRun") -> None:
     """Says how to make a page of a run, unless its network is one's own."""
     if run.settings.model:
         return
@@ -324,7 +332,7 @@ def print_page_hint(run) -> None:
     )
 
 
-def print_classes(classes, names) -> None:
+def print_classes(classes: Sequence[Mapping[str, float]], names: Sequence[str]) -> None:
     """Prints what `metrics.per_class` gave; of a class without images, only how precise it is."""
     rows = []
     for name, row in zip(names, classes, strict=True):
@@ -334,13 +342,13 @@ def print_classes(classes, names) -> None:
     output.table(["class", "precision", "recall", "F1", "support"], rows)
 
 
-def print_matrix(matrix, names) -> None:
+def print_matrix(matrix: np.ndarray, names: Sequence[str]) -> None:
     output.say("", "Confusion matrix (row: true class, column: predicted class)")
     rows = [[name, *map(str, row)] for name, row in zip(names, matrix, strict=True)]
     output.table(["", *names], rows)
 
 
-def print_confused(pairs, names) -> None:
+def print_confused(pairs: Sequence[tuple[int, int, int]], names: Sequence[str]) -> None:
     """Prints what `metrics.most_confused` gave."""
     if pairs:
         output.say("", "Most confused")
@@ -348,7 +356,7 @@ def print_confused(pairs, names) -> None:
         output.say(f"  {names[truth]} taken for {names[taken_for]}: {count:,}")
 
 
-def print_shown(dataset, test, shown) -> None:
+def print_shown(dataset: Dataset, test: "Evaluation", shown: np.ndarray) -> None:
     """Prints what the network says of some test images; shown: their indices."""
     names, rows = dataset.class_names, []
     for index in shown:
@@ -359,11 +367,15 @@ def print_shown(dataset, test, shown) -> None:
     output.table(["image", "prediction", "probability", "true", ""], rows, left=0)
 
 
-def print_predictions(pictures, readings, probabilities, names) -> None:
+def print_predictions(
+    pictures: Sequence[str],
+    readings: Sequence["Reading"],
+    probabilities: np.ndarray,
+    names: Sequence[str],
+) -> None:
     """Prints what a network makes of pictures: of a few all, of many a row or a line each.
 
-    pictures: their names; readings: a `pictures.Reading` of each; names: of the classes.
-    probabilities: float [pictures, classes].
+    pictures: their names; names: of the classes; probabilities: float [pictures, classes].
     """
     are_few = len(pictures) <= MAX_WHOLE
     if output.is_terminal() and not are_few:
@@ -381,7 +393,12 @@ def print_predictions(pictures, readings, probabilities, names) -> None:
         output.say(f"{picture}: {names[row.argmax()]} ({row.max():.1%})", *[""] * are_few)
 
 
-def print_prediction_rows(pictures, readings, probabilities, names) -> None:
+def print_prediction_rows(
+    pictures: Sequence[str],
+    readings: Sequence["Reading"],
+    probabilities: np.ndarray,
+    names: Sequence[str],
+) -> None:
     """Prints a table of the first pictures; arguments as of `print_predictions`."""
     rows = []
     for picture, reading, row in zip(pictures[:MAX_ROWS], readings, probabilities, strict=False):
@@ -398,7 +415,7 @@ def print_prediction_rows(pictures, readings, probabilities, names) -> None:
         )
 
 
-def _doubts(reading):
+def _doubts(reading: "Reading") -> str:
     """Returns why a picture may be misread, in a few words, or nothing."""
     count = reading.other_digits
     doubts = [f"{count} more piece{'s' * (count > 1)} of ink beside it"] if count else []
@@ -406,7 +423,7 @@ def _doubts(reading):
     return ", ".join(doubts)
 
 
-def print_image(image) -> None:
+def print_image(image: npt.NDArray[np.uint8]) -> None:
     """Prints an image by characters; image: `uint8` [height, width]."""
     # Two characters are about as wide as high. On a narrow terminal, each stands for more pixels.
     from PIL import Image
@@ -417,7 +434,7 @@ def print_image(image) -> None:
         output.say("".join(2 * level for level in levels).rstrip())
 
 
-def print_probabilities(probabilities, names) -> None:
+def print_probabilities(probabilities: np.ndarray, names: Sequence[str]) -> None:
     """Prints the probabilities of an image, [classes], as numbers and bars."""
     from rich.cells import cell_len
 

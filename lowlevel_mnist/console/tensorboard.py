@@ -7,17 +7,21 @@ TensorBoard itself, which is not installed with TensorFlow, is needed to look at
 import io
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from lowlevel_mnist import plots
 from lowlevel_mnist.console import figures
+from lowlevel_mnist.data import Dataset
 from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.metrics import Evaluation
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.runs import files
-from lowlevel_mnist.runs.checkpoints import is_finite
+from lowlevel_mnist.runs.checkpoints import TrainingState, is_finite
 from lowlevel_mnist.runs.folders import TENSORBOARD
+from lowlevel_mnist.runs.run import Run
 
 Metadata = tf.compat.v1.SummaryMetadata
 SCALAR, IMAGE = (
@@ -26,14 +30,18 @@ SCALAR, IMAGE = (
 )
 
 
-def write_epoch(run, dataset, state, model, validation) -> None:
+def write_epoch(
+    run: Run,
+    dataset: Dataset,
+    state: TrainingState,
+    model: tf.Module,
+    validation: Evaluation | None,
+) -> None:
     """Writes what there is to see of the last epoch, if the user wants it; only the chief does.
 
     It is written before the checkpoint: an epoch that is trained again replaces it. Of a network
     that has diverged nothing is, as there will be no checkpoint.
 
-    run: a `runs.run.Run`; state: the `checkpoints.TrainingState`.
-    validation: a `metrics.Evaluation`, or None.
     Raises `UserError` where it can't be written.
     """
     if not (run.flags.tensorboard and run.is_chief and is_finite(model)):
@@ -53,7 +61,7 @@ def write_epoch(run, dataset, state, model, validation) -> None:
         _write(run.folder, "validation", epoch, scores, {"confusion_matrix": matrix})
 
 
-def write_test(run, dataset, state, test) -> None:
+def write_test(run: Run, dataset: Dataset, state: TrainingState, test: Evaluation) -> None:
     """Writes what there is to see of the test; arguments as of `write_epoch`."""
     if run.flags.tensorboard:
         scores = {"loss": test.loss, "accuracy": test.accuracy}
@@ -67,7 +75,7 @@ def _write(
     kind: str,
     epoch: int,
     scalars: Mapping[str, float],
-    pictures: Mapping[str, tuple],
+    pictures: Mapping[str, figures.Picture],
 ) -> None:
     """Writes the file of an epoch, whole or not at all.
 
@@ -96,7 +104,7 @@ def _write(
             files.remove(unfinished)
 
 
-def _image(draw, *content):
+def _image(draw: Callable[..., None], *content: Any) -> tf.Tensor:
     """Returns a picture as TensorBoard reads it: width, height and PNG, a tensor of strings [3]."""
     picture = io.BytesIO()
     plots.save(picture, "png", draw, *content)
@@ -105,7 +113,7 @@ def _image(draw, *content):
     return tf.constant([str(width), str(height), png])
 
 
-def _check_whole(file, path, count):
+def _check_whole(file: pathlib.Path, path: pathlib.Path, count: int) -> None:
     """Raises `UserError` where a file has not so many records: of a full disk TensorFlow is silent.
 
     path: where it is to be.

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from typing import TypeVar
 
 from lowlevel_mnist.errors import UserError
 
@@ -14,6 +15,8 @@ EXAMPLE = (
 JOBS = ("chief", "worker")
 TASK = re.compile(r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)")
 ADDRESS = re.compile(r"[\w-]+(\.[\w-]+)*\.?:([1-9][0-9]{0,4})")  # not IPv6
+
+Kind = TypeVar("Kind")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,17 +89,17 @@ def read_tf_config(text: str | None) -> Cluster:
     return Cluster(names, addresses, tasks.index(mine))
 
 
-def _get(record, key, kind):
+def _get(record: object, key: str, kind: type[Kind]) -> Kind:
     value = record.get(key) if isinstance(record, dict) else None
     if not isinstance(value, kind):
         raise _wrong(f"has no {'list' if kind is list else 'object'} {key!r}")
     return value
 
 
-def _is_address(address):
+def _is_address(address: object) -> bool:
     match = ADDRESS.fullmatch(address) if isinstance(address, str) else None
-    return match and int(match[2]) < 2**16
+    return match is not None and int(match[2]) < 2**16
 
 
-def _wrong(what):
+def _wrong(what: str) -> UserError:
     return UserError(f"{VARIABLE} {what}. For --distribute multi-worker it must be like {EXAMPLE}.")

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -50,7 +50,7 @@ def connect(workers: Cluster) -> tf.distribute.Strategy:
     raise _unreachable(workers, lost or workers.find_named(reporter)) from reason
 
 
-def _wait_for_chief(workers):
+def _wait_for_chief(workers: Cluster) -> None:
     """Waits until somebody listens at the chief's address.
 
     Where nobody does, TensorFlow 2.19 has been seen to wait for ever, in 15 of 60 cases, as its
@@ -70,7 +70,7 @@ def _wait_for_chief(workers):
         time.sleep(0.2)
 
 
-def _limit_waiting(workers):
+def _limit_waiting(workers: Cluster) -> None:
     """Limits how long TensorFlow waits for workers: to PATIENCE, instead of an hour.
 
     Its public interface can't; where it is changed inside, its default holds.
@@ -113,7 +113,7 @@ def _deaf_to_python() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _unreachable(workers, indices, reason=""):
+def _unreachable(workers: Cluster, indices: Sequence[int], reason: str = "") -> UserError:
     return UserError(
         f"Can't reach {workers.describe(*indices) or 'all workers'}{reason}. Start all workers "
         f"within {PATIENCE} seconds of each other, and check the addresses in {VARIABLE} and the "

@@ -5,14 +5,26 @@ import contextlib
 import dataclasses
 import os
 import signal
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import output
+from lowlevel_mnist.data import Dataset, Images
 from lowlevel_mnist.distribution import cluster
 from lowlevel_mnist.errors import LostWorkerError, UserError
+from lowlevel_mnist.execution.progress import Progress
 from lowlevel_mnist.runs import own_model
 from lowlevel_mnist.runs.run import Run
-from lowlevel_mnist.runs.settings import check_flags, from_json
+from lowlevel_mnist.runs.settings import Settings, check_flags, from_json
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from lowlevel_mnist.distribution.trainer import DistributedTrainer
+    from lowlevel_mnist.optimizers import Optimizer
+    from lowlevel_mnist.runs.checkpoints import TrainingState
 
 
 def join(flags: argparse.Namespace) -> Run:
@@ -37,7 +49,7 @@ class DistributedRun(Run):
         super().__init__(flags)
         self.connect(workers)
 
-    def connect(self, workers):
+    def connect(self, workers: cluster.Cluster) -> None:
         """Imports TensorFlow and connects the workers, which has to be the first thing it does."""
         self.tf = startup.import_tensorflow(distributed=workers is not cluster.ALONE)
         from lowlevel_mnist.distribution.connection import connect
@@ -48,18 +60,18 @@ class DistributedRun(Run):
         self.replicas.check_same(TensorFlow=self.tf.__version__, addresses=[*workers.addresses])
 
     @contextlib.contextmanager
-    def open(self, training):
+    def open(self, training: Images) -> Iterator[None]:
         with super().open(training), self.replicas.lost_worker_as_user_error():
             self.replicas.broadcast_record(dataclasses.asdict(self.settings))
             yield
             self.meet()  # here the others learn that the run is saved
             self.meet()
 
-    def save(self, epoch, progress):
+    def save(self, epoch: int, progress: Progress) -> None:
         super().save(epoch, progress)
         self.meet()
 
-    def meet(self):
+    def meet(self) -> None:
         """Waits for all workers, and does not mind where one is lost.
 
         They meet after what may be the last thing they do: who ends while others are still in an
@@ -68,7 +80,7 @@ class DistributedRun(Run):
         with contextlib.suppress(LostWorkerError), self.replicas.lost_worker_as_user_error():
             self.replicas.barrier()
 
-    def resolve_settings(self, dataset):
+    def resolve_settings(self, dataset: Dataset) -> Settings:
         settings = super().resolve_settings(dataset)
         if settings.execution == "xla":
             raise UserError(
@@ -77,7 +89,7 @@ class DistributedRun(Run):
             )
         return settings
 
-    def start_tensorflow(self):
+    def start_tensorflow(self) -> ModuleType:
         if model := self.settings.model:
             self.replicas.check_same(**{f"{model} with SHA-256": own_model.sha256_of(model)})
         # The story makes its variables between here and `make_trainer`, in the strategy's scope.
@@ -85,17 +97,19 @@ class DistributedRun(Run):
         self.variable_scope.enter_context(self.replicas.strategy.scope())
         return self.tf
 
-    def make_trainer(self, model, optimizer):
+    def make_trainer(self, model: "tf.Module", optimizer: "Optimizer") -> "DistributedTrainer":
         from lowlevel_mnist.distribution.trainer import DistributedTrainer
 
         trainer = DistributedTrainer(self.replicas, model, optimizer, **self.trainer_options)
         self.variable_scope.close()
         return trainer
 
-    def restore(self, model, optimizer):
+    def restore(self, model: "tf.Module", optimizer: "Optimizer") -> "TrainingState":
         return self.broadcast_state(super().restore(model, optimizer), model, optimizer)
 
-    def broadcast_state(self, state, model, optimizer):
+    def broadcast_state(
+        self, state: "TrainingState", model: "tf.Module", optimizer: "Optimizer"
+    ) -> "TrainingState":
         """Gives all workers the chief's variables, those that are not trained, too, and state."""
         from lowlevel_mnist.optimizers import held_by
 
@@ -104,11 +118,11 @@ class DistributedRun(Run):
         state.deserialize(self.replicas.broadcast_record(state.serialize()))
         return state
 
-    def is_exhausted(self, state):
+    def is_exhausted(self, state: "TrainingState") -> bool:
         # The validation loss that a worker has found may differ from the chief's by rounding.
         return bool(self.replicas.agree(super().is_exhausted(state)))
 
-    def stop_requested(self, number):
+    def stop_requested(self, number: int | None) -> int | None:
         """Returns the number of a signal where any worker was asked to end, otherwise None."""
         return (number or signal.SIGTERM) if self.replicas.any_worker(number is not None) else None
 
@@ -134,7 +148,7 @@ class WorkerRun(DistributedRun):
         self.before = settings
 
     @contextlib.contextmanager
-    def open(self, training):
+    def open(self, training: Images) -> Iterator[None]:
         self.check_batch_size(training)
         with self.replicas.lost_worker_as_user_error():
             with output.silenced():
@@ -143,11 +157,11 @@ class WorkerRun(DistributedRun):
             self.meet()
         output.say("The training is done, and the chief has saved the run")
 
-    def restore(self, model, optimizer):
+    def restore(self, model: "tf.Module", optimizer: "Optimizer") -> "TrainingState":
         from lowlevel_mnist.runs.checkpoints import TrainingState
 
         state = TrainingState(self.settings.patience)
         return self.broadcast_state(state, model, optimizer)
 
-    def save(self, epoch, progress):
+    def save(self, epoch: int, progress: Progress) -> None:
         self.meet()  # the chief saves

@@ -7,7 +7,7 @@ makes the same update. So up to rounding it is the same run, however many replic
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from lowlevel_mnist import startup
 from lowlevel_mnist.cost import clip_by_global_norm, cost_and_gradients
 from lowlevel_mnist.distribution.cluster import VARIABLE, Cluster
 from lowlevel_mnist.errors import LostWorkerError, UserError
+from lowlevel_mnist.execution.blocks import Block
 from lowlevel_mnist.optimizers import Optimizer
 from lowlevel_mnist.training import Trainer
 
@@ -123,15 +124,15 @@ class Replicas:
                 )
             raise LostWorkerError(text) from error
 
-    def of_each(self, output):
+    def of_each(self, output: Any) -> tuple[tf.Tensor, ...]:
         """Returns the outputs of this worker's replicas, a tuple."""
         return self.strategy.experimental_local_results(output)
 
     @tf.function  # eagerly, TensorFlow would start a pool of threads each time
-    def _all_reduce(self, tensors, root):
+    def _all_reduce(self, tensors: Sequence[tf.Tensor], root: int) -> list[tf.Tensor]:
         """Returns the sum of what the replicas with the number `root` have of each tensor."""
 
-        def on_one():
+        def on_one() -> list[tf.Tensor]:
             is_root = replica_number() == root
             mine = [tf.identity(t) if is_root else tf.zeros_like(t) for t in tensors]
             return [all_reduce(tensor) for tensor in mine]
@@ -157,7 +158,9 @@ class DistributedTrainer(Trainer):
         self.replicas = replicas
         self.pace.agree = replicas.agree
 
-    def gather(self, pixels, targets, rows, kept):
+    def gather(
+        self, pixels: tf.Tensor, targets: tf.Tensor, rows: np.ndarray, kept: Sequence[np.ndarray]
+    ) -> Block:
         share = self.replicas.share(rows.shape[1])
         block = super().gather(pixels, targets, rows[:, share], [layer[:, share] for layer in kept])
         fraction = (share.stop - share.start) / rows.shape[1]
@@ -173,7 +176,7 @@ class DistributedTrainer(Trainer):
         *tensors, fraction = batch
         count = tensors[0].shape[0]
 
-        def on_one():
+        def on_one() -> tuple[tf.Tensor, tf.Tensor]:
             share = self.replicas.share_of_replica(count)
             costs, logits, gradients = cost_and_gradients(
                 self.forward,
@@ -192,7 +195,9 @@ class DistributedTrainer(Trainer):
         outputs = self.replicas.strategy.run(on_one)
         return tuple(tf.concat(self.replicas.of_each(output), axis=0) for output in outputs)
 
-    def sum_up(self, costs, logits, targets):
+    def sum_up(
+        self, costs: tf.Tensor, logits: tf.Tensor, targets: tf.Tensor
+    ) -> Sequence[tf.Tensor]:
         return self.replicas.all_reduce_sum(*super().sum_up(costs, logits, targets))
 
 
