@@ -1,25 +1,20 @@
-"""One training in three executions: graph and XLA against eager, and how an epoch is cut."""
+"""One training in three executions: graph and XLA against eager, however its epochs are cut."""
 
 import dataclasses
-import itertools
-import math
-import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from lowlevel_mnist import preprocessing, training
+from lowlevel_mnist import preprocessing, schedules, training
 from lowlevel_mnist.errors import DivergedError, UserError
 from lowlevel_mnist.execution import blocks
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import OPTIMIZERS
 from lowlevel_mnist.recipes import EXECUTIONS, RECIPES
-from tests.helpers.commands import assert_refused, run, train
+from tests.helpers.commands import train
 from tests.helpers.data import digit_arrays, pattern_arrays, write_idx_folder
-from tests.helpers.runs import assert_same_bits, read_metrics, read_state
+from tests.helpers.runs import assert_same_bits, read_state
 
 COMPILED = ["graph", "xla"]
 # Two hidden layers, of odd sizes, for images of 8x6 pixels.
@@ -28,43 +23,20 @@ SMALL = dataclasses.replace(
 )
 
 
-@pytest.fixture
-def cut(monkeypatch):
-    """A function after which the clock has no say in how a trainer's epochs are cut.
-
-    Blocks then have at most so many batches, and a call so many steps, or those left of its block.
-    """
-
-    def cut(trainer, block, call):
-        monkeypatch.setattr(blocks, "MAX_EAGER_STEPS", block)
-        monkeypatch.setattr(blocks, "MAX_COMPILED_STEPS", block)
-        monkeypatch.setattr(blocks, "MIN_CALL_SECONDS", 0)
-        monkeypatch.setattr(blocks, "MAX_CALL_SECONDS", math.inf)
-        trainer.pace.steps = call
-
-    return cut
-
-
-def make_trainer(recipe, arrays, execution, dtype=tf.float64, seed=0):
+def make_trainer(recipe, arrays, execution, dtype=tf.float64, seed=0, **options):
     """The trainer of a recipe, as `train` makes it, with the pixels and one-hot labels."""
     images, labels = arrays
     pixels = preprocessing.flatten(images)
     classes = int(labels.max()) + 1
     model = Network((pixels.shape[1], *recipe.hidden_units, classes), seed, dtype)
     optimizer = OPTIMIZERS[recipe.optimizer](model.trainable_variables, recipe.learning_rate)
-    trainer = training.Trainer(model, optimizer, recipe.batch_size, recipe.dropout, seed, execution)
+    settings = recipe.batch_size, recipe.dropout, seed, execution
+    trainer = training.Trainer(model, optimizer, *settings, **options)
     return trainer, pixels, preprocessing.one_hot(labels, classes, dtype)
 
 
-def train_epochs(trainer, pixels, one_hot, epochs):
-    """Returns the weights, biases and slots after some epochs, and each `Progress`."""
-    progress = []
-    for epoch in range(1, epochs + 1):
-        progress += trainer.train_blocks(pixels, one_hot, epoch)
-    return values_of(trainer), progress
-
-
 def values_of(trainer):
+    """Weights, biases and slots."""
     return [variable.numpy() for variable in trainer.optimizer.variables]
 
 
@@ -73,46 +45,65 @@ def set_values(trainer, values):
         variable.assign(value)
 
 
-def difference(ours, theirs):
-    """The largest absolute difference of two lists of arrays or numbers."""
-    return max(np.abs(a - b).max() for a, b in zip(ours, theirs, strict=True))
+def compare(recipe, arrays, executions, epochs=1, **options):
+    """Returns by how much two executions of some epochs differ at most in any variable."""
+    ends = []
+    for execution in executions:
+        trainer, *data = make_trainer(recipe, arrays, execution, **options)
+        progress = [trainer.train_epoch(*data, epoch) for epoch in range(1, epochs + 1)][-1]
+        ends.append((values_of(trainer), progress))
+    (ours, reported), (theirs, expected) = ends
+    assert reported.loss == pytest.approx(expected.loss, rel=1e-4)
+    assert reported.accuracy == pytest.approx(expected.accuracy, abs=0.01)
+    by_variables = max(np.abs(a - b).max() for a, b in zip(ours, theirs, strict=True))
+    print(f"{recipe.name}, {executions}: variables differ by {by_variables:.1e}")
+    return by_variables
 
 
-def assert_same_stand(stand, expected):
+def assert_same_end(end, expected):
     """Two pairs of variables and `Progress` are equal to the bit, but for the seconds."""
-    ours, theirs = ([value.tobytes() for value in values] for values, _ in (stand, expected))
+    ours, theirs = ([value.tobytes() for value in values] for values, _ in (end, expected))
     assert ours == theirs
-    here, there = (dataclasses.replace(progress, seconds=0) for _, progress in (stand, expected))
+    here, there = (dataclasses.replace(progress, seconds=0) for _, progress in (end, expected))
     assert here == there
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.full if "512" in n else []) for n in RECIPES]
-)
-@pytest.mark.parametrize("execution", COMPILED)
-def test_an_epoch_in_float64(name, execution, cut):
-    """131 whole batches, a prime, in three blocks of which the last is shorter; and a half one."""
-    recipe = RECIPES[name]
-    arrays = digit_arrays(train=131 * recipe.batch_size + recipe.batch_size // 2)[:2]
-    ends = []
-    for which in ("eager", execution):
-        trainer, *data = make_trainer(recipe, arrays, which)
-        cut(trainer, block=64, call=30)
-        ends.append(train_epochs(trainer, *data, 1))
-    (eager, reported), (compiled, reported_too) = ends
-    by_variables = difference(compiled, eager)
-    by_loss = difference([p.loss for p in reported_too], [p.loss for p in reported])
-    print(f"{name}, {execution}: variables differ by {by_variables:.1e}, losses by {by_loss:.1e}")
-    assert by_variables <= 1e-9
-    assert by_loss <= 1e-9
-    assert [(p.step, p.steps) for p in reported_too] == [
-        (step, 132) for step in (30, 44, 74, 88, 118, 131, 132)
-    ]
-    assert [p.accuracy for p in reported_too] == [p.accuracy for p in reported]
+# ---- The same numbers up to rounding
 
 
 @pytest.mark.parametrize("rule", OPTIMIZERS)
-def test_a_model_that_reads_some_rows_of_a_variable(rule):
+@pytest.mark.parametrize("execution", COMPILED)
+def test_each_rule_in_float64(rule, execution):
+    """An epoch of 131 batches and a half one, with two hidden layers and dropout."""
+    recipe = dataclasses.replace(SMALL, optimizer=rule)
+    assert compare(recipe, pattern_arrays(train=1315)[:2], (execution, "eager")) <= 1e-9
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("execution", COMPILED)
+def test_each_recipe_in_float64(name, execution):
+    recipe = RECIPES[name]
+    arrays = digit_arrays(train=131 * recipe.batch_size + recipe.batch_size // 2)[:2]
+    assert compare(recipe, arrays, (execution, "eager")) <= 1e-9
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "mlp-512"])
+@pytest.mark.parametrize("execution", COMPILED)
+def test_100_steps_in_float32(name, execution):
+    """All recipes but one, of which rounding decides too often to promise it on every machine.
+
+    A sum of a hidden unit that is nearer to 0 than its rounding error is let through by the ReLU
+    in one execution and not in another, and then weights part by 6e-3 within 60 steps. Of the 6.5
+    million sums of mlp-512 one is within 1e-7 of 0 for 16 of 22 seeds. For the others 1e-5 holds.
+    """
+    recipe, arrays = RECIPES[name], digit_arrays(train=3200)[:2]
+    options = {"epochs": recipe.batch_size // 32, "dtype": tf.float32, "seed": 6}
+    assert compare(recipe, arrays, (execution, "eager"), **options) <= 1e-5
+
+
+def test_a_model_that_reads_some_rows_of_a_variable():
     """As an embedding does: the tape gives gradients of these rows alone."""
 
     class Embedding(tf.Module):
@@ -123,171 +114,49 @@ def test_a_model_that_reads_some_rows_of_a_variable(rule):
             return tf.reduce_sum(tf.gather(self.table, tf.cast(images * 255, tf.int32)), axis=1)
 
     images, labels = pattern_arrays()[:2]
-    pixels = preprocessing.flatten(images)
-    one_hot = preprocessing.one_hot(labels, 4, tf.float64)
-
-    def begin():
-        model = Embedding()
-        return model, OPTIMIZERS[rule](model.trainable_variables, 0.01)
-
+    data = preprocessing.flatten(images), preprocessing.one_hot(labels, 4, tf.float64)
     tables = []
     for execution in EXECUTIONS:
-        model, optimizer = begin()
-        training.Trainer(model, optimizer, 50, execution=execution).train_epoch(pixels, one_hot, 1)
+        model = Embedding()
+        optimizer = OPTIMIZERS["adam"](model.trainable_variables, 0.01)
+        training.Trainer(model, optimizer, 50, execution=execution).train_epoch(*data, 1)
         tables.append(model.table.numpy())
-    model, optimizer = begin()
-    scaled = preprocessing.scale(pixels, tf.float64)
-    for rows in np.random.default_rng([0, 2, 1]).permutation(500).reshape(10, 50):
-        training.train_step(model, optimizer, tf.gather(scaled, rows), tf.gather(one_hot, rows))
     assert np.any(tables[0])
-    for table in (*tables[1:], model.table.numpy()):
-        assert difference([table], [tables[0]]) <= 1e-9
+    for table in tables[1:]:
+        np.testing.assert_allclose(table, tables[0], rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("size", [1, 1000, blocks.MAX_PREPARED // 2, blocks.MAX_PREPARED + 1])
-def test_eager_steps_prepare_a_bounded_piece(size):
-    """Or as little as one batch, if that is larger; and each batch once, in their order."""
-    prepared = []
-
-    def prepare(numbers, names):
-        prepared.append(math.prod(numbers.shape) + math.prod(names.shape))
-        return numbers, names
-
-    take = blocks.batches((tf.zeros([9, size], tf.uint8), tf.range(9)), prepare, 1, 8)
-    taken = [take(number) for number in range(1, 8)]
-    assert [int(name) for _, name in taken] == list(range(1, 8))
-    assert {tuple(numbers.shape) for numbers, _ in taken} == {(size,)}
-    assert sum(prepared) == 7 * (size + 1)
-    assert max(prepared) <= max(blocks.MAX_PREPARED, size + 1)
-
-
-@pytest.mark.parametrize("execution", EXECUTIONS)
-def test_labels_as_bytes(execution):
+def test_labels_as_bytes():
     """One-hot rows of bytes, which each batch casts, give the same bits as those of floats."""
     ends = []
     for dtype in (tf.float64, tf.uint8):
-        trainer, pixels, one_hot = make_trainer(SMALL, pattern_arrays()[:2], execution)
-        variables, reported = train_epochs(trainer, pixels, tf.cast(one_hot, dtype), 2)
-        ends.append((variables, reported[-1]))
-    assert_same_stand(*ends)
+        trainer, pixels, one_hot = make_trainer(SMALL, pattern_arrays()[:2], "graph")
+        progress = trainer.train_epoch(pixels, tf.cast(one_hot, dtype), 1)
+        ends.append((values_of(trainer), progress))
+    assert_same_end(*ends)
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name != "mlp-512"])
-@pytest.mark.parametrize("execution", COMPILED)
-def test_100_steps_in_float32(name, execution):
-    """All recipes but one, of which rounding decides too often to promise it on every machine.
-
-    A sum of a hidden unit that is nearer to 0 than its rounding error is let through by the ReLU
-    in one execution and not in another, and then weights part by 6e-3 within 60 steps. Of the 6.5
-    million sums of mlp-512 one is within 1e-7 of 0 for 16 of 22 seeds. For the others 1e-5 holds.
-    """
-    recipe = RECIPES[name]
-    samples = 3200
-    epochs = 100 * recipe.batch_size // samples
-    arrays = digit_arrays(train=samples)[:2]
-    eager, compiled = (
-        train_epochs(*make_trainer(recipe, arrays, which, tf.float32, seed=6), epochs)
-        for which in ("eager", execution)
-    )
-    by_variables = difference(compiled[0], eager[0])
-    print(f"{name}, {execution}: variables differ by {by_variables:.1e}")
-    assert compiled[1][-1].steps * epochs == 100
-    assert by_variables <= 1e-5
+# ---- The same bits, however an epoch is cut
 
 
-@pytest.mark.parametrize("execution", COMPILED)
-@pytest.mark.parametrize(
-    ("samples", "batch_size", "traces"),
-    [
-        (500, 500, 1),  # one batch
-        (500, 96, 2),  # 5 batches and one of 20 images
-        (1500, 10, 1),  # 150 batches, in three blocks of 50
-        (1310, 10, 1),  # 131 batches, in two blocks of 44 and one of 43
-        (1312, 10, 2),  # the same, and two images
-    ],
-)
-def test_each_shape_of_a_batch_is_traced_once(
-    samples, batch_size, traces, execution, cut, monkeypatch
-):
-    """However many steps the calls have, and whether or not an epoch is gone on with."""
-    recipe = dataclasses.replace(SMALL, batch_size=batch_size)
-    trainer, *data = make_trainer(recipe, pattern_arrays(train=samples)[:2], execution)
-    count = trainer.execute.experimental_get_tracing_count
-    cut(trainer, block=64, call=29)
-    since, *_ = trainer.train_blocks(*data, 1)
-    assert count() == traces
-    if since.step < since.steps:
-        trainer.train_epoch(*data, 1, since)
-    monkeypatch.setattr(blocks, "MIN_CALL_SECONDS", math.inf)  # twice as many at each call
-    trainer.pace.steps = 1
-    trainer.train_epoch(*data, 2)
-    assert count() == traces
-
-
-@given(st.integers(1, 5000), st.data())
-@settings(max_examples=300)
-def test_blocks_are_an_epoch_in_at_most_two_shapes(samples, data):
-    batch_size = data.draw(st.integers(1, samples))
-    max_steps = data.draw(st.integers(1, 600))
-    done = data.draw(st.integers(0, -(-samples // batch_size) - 1))
-    order = np.random.default_rng(0).permutation(samples)
-    shapes = set()
-    for begin in (0, done):
-        trained = [order[: begin * batch_size]]
-        for first, rows, trained_before in blocks.cut_epoch(order, batch_size, max_steps, begin):
-            np.testing.assert_array_equal(rows.ravel(), order[first : first + rows.size])
-            assert 0 <= trained_before < len(rows) <= max_steps
-            shapes.add(rows.shape)
-            trained.append(rows[trained_before:].ravel())
-        np.testing.assert_array_equal(np.concatenate(trained), order)
-    assert len(shapes) <= 2  # also where an epoch is gone on with
-
-
-def test_blocks_of_large_images_are_short():
-    assert blocks.max_steps("eager", 1) == blocks.MAX_EAGER_STEPS
-    assert {blocks.max_steps(execution, 1) for execution in COMPILED} == {blocks.MAX_COMPILED_STEPS}
-    assert blocks.max_steps("xla", blocks.MAX_BLOCK_BYTES // 9) == 9
-    assert blocks.max_steps("graph", blocks.MAX_BLOCK_BYTES + 1) == 1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "steps"),
-    [
-        ([0.1], [1, 2, 4, 8, 5, 16, 4]),  # too short: twice as many, but for those left
-        ([0.1, 0.1, 0.3, 0.8, 0.4], [1, 2, 4, 4, 4, 4, 1, 4, 4, 4, 4, 4]),
-        ([0.1, 0.1, 0.1, 0.9, 5.0, 0.9, 0.9, 0.3], [1, 2, 4, 8, 4, 1, *[1] * 20]),
-        ([9.0], [1] * 40),  # not fewer than one
-    ],
-)
-def test_a_call_takes_as_long_as_one_likes_to_wait(seconds, steps):
-    """By the seconds that are agreed upon, which here the test gives. Two blocks of 20 steps."""
-    clock = itertools.chain(seconds, itertools.repeat(seconds[-1]))
-    pace = blocks.Pace()
-    pace.agree = lambda _: next(clock)
-    block = [tf.range(23)]
-    called = []
-    for _ in range(2):
-        trained = []
-        for (numbers,) in pace.calls(lambda block, first, end: block, block, 3):
-            called.append(len(numbers))
-            trained += numbers.tolist()
-        assert trained == list(range(3, 23))
-    assert called == steps
-
-
-def test_the_seconds_of_a_call_are_measured():
-    def loop(block, first, end):
-        time.sleep(0.05)
-        return block
-
-    measured = []
-    pace = blocks.Pace()
-    pace.agree = lambda seconds: measured.append(seconds) or seconds
-    list(pace.calls(loop, [tf.zeros([1])], 0))
-    assert 0.04 <= measured[0] < 10
-
-
+@pytest.mark.full
 @pytest.mark.parametrize("execution", EXECUTIONS)
+def test_one_seed_is_one_run(execution, tmp_path):
+    """Of two processes, with dropout and a smaller last batch."""
+    data = write_idx_folder(tmp_path / "data", digit_arrays(train=1500))
+    flags = ["--recipe", "mlp-128-dropout", "--execution", execution, "--epochs", 2, "--no-plots"]
+    for name in ("one", "same"):
+        done = train(data, *flags, "--output-dir", name, cwd=tmp_path)
+        assert f"steps executed: {execution}" in done.stdout
+        assert done.stderr == ""
+    one = read_state(tmp_path / "one")
+    assert one["metrics"]["execution"] == execution
+    assert_same_bits(tmp_path / "same", one)
+
+
+@pytest.mark.parametrize(
+    "execution", ["eager", "graph", pytest.param("xla", marks=pytest.mark.full)]
+)
 def test_a_run_does_not_depend_on_how_it_is_cut(execution, cut, monkeypatch):
     """Into blocks and calls: by the clock, by other numbers, or as the images' bytes allow."""
     trainer, *data = make_trainer(SMALL, pattern_arrays(train=1312)[:2], execution)
@@ -295,46 +164,45 @@ def test_a_run_does_not_depend_on_how_it_is_cut(execution, cut, monkeypatch):
 
     def run():
         set_values(trainer, start)
-        values, reported = train_epochs(trainer, *data, 1)
+        reported = list(trainer.train_blocks(*data, 1))
         assert reported[-1].step == reported[-1].steps == 132
-        return len(reported), (values, reported[-1])
+        return len(reported), (values_of(trainer), reported[-1])
 
     _, expected = run()
     for block, call, calls in [(1, 1, 132), (7, 3, 57), (131, 7, 20)]:
         cut(trainer, block, call)
-        number, stand = run()
+        number, end = run()
         assert number == calls
-        assert_same_stand(stand, expected)
+        assert_same_end(end, expected)
     monkeypatch.setattr(blocks, "MAX_BLOCK_BYTES", 30 * 10 * (48 + 12))
     trainer.pace.steps = 131
-    number, stand = run()
+    number, end = run()
     assert number == 6  # 131 batches of images and masks in blocks of 27, and the smaller one
-    assert_same_stand(stand, expected)
+    assert_same_end(end, expected)
 
 
-@pytest.mark.parametrize("rule", OPTIMIZERS)
 @pytest.mark.parametrize("execution", EXECUTIONS)
-def test_an_epoch_goes_on_where_it_stood(execution, rule, cut):
-    """To the bit, after each report: in the same blocks and calls, and with a new trainer's."""
-    recipe = dataclasses.replace(SMALL, optimizer=rule)
+def test_an_epoch_goes_on_where_it_stood(execution, cut):
+    """With dropout, slots, a schedule and clipping; after each report, in a new trainer's blocks.
+
+    Nothing but the variables and the position is needed.
+    """
     arrays = pattern_arrays(train=1312)[:2]
-    first, *data = make_trainer(recipe, arrays, execution, tf.float32)
+    options = {"schedule": schedules.cosine(0.01, 300, warmup_steps=150), "clip_norm": 0.5}
+    first, *data = make_trainer(SMALL, arrays, execution, tf.float32, **options)
     cut(first, block=50, call=25)
-    stands = [(values_of(first), progress) for progress in first.train_blocks(*data, 2)]
-    assert [progress.step for _, progress in stands] == [25, 44, 69, 88, 113, 131, 132]
-    other, *_ = make_trainer(recipe, arrays, execution, tf.float32)
-    for trainer, block, call in [(other, 512, 40), (first, 50, 25)]:
-        cut(trainer, block, call)
-        for values, since in stands[:-1]:
-            set_values(trainer, values)
-            for progress in trainer.train_blocks(*data, 2, since):
-                assert progress.seconds >= since.seconds
-            assert_same_stand((values_of(trainer), progress), stands[-1])
+    ends = [(values_of(first), progress) for progress in first.train_blocks(*data, 2)]
+    assert [progress.step for _, progress in ends] == [25, 44, 69, 88, 113, 131, 132]
+    other, *_ = make_trainer(SMALL, arrays, execution, tf.float32, **options)
+    cut(other, block=512, call=40)
+    for values, since in ends[:-1]:
+        set_values(other, values)
+        for progress in other.train_blocks(*data, 2, since):
+            assert progress.seconds >= since.seconds
+        assert_same_end((values_of(other), progress), ends[-1])
 
 
-@pytest.mark.parametrize(
-    ("step", "images"), [(-1, -10), (132, 1312), (1000, 10_000), (5, 10), (5, 10_000)]
-)
+@pytest.mark.parametrize(("step", "images"), [(-1, -10), (132, 1312), (5, 10)])
 def test_a_position_outside_of_the_epoch(step, images):
     """Or whose images are not those of its steps."""
     trainer, *data = make_trainer(SMALL, pattern_arrays(train=1312)[:2], "eager")
@@ -343,7 +211,7 @@ def test_a_position_outside_of_the_epoch(step, images):
         trainer.train_epoch(*data, 1, since)
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("execution", ["eager", "graph"])
 def test_the_step_at_which_the_cost_is_no_number_is_named(execution):
     """One image, in the 75th batch of 132, has a label that is none."""
     trainer, pixels, one_hot = make_trainer(SMALL, pattern_arrays(train=1312)[:2], execution)
@@ -352,41 +220,3 @@ def test_the_step_at_which_the_cost_is_no_number_is_named(execution):
     labels[order[745]] = np.nan
     with pytest.raises(DivergedError, match="cost became nan at step 75 of epoch 1"):
         trainer.train_epoch(pixels, tf.constant(labels), 1)
-
-
-@pytest.fixture(
-    scope="module",
-    params=[*(pytest.param(name, marks=pytest.mark.full) for name in ("eager", "graph")), "xla"],
-)
-def twice(request, tmp_path_factory):
-    """(execution, two run folders, two finished processes) of one training with dropout.
-
-    47 batches an epoch, the last one of 28 images.
-    """
-    base = tmp_path_factory.mktemp(request.param)
-    data = write_idx_folder(base / "data", digit_arrays(train=1500))
-    flags = ["--recipe", "mlp-128-dropout", "--execution", request.param, "--epochs", 2]
-    names = ("one", "same")
-    done = [train(data, *flags, "--output-dir", n, "--no-plots", cwd=base) for n in names]
-    return request.param, [base / name for name in names], done
-
-
-def test_one_seed_is_one_run(twice):
-    """Of two processes, bit by bit."""
-    _, folders, _ = twice
-    one, same = map(read_state, folders)
-    assert sum("optimizer/velocities" in name for name in one) == 4
-    assert_same_bits(one, same)
-
-
-def test_the_execution_is_said_and_saved(twice):
-    execution, folders, processes = twice
-    for folder, done in zip(folders, processes, strict=True):
-        assert read_metrics(folder)["execution"] == execution
-        assert f"steps executed: {execution}" in done.stdout
-        assert done.stderr == ""
-
-
-def test_an_unknown_execution(tmp_path):
-    done = run("train", "--execution", "fast", cwd=tmp_path)
-    assert_refused(done, "--execution", "'fast'", "eager", "graph", "xla")
