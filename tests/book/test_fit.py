@@ -168,3 +168,4 @@ print(len(history))
     assert second.startswith("Epoch 2/2  ")
     assert best.startswith("Best epoch: ")
     assert count == "2"
+    assert done.stderr == ""
