@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lowlevel_mnist import SGD, Adam, DivergedError, Network, Trainer, cost, data, fit, metrics
+from lowlevel_mnist import SGD, Adam, Network, Trainer, cost, data, fit, metrics
 from lowlevel_mnist.runs import folders
 from tests.helpers.commands import run_python, train
 from tests.helpers.data import digit_arrays, write_idx_folder
@@ -139,13 +139,6 @@ def test_wrong_images_for_validation_are_refused_before_the_training(images, cha
     with pytest.raises(ValueError, match=words):
         fit(trainer, images[0], change(*images[1]), epochs=1, quiet=True)
     np.testing.assert_array_equal(trainer.model.weights[0].numpy(), before)
-
-
-def test_a_training_that_diverges(images):
-    model = Network([784, 10])
-    trainer = Trainer(model, SGD(model.trainable_variables, 1e38), batch_size=20)
-    with pytest.raises(DivergedError):
-        fit(trainer, images[0], epochs=3, quiet=True)
 
 
 def test_a_script(tmp_path):

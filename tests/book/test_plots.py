@@ -31,7 +31,7 @@ def make_history(epochs, validated):
 
 
 @pytest.mark.parametrize("validated", [False, True])
-@pytest.mark.parametrize("epochs", [1, 2, 3, 12, 50])
+@pytest.mark.parametrize("epochs", [1, 3, 50])
 def test_curves_have_whole_epochs_and_a_legend_off_the_data(epochs, validated):
     figure = Figure()
     plots.curves(figure, make_history(epochs, validated), 0.5, 0.75, "test data")
@@ -57,7 +57,7 @@ def test_accuracy_that_is_always_1():
     assert start < 1 < end < 1.01
 
 
-@pytest.mark.parametrize("units", [3, 60, 200])
+@pytest.mark.parametrize("units", [3, 200])
 def test_the_hidden_units_that_weigh_most_are_drawn(units):
     """Each with its own weights, in the order of their numbers, which are their names."""
     model = Network([12, units, 7, 10])
@@ -106,7 +106,7 @@ def texts_of(figure):
 
 
 @pytest.mark.filterwarnings("error")  # of Matplotlib, for each character that it can't draw
-@pytest.mark.parametrize("format", ["png", "pdf", "svg"])
+@pytest.mark.parametrize("format", ["png", "svg"])
 def test_names_are_drawn_as_they_are(format):
     """Nothing in them is mathematics. Matplotlib's own font has these scripts."""
     for figure in draw_all(NAMES):
@@ -133,7 +133,7 @@ RARE = "\u1d84"  # a letter k with a hook: Matplotlib's STIX has it, its usual f
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("format", ["png", "pdf", "svg"])
+@pytest.mark.parametrize("format", ["png", "pdf"])
 def test_another_font_helps_where_the_usual_one_lacks_a_character(format, caplog):
     for figure in draw_all([f"{number}{RARE}" for number in range(10)]):
         figure.savefig(io.BytesIO(), format=format)

@@ -1,5 +1,4 @@
-"""One suite for every recipe: train, save, load, evaluate, show. A new recipe is covered by being
-in the table."""
+"""One suite for every recipe: train, save, load, evaluate, show. A new one is covered at once."""
 
 import json
 
@@ -12,71 +11,54 @@ from lowlevel_mnist import data, metrics, optimizers, recipes
 from lowlevel_mnist.runs import folders
 from tests.helpers.commands import assert_refused, run, train
 from tests.helpers.data import digit_arrays, write_idx_folder
-from tests.helpers.runs import read_metrics
+from tests.helpers.runs import read_metrics, train_on
 
-SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_idx_folder(tmp_path_factory.mktemp("digits") / "data", digit_arrays(train=3000))
+SLOTS = {"sgd": 0, "rmsprop": 1, "adam": 2}  # of each variable
+ORDINARY = ("softmax", "fashion-softmax")
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        "softmax",
-        "mlp-128-dropout",
-        "fashion-softmax",
-        *(pytest.param(name, marks=pytest.mark.full) for name in ("mlp-512", "mlp-512-dropout")),
+        pytest.param(name, marks=[] if name in ORDINARY else pytest.mark.full)
+        for name in recipes.RECIPES
     ],
 )
-def trained(request, folder, tmp_path_factory):
-    """(recipe, base folder, `folders.SavedRun`) of a run as the recipe says, but for epochs."""
-    base = tmp_path_factory.mktemp(request.param)
-    flags = ["--recipe", request.param, "--epochs", 2]
-    done = train(folder, *flags, "--output-dir", "runs/one", cwd=base)
-    assert "\r" not in done.stdout
-    return recipes.RECIPES[request.param], base, folders.find(base / "runs" / "one")
+def recipe_run(request, tmp_path_factory):
+    """(recipe, `FinishedRun`) of two epochs as the recipe says, on 3,000 digits."""
+    flags = ("--recipe", request.param, "--epochs", 2)
+    home = tmp_path_factory.mktemp(request.param)
+    return recipes.RECIPES[request.param], train_on(digit_arrays(train=3000), *flags, home=home)
 
 
-def test_metrics_say_what_the_recipe_says(trained):
-    recipe, _, saved = trained
-    said = read_metrics(saved.folder)
-    assert said["recipe"] == recipe.name
-    assert said["layer_sizes"] == [784, *recipe.hidden_units, 10]
+def test_metrics_say_what_the_recipe_says(recipe_run):
+    recipe, finished = recipe_run
+    record = read_metrics(finished.folder)
+    assert record["recipe"] == recipe.name
+    sizes = [784, *recipe.hidden_units, 10]
+    assert record["layer_sizes"] == sizes
     for key in ("dropout", "optimizer", "learning_rate", "batch_size"):
-        assert said[key] == getattr(recipe, key)
-    sizes = said["layer_sizes"]
-    assert said["parameters"] == sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
-    assert len(said["history"]) == 2
-    for row in said["history"]:
-        for key in ("val_loss", "val_accuracy"):
-            assert (row[key] is not None) == (recipe.validation_split > 0)
-
-
-def test_it_learns(trained):
-    said = read_metrics(trained[2].folder)
-    first, last = said["history"]
+        assert record[key] == getattr(recipe, key)
+    assert record["parameters"] == sum(a * b + b for a, b in zip(sizes, sizes[1:], strict=False))
+    first, last = record["history"]
+    assert (last["val_loss"] is not None) == (recipe.validation_split > 0)
     assert last["loss"] < first["loss"]
-    assert said["test_accuracy"] > 0.6
+    assert record["test_accuracy"] > 0.6
 
 
-def test_the_checkpoint_has_the_network_of_the_evaluation(trained, folder):
-    _, _, saved = trained
-    dataset = data.load("auto", folder)
-    test = metrics.evaluate(saved.load_model(), dataset.test_images, dataset.test_labels)
-    said = read_metrics(saved.folder)
-    assert test.accuracy == said["test_accuracy"]
-    assert test.confusion_matrix.tolist() == said["confusion_matrix"]
-    assert test.loss == pytest.approx(said["test_loss"], rel=1e-6)
-    np.testing.assert_allclose(test.probabilities.sum(axis=1), 1, rtol=1e-5)
+def test_the_checkpoint_has_the_network_of_the_evaluation(recipe_run):
+    _, finished = recipe_run
+    test = metrics.evaluate(finished.load_model(), *finished.arrays[2:])
+    record = read_metrics(finished.folder)
+    assert test.accuracy == record["test_accuracy"]
+    assert test.confusion_matrix.tolist() == record["confusion_matrix"]
+    assert test.loss == pytest.approx(record["test_loss"], rel=1e-6)
 
 
-def test_the_checkpoint_has_the_slots_of_the_optimizer(trained):
-    recipe, _, saved = trained
-    path = tf.train.latest_checkpoint(saved.folder / "checkpoints")
-    model = saved.load_model()
+def test_the_checkpoint_has_the_slots_of_the_optimizer(recipe_run):
+    recipe, finished = recipe_run
+    path = tf.train.latest_checkpoint(finished.folder / "checkpoints")
+    model = finished.load_model()
     optimizer = optimizers.OPTIMIZERS[recipe.optimizer](
         model.trainable_variables, recipe.learning_rate
     )
@@ -89,23 +71,14 @@ def test_the_checkpoint_has_the_slots_of_the_optimizer(trained):
         assert int(optimizer.step) == 2 * -(-3000 // recipe.batch_size)
 
 
-def test_the_pictures(trained):
-    _, _, saved = trained
-    names = {path.stem for path in saved.folder.glob("*.png")}
+def test_the_other_commands(recipe_run):
+    recipe, finished = recipe_run
+    names = {path.stem for path in finished.folder.glob("*.png")}
     assert names == {"samples", "curves", "confusion_matrix", "random_predictions", "weights"}
-
-
-def test_the_other_commands(trained):
-    recipe, base, saved = trained
-    done = run("evaluate", "--json", "result.json", cwd=base)
-    assert done.returncode == 0
-    result = json.loads((base / "result.json").read_text(encoding="utf-8"))
-    assert result["confusion_matrix"] == read_metrics(saved.folder)["confusion_matrix"]
-    done = run("show_random", "--count", 3, cwd=base)
-    assert done.returncode == 0
-    Image.fromarray(digit_arrays()[2][0]).save(base / "digit.png")
-    done = run("predict", "digit.png", cwd=base)
-    assert done.returncode == 0
+    Image.fromarray(finished.arrays[2][0]).save(finished.home / "digit.png")
+    for command in (["evaluate"], ["show_random", "--count", 3], ["predict", "digit.png"]):
+        done = run(*command, cwd=finished.home)
+        assert (done.returncode, done.stderr) == (0, "")
     assert f"{recipe.name}, learnt on custom data" in done.stdout
 
 
@@ -121,23 +94,30 @@ def test_the_list(tmp_path):
             assert str(value) in row.split()
 
 
-def test_flags_override_the_recipe(folder, tmp_path):
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory):
+    return write_idx_folder(tmp_path_factory.mktemp("digits") / "data", digit_arrays(train=3000))
+
+
+def test_flags_override_the_recipe(data_folder, tmp_path):
     flags = ["--recipe", "mlp-512-dropout", "--hidden-units", 20, 15, "--dropout", 0.5]
     flags += ["--optimizer", "sgd", "--batch-size", 50, "--epochs", 1, "--validation-split", 0.25]
-    done = train(folder, *flags, "--output-dir", "run", "--no-plots", cwd=tmp_path)
-    said = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
-    assert said["layer_sizes"] == [784, 20, 15, 10]
-    assert (said["dropout"], said["optimizer"], said["batch_size"]) == (0.5, "sgd", 50)
-    assert said["learning_rate"] == 0.01  # Keras's for SGD, not the recipe's for Adam
+    done = train(data_folder, *flags, "--output-dir", "run", "--no-plots", cwd=tmp_path)
+    record = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
+    assert record["layer_sizes"] == [784, 20, 15, 10]
+    assert (record["dropout"], record["optimizer"], record["batch_size"]) == (0.5, "sgd", 50)
+    assert record["learning_rate"] == 0.01  # Keras's for SGD, not the recipe's for Adam
     assert "2,250 training, 750 validation and 100 test images" in done.stdout
     assert "45/45" in done.stdout
     assert "Best epoch: 1" in done.stdout
 
 
-def test_a_validation_split_is_a_shuffled_part_and_its_values_are_the_network_s(folder, tmp_path):
+def test_a_validation_split_is_a_shuffled_part_and_its_values_are_the_network_s(
+    data_folder, tmp_path
+):
     """The validation values of the last epoch, computed again from the checkpoint."""
     flags = ["--recipe", "mlp-128-dropout", "--validation-split", 0.3, "--epochs", 1, "--seed", 4]
-    train(folder, *flags, "--output-dir", "run", "--no-plots", cwd=tmp_path)
+    train(data_folder, *flags, "--output-dir", "run", "--no-plots", cwd=tmp_path)
     images, labels = digit_arrays(train=3000)[:2]
     (kept, _), (held, held_labels) = data.split(images, labels, 0.3, seed=4)
     assert (len(kept), len(held)) == (2100, 900)
@@ -156,22 +136,16 @@ def test_a_validation_split_is_a_shuffled_part_and_its_values_are_the_network_s(
     ("flags", "words"),
     [
         (["--recipe", "mlp"], ["'mlp'", "mlp-512", "fashion-softmax"]),
-        (["--optimizer", "nadam"], ["'nadam'", "sgd", "rmsprop", "adam"]),
         (["--recipe", "mlp-512", "--dropout", "1"], ["--dropout", "'1'", "below 1"]),
-        (["--recipe", "mlp-512", "--dropout", "-0.1"], ["--dropout", "'-0.1'"]),
-        (["--recipe", "mlp-512", "--dropout", "nan"], ["--dropout", "'nan'"]),
         (["--dropout", "0.2"], ["nothing to drop", "--hidden-units"]),
         (["--validation-split", "0"], ["--validation-split", "'0'"]),
-        (["--validation-split", "1"], ["--validation-split", "'1'"]),
-        (["--validation-split", "1e-17"], ["split of 1e-17", "at least one"]),
         (["--validation-split", "0.9999"], ["split of 0.9999", "at least one"]),
         (["--validation-split", "0.5", "--batch-size", "1501"], ["1,500 training images"]),
-        (["--hidden-units", "0"], ["--hidden-units", "'0'"]),
         (["--hidden-units", "128", "x"], ["--hidden-units", "'x'"]),
         (["--hidden-units"], ["--hidden-units", "at least one"]),
     ],
 )
-def test_a_bad_flag(folder, tmp_path, flags, words):
-    done = run("train", "--data-dir", folder, "--output-dir", "run", *flags, cwd=tmp_path)
+def test_a_bad_flag(data_folder, tmp_path, flags, words):
+    done = run("train", "--data-dir", data_folder, "--output-dir", "run", *flags, cwd=tmp_path)
     assert_refused(done, *words)
     assert not (tmp_path / "run").exists()
