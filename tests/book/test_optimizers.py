@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as npst
 
 from lowlevel_mnist import optimizers
 from lowlevel_mnist.execution import updates
-from lowlevel_mnist.recipes import EXECUTIONS
+from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS
 
 STEPS = 10
 
@@ -122,6 +122,12 @@ def way(name, variable, gradient, options):
     rule = RULES[name]
     stops = [variable] + [rule(variable, gradient[:n], **options)[0] for n in range(1, STEPS + 1)]
     return np.abs(variable) + np.abs(np.diff(stops, axis=0)).sum(axis=0)
+
+
+def test_no_rule_is_left_out():
+    """Neither here nor by the command."""
+    assert {name.partition(" ")[0] for name in RULES} == {*optimizers.OPTIMIZERS}
+    assert {*DEFAULT_LEARNING_RATES} == {*optimizers.OPTIMIZERS}
 
 
 @pytest.mark.parametrize("form", FORMS)
