@@ -8,7 +8,10 @@ For a script of your own, `from lowlevel_mnist import Network, Trainer` and all 
 functions are in the modules above: `from lowlevel_mnist import data, metrics, preprocessing`.
 """
 
+import contextlib
 import importlib
+import pathlib
+import re
 from typing import TYPE_CHECKING
 
 from lowlevel_mnist.console import interruption, started_module  # noqa: F401  # first: Ctrl-C
@@ -24,7 +27,8 @@ if TYPE_CHECKING:  # for editors and type checkers
     from lowlevel_mnist.runs.checkpoints import CheckpointManager, TrainingState
     from lowlevel_mnist.training import Progress, Trainer, train_step
 
-__version__ = "0.1.0"
+    __version__: str
+
 __all__ = [
     "SGD",
     "Adam",
@@ -66,6 +70,8 @@ if module := started_module():
 
 def __getattr__(name: str) -> object:
     """Imports a public name when it is first asked for, and TensorFlow for it without a word."""
+    if name == "__version__":
+        return _read_version()
     for module in _MODULES if name in __all__ else ():
         if module not in _LIGHT:
             importlib.import_module(f"{__name__}.startup").import_tensorflow()
@@ -73,3 +79,20 @@ def __getattr__(name: str) -> object:
         if name in content:
             return content[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _read_version() -> str:
+    """Returns the version of the code that is executed.
+
+    In a source tree, that is what its `pyproject.toml` says: what is installed may be another
+    copy. Elsewhere it is in the metadata beside the package, or, of a bare copy, "unknown".
+    """
+    folder = pathlib.Path(__file__).parents[1]
+    with contextlib.suppress(OSError):
+        project = (folder / "pyproject.toml").read_text(encoding="utf-8")
+        if found := re.search(rf'^name = "{__name__}"\nversion = "(.+)"$', project, re.MULTILINE):
+            return found[1]
+    from importlib import metadata
+
+    installed = metadata.distributions(name=__name__, path=[str(folder)])
+    return next((distribution.version for distribution in installed), "unknown")

@@ -5,7 +5,6 @@ import datetime
 import pathlib
 from typing import NoReturn
 
-import lowlevel_mnist
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import COMMANDS, cli, flags, output
 from lowlevel_mnist.errors import UserError
@@ -26,8 +25,6 @@ def parse() -> argparse.Namespace:
     parser = flags.Parser("")
     parser.description = "Lists the commands, and the runs in runs/ to compare them."
     parser.add_argument("command", nargs=argparse.REMAINDER, help="is told how it is written")
-    version = f"lowlevel_mnist {lowlevel_mnist.__version__}"
-    parser.add_argument("--version", action="version", version=version)
     arguments = parser.parse_args()
     if arguments.command:
         check_command(arguments.command[0])

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+import lowlevel_mnist
 from lowlevel_mnist import startup
 from lowlevel_mnist.console import COMMANDS
 from lowlevel_mnist.errors import UserError
@@ -27,6 +28,8 @@ class Parser(argparse.ArgumentParser):
         prog = f"python -m lowlevel_mnist.{command}".rstrip(".")
         super().__init__(prog=prog, description=COMMANDS.get(command))
         self.command = command
+        version = f"lowlevel_mnist {lowlevel_mnist.__version__}"
+        self.add_argument("--version", action="version", version=version)
 
     def error(self, message: str) -> NoReturn:
         end = "" if message.endswith("?") else "."

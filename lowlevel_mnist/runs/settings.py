@@ -12,6 +12,7 @@ import pathlib
 import re
 import typing
 
+import lowlevel_mnist
 from lowlevel_mnist import data
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.recipes import DEFAULT_LEARNING_RATES, EXECUTIONS, RECIPES, SCHEDULES
@@ -65,6 +66,7 @@ class Settings:
     momentum, nesterov, weight_decay: as of `optimizers.SGD` and `optimizers.AdamW`; 0 for others.
     clip_norm: as of a `training.Trainer`; label_smoothing: as of `cost.cross_entropy`.
     schedule: one of `recipes.SCHEDULES`.
+    version: of the package, when the run began; None in runs that are older than this key.
     The others are those of `recipes.Recipe` and `training.Trainer`.
     Raises `UserError` for a network that can't be trained, and `ValueError` for any other value
     that can't be.
@@ -100,6 +102,7 @@ class Settings:
     label_smoothing: float = DEFAULTS["label_smoothing"]
     schedule: str = DEFAULTS["schedule"]
     patience: int | None = DEFAULTS["patience"]
+    version: str | None = None
 
     def __post_init__(self) -> None:
         sizes, names = self.layer_sizes, self.class_names
@@ -265,6 +268,7 @@ def resolve_settings(flags: argparse.Namespace, dataset: data.Dataset) -> Settin
             name if label in with_images else None for label, name in enumerate(dataset.class_names)
         ),
         "image_style": image_style.learn(dataset.train_images),
+        "version": lowlevel_mnist.__version__,
     }
     del values["name"]  # that of the recipe
     return Settings(**values)
