@@ -36,6 +36,8 @@ def test_every_command_says_its_version(command, monkeypatch, capsys):
 def test_the_version_is_that_of_the_project():
     lines = (PROJECT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
     assert f'version = "{lowlevel_mnist.__version__}"' in lines
+    changes = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\n## [{lowlevel_mnist.__version__}] - 20" in changes
 
 
 def test_the_version_is_that_of_the_code_at_work(tmp_path, monkeypatch):
