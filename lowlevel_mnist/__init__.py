@@ -8,10 +8,7 @@ For a script of your own, `from lowlevel_mnist import Network, Trainer` and all 
 functions are in the modules above: `from lowlevel_mnist import data, metrics, preprocessing`.
 """
 
-import contextlib
 import importlib
-import pathlib
-import re
 from typing import TYPE_CHECKING
 
 from lowlevel_mnist.console import interruption, started_module  # noqa: F401  # first: Ctrl-C
@@ -82,17 +79,10 @@ def __getattr__(name: str) -> object:
 
 
 def _read_version() -> str:
-    """Returns the version of the code that is executed.
+    """Returns the version that was installed, or of a copy that never was, "unknown"."""
+    from importlib import metadata  # only for who asks: it takes 5 ms
 
-    In a source tree, that is what its `pyproject.toml` says: what is installed may be another
-    copy. Elsewhere it is in the metadata beside the package, or, of a bare copy, "unknown".
-    """
-    folder = pathlib.Path(__file__).parents[1]
-    with contextlib.suppress(OSError):
-        project = (folder / "pyproject.toml").read_text(encoding="utf-8")
-        if found := re.search(rf'^name = "{__name__}"\nversion = "(.+)"$', project, re.MULTILINE):
-            return found[1]
-    from importlib import metadata
-
-    installed = metadata.distributions(name=__name__, path=[str(folder)])
-    return next((distribution.version for distribution in installed), "unknown")
+    try:
+        return metadata.version(__name__)
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -40,22 +40,6 @@ def test_the_version_is_that_of_the_project():
     assert f"\n## [{lowlevel_mnist.__version__}] - 20" in changes
 
 
-def test_the_version_is_that_of_the_code_at_work(tmp_path, monkeypatch):
-    """Not that of another copy, which is installed: the one that runs these tests."""
-    for folder, files, expected in [
-        ("copied", {}, "unknown"),
-        ("installed", {"lowlevel_mnist-9.1.dist-info/METADATA": "Version: 9.1\n"}, "9.1"),
-        ("cloned", {"pyproject.toml": 'name = "lowlevel_mnist"\nversion = "9.2"\n'}, "9.2"),
-        ("within", {"pyproject.toml": 'name = "other"\nversion = "9.3"\n'}, "unknown"),
-    ]:
-        for name, content in files.items():
-            (tmp_path / folder / name).parent.mkdir(parents=True)
-            (tmp_path / folder / name).write_text(content, encoding="utf-8")
-        file = tmp_path / folder / "lowlevel_mnist" / "__init__.py"
-        monkeypatch.setattr(lowlevel_mnist, "__file__", str(file))
-        assert lowlevel_mnist.__version__ == expected
-
-
 @pytest.mark.parametrize("before", [{"version": "0.1.7"}, {}])
 def test_a_run_keeps_the_version_that_began_it(before, tmp_path, monkeypatch):
     """Also one that is older than the key, or of another version: it is found, and goes on."""
