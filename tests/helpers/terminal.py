@@ -3,13 +3,15 @@
 import fcntl
 import functools
 import os
+import re
 import select
 import struct
 import termios
+import time
 
 import pyte
 
-from tests.helpers.commands import show, start
+from tests.helpers.commands import PATIENCE, show, start
 
 ROWS = 50
 
@@ -55,6 +57,17 @@ class Terminal:
                 sent = os.read(self._ours, 65536)
                 self.sent += sent
                 self._stream.feed(sent)
+
+    def read_until_line(self, pattern):
+        """Reads until the line in which the cursor is matches a regular expression."""
+        end = time.monotonic() + PATIENCE
+
+        def is_missing():
+            line = self.screen.display[self.screen.cursor.y].rstrip()
+            assert time.monotonic() < end, f"{line!r} does not match {pattern}"
+            return not re.fullmatch(pattern, line)
+
+        self.read_while(is_missing)
 
     def _is_readable(self, seconds):
         return bool(select.select([self._ours], [], [], seconds)[0])
