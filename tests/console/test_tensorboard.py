@@ -8,40 +8,22 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import folders
-from tests.helpers.commands import (
-    assert_ends,
-    assert_refused,
-    limit_files,
-    run,
-    run_anew,
-    split_cpu,
-    train,
-)
-from tests.helpers.data import digit_arrays, write_idx_folder
-from tests.helpers.runs import assert_same_bits, read_metrics
+from tests.helpers.commands import assert_ends, limit_files, run, run_anew, train
+from tests.helpers.runs import FinishedRun, assert_same_bits, read_metrics
 
-FLAGS = ["--batch-size", 20, "--validation-split", 0.2, "--no-plots", "--seed", 3]
 SCALARS, IMAGES = "scalars", "images"
 KINDS = {"training", "validation", "test"}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return write_idx_folder(tmp_path_factory.mktemp("digits") / "data", digit_arrays())
-
-
-@pytest.fixture(scope="module")
-def finished(data):
-    """(run folder, what was printed) of three epochs."""
-    flags = [*FLAGS, "--epochs", 3, "--tensorboard", "--output-dir", "run"]
-    done = train(data, *flags, cwd=data.parent)
-    return data.parent / "run", done.stdout
-
-
-@pytest.fixture
-def copy(finished, tmp_path):
-    return shutil.copytree(finished[0], tmp_path / "run")
+def watched_run(patterns_run, tmp_path_factory):
+    """A `FinishedRun` like `patterns_run`, with events, but without pictures."""
+    home = tmp_path_factory.mktemp("watched")
+    flags = ["--epochs", 3, "--validation-split", 0.2, "--no-plots", "--tensorboard"]
+    process = train(patterns_run.data, *flags, "--output-dir", "runs/one", cwd=home)
+    return FinishedRun(home, patterns_run.arrays, process)
 
 
 def read_events(folder):
@@ -65,10 +47,9 @@ def steps(folder):
     return {key: [step for step, _ in values] for key, values in read_events(folder).items()}
 
 
-def test_scalars_are_those_of_the_history(finished):
-    folder, _ = finished
-    record = read_metrics(folder)
-    found = read_events(folder)
+def test_scalars_are_those_of_the_history(watched_run):
+    record = read_metrics(watched_run.folder)
+    found = read_events(watched_run.folder)
     scalars = {key: values for key, values in found.items() if key[1] == SCALARS}
     expected = {("training", name): name for name in ("loss", "accuracy", "seconds")}
     expected |= {("validation", name): f"val_{name}" for name in ("loss", "accuracy")}
@@ -82,66 +63,57 @@ def test_scalars_are_those_of_the_history(finished):
     assert scalars == {}
 
 
-def test_pictures(finished):
+def test_pictures(watched_run):
     """PNG, with their width and height before them, each of another epoch."""
-    pictures = {key: values for key, values in read_events(finished[0]).items() if key[1] == IMAGES}
-    tags = {(kind, tag): len(values) for (kind, _, tag), values in pictures.items()}
-    assert tags == {
+    found = read_events(watched_run.folder)
+    pictures = {key: values for key, values in found.items() if key[1] == IMAGES}
+    assert {(kind, tag): len(values) for (kind, _, tag), values in pictures.items()} == {
         ("training", "weights"): 3,
         ("validation", "confusion_matrix"): 3,
         ("test", "confusion_matrix"): 1,
     }
-    for values in pictures.values():
-        for _, (width, height, png) in values:
-            with Image.open(io.BytesIO(png)) as picture:
-                assert picture.format == "PNG"
-                assert picture.size == (int(width), int(height))
-        assert len({content[2] for _, content in values}) == len(values)
+    for _, (width, height, png) in sum(pictures.values(), []):
+        with Image.open(io.BytesIO(png)) as picture:
+            assert picture.format == "PNG"
+            assert picture.size == (int(width), int(height))
+    weights = [content[2] for _, content in pictures["training", IMAGES, "weights"]]
+    assert len(set(weights)) == 3
 
 
-def test_the_run_itself_is_the_same(finished, data, tmp_path):
-    train(data, *FLAGS, "--epochs", 3, "--output-dir", "run", cwd=tmp_path)
-    assert_same_bits(finished[0], tmp_path / "run")
-    assert not (tmp_path / "run" / "tensorboard").exists()
-    assert not list(finished[0].glob("unfinished-*"))
+def test_the_run_itself_is_the_same(watched_run, patterns_run):
+    assert_same_bits(watched_run.folder, patterns_run.folder)
+    assert not (patterns_run.folder / "tensorboard").exists()
+    assert not list(watched_run.folder.glob("unfinished-*"))
 
 
-def test_how_to_look_at_it_is_said(finished):
-    last = finished[1].splitlines()[-1]
-    assert last.startswith("  ")
-    assert last.endswith(" -m tensorboard.main --logdir run/tensorboard")
-    assert "in TensorBoard" in finished[1].splitlines()[-2]
+def test_how_to_look_at_it_is_said(watched_run):
+    *_, hint, command = watched_run.process.stdout.splitlines()
+    assert "in TensorBoard" in hint
+    assert command.startswith("  ")
+    assert command.endswith(" -m tensorboard.main --logdir runs/one/tensorboard")
 
 
-def test_hidden_units_are_bounded_in_number(data, tmp_path):
-    flags = ["--hidden-units", 200, "--epochs", 1, "--no-plots", "--output-dir", "run"]
-    train(data, *flags, "--tensorboard", cwd=tmp_path)
-    found = read_events(tmp_path / "run")
-    ((_, (width, height, _)),) = found["training", IMAGES, "weights"]
-    assert max(int(width), int(height)) < 2000
-    assert {kind for kind, *_ in found} == {"training", "test"}
-
-
-def test_a_resumed_run_goes_on_in_the_same_curves(copy):
+def test_a_resumed_run_goes_on_in_the_same_curves(watched_run, tmp_path):
     """Also where a kill came between the events of an epoch and its checkpoint."""
-    newest = folders.find_checkpoints(copy)[-1]
+    folder = watched_run.copy(tmp_path)
+    newest = folders.find_checkpoints(folder)[-1]
     for path in newest.parent.glob(f"{newest.name}.*"):
         path.unlink()
-    left = copy / "unfinished-tensorboard"
+    left = folder / "unfinished-tensorboard"
     left.mkdir()
     (left / "events.out.tfevents.1").write_bytes(b"half")
-    flags = ["--resume", "--output-dir", "run", "--no-plots", "--tensorboard"]
-    done = run("train", *flags, "--epochs", 5, cwd=copy.parent)
+    flags = ["--resume", "--output-dir", folder, "--no-plots", "--tensorboard"]
+    done = run("train", *flags, "--epochs", 4, cwd=tmp_path)
     assert done.returncode == 0
     assert "Resumed after epoch 2\n" in done.stdout
-    for (kind, *_), found in steps(copy).items():
-        assert found == ([3, 5] if kind == "test" else [1, 2, 3, 4, 5])
+    for (kind, *_), found in steps(folder).items():
+        assert found == ([3, 4] if kind == "test" else [1, 2, 3, 4])
     assert not left.exists()
 
 
-def test_the_test_of_an_early_stop_is_at_the_best_epoch(data, tmp_path):
-    flags = ["--patience", 2, "--epochs", 30, "--learning-rate", 2, "--output-dir", "run"]
-    train(data, *FLAGS, *flags, "--tensorboard", cwd=tmp_path)
+def test_the_test_of_an_early_stop_is_at_the_best_epoch(small_folder, tmp_path):
+    flags = ["--patience", 1, "--epochs", 9, "--learning-rate", 100, "--validation-split", 0.2]
+    train(small_folder, *flags, "--no-plots", "--tensorboard", "--output-dir", "run", cwd=tmp_path)
     record, found = read_metrics(tmp_path / "run"), steps(tmp_path / "run")
     last = len(record["history"])
     assert found["validation", SCALARS, "loss"] == list(range(1, last + 1))
@@ -149,62 +121,58 @@ def test_the_test_of_an_early_stop_is_at_the_best_epoch(data, tmp_path):
     assert record["best_epoch"] < last
 
 
-def test_the_hint_how_to_go_on_has_the_flag(data, tmp_path):
-    flags = ["--data-dir", data, *FLAGS, "--tensorboard", "--output-dir", "run"]
-    done = run("train", *flags, cwd=tmp_path, before=limit_files(20_000))
+def test_the_hint_how_to_go_on_has_the_flag(small_folder, tmp_path):
+    """On a disk that is too full for events. There is no validation."""
+    flags = ["--epochs", 1, "--no-plots", "--tensorboard", "--output-dir", "run"]
+    done = run(
+        "train", "--data-dir", small_folder, *flags, cwd=tmp_path, before=limit_files(10_000)
+    )
     assert_ends(done, 2, "there is no room for it", "--no-plots --tensorboard\n")
     assert not list((tmp_path / "run").rglob("*tfevents*"))
-    flags = ["--resume", "--output-dir", "run", "--no-plots", "--tensorboard"]
-    assert run("train", *flags, cwd=tmp_path).returncode == 0
-    assert steps(tmp_path / "run")["training", SCALARS, "loss"] == [1, 2, 3, 4, 5]
+    assert run("train", "--resume", *flags, cwd=tmp_path).returncode == 0
+    assert {(kind, *found) for (kind, *_), found in steps(tmp_path / "run").items()} == {
+        ("training", 1),
+        ("test", 1),
+    }
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "tensorboard/training"])
-def test_nothing_is_written_through_a_link(copy, tmp_path, name):
-    precious = tmp_path / "precious"
-    (copy / name).rename(precious)
-    (copy / name).symlink_to(precious)
-    before = sorted(precious.rglob("*"))
-    flags = ["--resume", "--output-dir", "run", "--tensorboard", "--epochs", 4]
-    assert_refused(run("train", *flags, cwd=tmp_path), f"run/{name} is a link")
-    assert sorted(precious.rglob("*")) == before
+def test_nothing_is_written_through_a_link(watched_run, tmp_path, name):
+    folder = watched_run.copy(tmp_path)
+    shutil.rmtree(folder / name)
+    (folder / name).symlink_to(tmp_path)
+    with pytest.raises(UserError, match=f"one/{name} is a link"):
+        folders.find_to_resume(folder)
 
 
 @pytest.mark.parametrize(("rate", "code"), [(1e30, 0), (3e38, 3)])
-def test_a_network_that_diverges_in_its_last_step(data, tmp_path, rate, code):
+def test_a_network_that_diverges_in_its_last_step(small_folder, tmp_path, rate, code):
     """Huge numbers are drawn; of what is no number a sentence tells, as ever."""
-    flags = ["--validation-split", 0.5, "--batch-size", 300, "--learning-rate", rate]
-    flags += ["--data-dir", data, "--epochs", 1, "--tensorboard", "--output-dir", "run"]
+    flags = ["--validation-split", 0.5, "--batch-size", 250, "--learning-rate", rate]
+    flags += ["--data-dir", small_folder, "--epochs", 1, "--tensorboard", "--output-dir", "run"]
     done = run("train", *flags, cwd=tmp_path)
     assert done.returncode == code
     assert done.stderr.count("the training diverged") == len(done.stderr.splitlines()) == code // 3
 
 
-def test_devices_that_share_batches(finished, data, tmp_path):
-    flags = [*FLAGS, "--epochs", 3, "--tensorboard", "--output-dir", "run"]
-    flags += ["--distribute", "mirrored"]
-    train(data, *flags, cwd=tmp_path, before=split_cpu(2))
-    assert steps(tmp_path / "run") == steps(finished[0])
-
-
 @pytest.mark.full
-def test_tensorboard_shows_it(finished):
+def test_tensorboard_shows_it(watched_run):
     """The real one, where it is installed: what it has read."""
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
-    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(finished[0])).Reload()
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(watched_run.folder)).Reload()
     assert multiplexer.Runs().keys() == {f"tensorboard/{kind}" for kind in KINDS}
     losses = multiplexer.Tensors("tensorboard/validation", "loss")
-    history = read_metrics(finished[0])["history"]
+    history = read_metrics(watched_run.folder)["history"]
     assert [event.step for event in losses] == [1, 2, 3]
     for event, row in zip(losses, history, strict=True):
         assert tf.make_ndarray(event.tensor_proto) == np.float32(row["val_loss"])
 
 
 @pytest.mark.full
-def test_a_folder_whose_name_is_no_utf_8(data, tmp_path):
+def test_a_folder_whose_name_is_no_utf_8(small_folder, tmp_path):
     name = b"caf\xe9".decode(errors="surrogateescape")
-    flags = ["--data-dir", data, *FLAGS, "--epochs", 1, "--tensorboard", "--output-dir", name]
+    flags = ["--data-dir", small_folder, "--epochs", 1, "--tensorboard", "--output-dir", name]
     assert run_anew("train", *flags, cwd=tmp_path).returncode == 0
-    assert len(list((tmp_path / name).rglob("*tfevents*"))) == 3
+    assert len(list((tmp_path / name).rglob("*tfevents*"))) == 2
