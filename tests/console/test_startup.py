@@ -251,13 +251,3 @@ tensorflow.keras.Sequential([layers.Dense(3)])(tensorflow.ones((2, 2)))
 """
     done = run_python("-c", script, "--data-dir", small_folder, cwd=tmp_path, MPLBACKEND="absent")
     assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.full
-def test_an_unknown_flag_of_xla_s(small_folder, tmp_path):
-    """TensorFlow ends the process then."""
-    flags = ["--data-dir", small_folder, "--execution", "xla"]
-    done = run_anew("train", *flags, cwd=tmp_path, XLA_FLAGS="--xla_nonsense=1")
-    assert done.returncode not in (0, 2)
-    assert "Unknown flag" in done.stderr
-    assert "--xla_nonsense=1" in done.stderr

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lowlevel_mnist.errors import UserError
 from lowlevel_mnist.runs import folders
-from tests.helpers.commands import assert_ends, limit_files, run, run_anew, train
+from tests.helpers.commands import assert_ends, limit_files, run, train
 from tests.helpers.runs import FinishedRun, assert_same_bits, read_metrics
 
 SCALARS, IMAGES = "scalars", "images"
@@ -168,11 +168,3 @@ def test_tensorboard_shows_it(watched_run):
     assert [event.step for event in losses] == [1, 2, 3]
     for event, row in zip(losses, history, strict=True):
         assert tf.make_ndarray(event.tensor_proto) == np.float32(row["val_loss"])
-
-
-@pytest.mark.full
-def test_a_folder_whose_name_is_no_utf_8(small_folder, tmp_path):
-    name = b"caf\xe9".decode(errors="surrogateescape")
-    flags = ["--data-dir", small_folder, "--epochs", 1, "--tensorboard", "--output-dir", name]
-    assert run_anew("train", *flags, cwd=tmp_path).returncode == 0
-    assert len(list((tmp_path / name).rglob("*tfevents*"))) == 2
