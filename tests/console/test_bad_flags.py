@@ -30,7 +30,7 @@ from tests.helpers.commands import assert_ends, assert_refused, run, run_python
         (train, "--recipe mlp512", "did you mean mlp-512?"),
         (train, "--optimizer RMSProp", "did you mean rmsprop?"),
         (train, "--batchsize=32", "did you mean --batch-size?"),
-        (train, "--lr 0.1", "did you mean --learning-rate?"),
+        (train, "--lr=0.1", "did you mean --learning-rate?"),
         (train, "--xyz", "arguments: --xyz. See"),
         (show_random, "--run", "--run: expected one argument. See"),
     ],

@@ -132,6 +132,13 @@ for name in sys.argv[1:]:
     assert done.stdout.splitlines() == [ascii(name) for name in names]
 
 
+def test_a_character_that_the_output_lacks():
+    script = "from lowlevel_mnist.console import cli, output\n"
+    script += "cli.run_command(lambda _: output.say('실행'), lambda: None)"
+    done = run_python("-c", script, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\\uc2e4\\ud589\n", "")
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("encoding", ["utf-8", "euc_kr"])
 def test_a_locale_that_is_not_utf8(small_folder, tmp_path, encoding):

@@ -65,10 +65,27 @@ def test_the_newest_runs_are_listed(two_runs):
     assert not [line for line in lines if line.startswith(("first", "second"))]
 
 
-ODD_METRICS = ["[" * 100_000, "[]", '{"history": []}', "no JSON", None]
+@pytest.mark.parametrize(("best_epoch", "accuracy"), [(None, "0.3000"), (2, "0.2000")])
+def test_the_accuracy_is_that_of_the_weights_that_are_kept(
+    patterns_run, tmp_path, best_epoch, accuracy
+):
+    record = read_metrics(patterns_run.folder) | {"best_epoch": best_epoch}
+    for row in record["history"]:
+        row["val_accuracy"] = row["epoch"] / 10
+    (tmp_path / "metrics.json").write_text(json.dumps(record), encoding="utf-8")
+    assert overview.results(tmp_path)[:2] == ["3", accuracy]
 
 
-@pytest.mark.parametrize("metrics", [*ODD_METRICS, {"test_accuracy": 10**400}], ids=range(6))
+def test_mnist_is_what_is_expected_of_a_recipe(patterns_run):
+    settings = folders.find(patterns_run.folder).settings
+    usual = dataclasses.replace(settings, dataset="mnist", validation_split=0.0)
+    assert overview.changes(usual) == []
+
+
+ODD_METRICS = ["[" * 100_000, "[]", "{}", None, {"history": []}, {"test_accuracy": 10**400}]
+
+
+@pytest.mark.parametrize("metrics", ODD_METRICS, ids=range(6))
 def test_results_that_are_odd_are_dashes(patterns_run, tmp_path, metrics):
     """Also where they are a pipe, which nobody writes to."""
     if metrics is None:
