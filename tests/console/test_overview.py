@@ -1,7 +1,4 @@
-"""`python -m lowlevel_mnist`: the commands, and a line on each run; how a run's network is called.
-
-The commands themselves are in `test_startup.py`.
-"""
+"""`python -m lowlevel_mnist`: the commands, and a line on each run; what a network is called."""
 
 import dataclasses
 import json

@@ -115,7 +115,7 @@ def test_too_few_open_files(small_folder, tmp_path):
     assert_refused(done, "Too many open files", "ulimit -n")
 
 
-# What TensorFlow says while it is imported is in the file of a stand-in, except in the last tests.
+# How TensorFlow is imported. In its place is a module of a few lines, which end in different ways.
 
 IMPORT = "from lowlevel_mnist import startup; startup.import_tensorflow()\n"
 SPEECH = "import os, signal; os.write(2, b'the reason, in C++')\n"
@@ -186,7 +186,7 @@ os.write(2, b", all is shown again")
 
 def test_a_machine_without_avx(tmp_path):
     """TensorFlow would end the process; it is not imported."""
-    (tmp_path / "cpuinfo").write_text("flags : fpu sse4_2\nvmx flags : avx\n", encoding="utf-8")
+    (tmp_path / "cpuinfo").write_text("vmx flags : avx\nflags : fpu sse4_2\n", encoding="utf-8")
     script = "from lowlevel_mnist.execution import machine\n"
     script += f"machine.PROCESSOR = machine.pathlib.Path('cpuinfo')\n{IMPORT}"
     done = import_stand_in(tmp_path, "", script)

@@ -145,14 +145,15 @@ def test_nothing_is_written_through_a_link(watched_run, tmp_path, name):
         folders.find_to_resume(folder)
 
 
-@pytest.mark.parametrize(("rate", "code"), [(1e30, 0), (3e38, 3)])
-def test_a_network_that_diverges_in_its_last_step(small_folder, tmp_path, rate, code):
-    """Huge numbers are drawn; of what is no number a sentence tells, as ever."""
-    flags = ["--validation-split", 0.5, "--batch-size", 250, "--learning-rate", rate]
-    flags += ["--data-dir", small_folder, "--epochs", 1, "--tensorboard", "--output-dir", "run"]
-    done = run("train", *flags, cwd=tmp_path)
+@pytest.mark.parametrize(("optimizer", "rate", "code"), [("sgd", 1e30, 0), ("rmsprop", 3e38, 3)])
+def test_a_network_that_diverges_in_its_last_step(small_folder, tmp_path, optimizer, rate, code):
+    """Huge numbers are drawn; of what is no number a sentence tells, as ever, and no event."""
+    flags = ["--data-dir", small_folder, "--validation-split", 0.5, "--batch-size", 250]
+    flags += ["--optimizer", optimizer, "--learning-rate", rate, "--epochs", 1]
+    done = run("train", *flags, "--tensorboard", "--output-dir", "run", cwd=tmp_path)
     assert done.returncode == code
     assert done.stderr.count("the training diverged") == len(done.stderr.splitlines()) == code // 3
+    assert (tmp_path / "run" / "tensorboard").exists() == (code == 0)
 
 
 @pytest.mark.full
