@@ -6,6 +6,7 @@ import re
 import pytest
 from PIL import Image
 
+from lowlevel_mnist.console import output
 from tests.helpers.commands import PROJECT, run
 from tests.helpers.data import pattern_arrays
 from tests.helpers.runs import change_settings, read_metrics
@@ -105,11 +106,10 @@ def test_a_pipe_gets_plain_lines(home):
     assert not [line for line in done.stdout.splitlines() if line != line.rstrip()]
 
 
-@pytest.mark.parametrize("columns", [40, 80])
-def test_wide_tables_are_folded_between_columns(home, columns):
+def test_wide_tables_are_folded_between_columns(home):
     folder = home / "runs" / "one"
     change_settings(folder, class_names=["Ankle boot", "T-shirt/top", "신발", "x" * 15])
-    code, lines = Terminal(columns).run("evaluate", cwd=home)
+    code, lines = Terminal(40).run("evaluate", cwd=home)
     assert code == 0
     assert_no_word_is_broken(lines, run("evaluate", cwd=home).stdout)
     counts = [count for row in read_metrics(folder)["confusion_matrix"] for count in row]
@@ -117,6 +117,19 @@ def test_wide_tables_are_folded_between_columns(home, columns):
     end = next(n for n, line in enumerate(lines) if line.startswith("Saved in"))
     found = re.findall(r"(?<= )\d+\b(?!:)", "\n".join(lines[begin:end]).partition("Most")[0])
     assert sorted(map(int, found)) == sorted(counts)
+
+
+@pytest.mark.parametrize("room", range(10, 60))
+def test_parts_of_a_table_have_as_many_columns_as_fit(room):
+    """Each has the first column; one other may be too wide with it."""
+    widths, gap = [6, 3, 9, 4, 12, 5], 2
+    groups = output._groups(widths, room, gap)
+    needed = [sum(widths[column] + gap for column in group) - gap for group in groups]
+    assert [column for _, *others in groups for column in others] == [1, 2, 3, 4, 5]
+    for group, width, following in zip(groups, needed, [*groups[1:], None], strict=True):
+        assert group[0] == 0
+        assert width <= room or len(group) == 2
+        assert following is None or width + gap + widths[following[1]] > room
 
 
 @pytest.mark.parametrize(
