@@ -4,12 +4,13 @@ One line on stderr says what was given and what is accepted, and no folder is ch
 """
 
 import json
+import math
 import sys
 
 import pytest
 
 from lowlevel_mnist import show_random, train
-from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.errors import DivergedError, UserError, check_finite
 from lowlevel_mnist.runs import folders
 from tests.helpers.commands import assert_ends, assert_refused, run, run_python
 
@@ -87,6 +88,13 @@ def test_an_early_end_keeps_the_folder(small_folder, tmp_path):
         assert list((tmp_path / "run").iterdir()) == []
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("loss", [math.inf, -math.inf, math.nan])
+def test_a_cost_that_is_no_finite_number_ends_a_training(loss):
+    check_finite(1e30, "at step 3")
+    with pytest.raises(DivergedError, match=f"The cost became {loss} at step 3"):
+        check_finite(loss, "at step 3")
 
 
 def test_a_folder_that_is_no_run(tmp_path):
