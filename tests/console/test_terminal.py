@@ -52,11 +52,11 @@ def test_epochs_are_a_table_under_which_nothing_is_left(small_folder, tmp_path, 
 
 
 def test_a_line_of_progress_that_fits_and_is_replaced(small_folder, tmp_path):
-    place, scores = r" +\d+/100000 .*", r"\d\.\d{4}"
+    place, scores = r" +\d+/1000 .*", r"\d\.\d{4}"
     wide = rf"{place}\d+/500  [\d:]+ left  loss {scores}  accuracy {scores}"
     narrow = rf"{place}\d% [\d:]+ loss {scores} acc {scores}"
     terminal = Terminal(80)
-    flags = ["--data-dir", small_folder, "--epochs", 100_000, "--batch-size", 1]
+    flags = ["--data-dir", small_folder, "--epochs", 1000, "--batch-size", 1]
     with terminal.start("train", *flags, cwd=tmp_path) as process:
         try:
             for columns, line in ((80, wide), (50, narrow)):
