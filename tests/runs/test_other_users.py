@@ -1,86 +1,98 @@
 """What belongs to somebody else: runs and data that can't be written, or not even be read."""
 
+import contextlib
+import ctypes
 import os
 import shutil
+import struct
+import sys
 
 import pytest
 from PIL import Image
 
-from lowlevel_mnist.runs import folders
-from tests.helpers.commands import assert_ends, assert_refused, drop_privileges, run, train
-from tests.helpers.data import digit_arrays, write_idx_folder
+from lowlevel_mnist import data
+from lowlevel_mnist.errors import UserError
+from lowlevel_mnist.model import Network
+from lowlevel_mnist.optimizers import SGD
+from lowlevel_mnist.runs import checkpoints, files, folders
+from tests.helpers.commands import assert_ends, assert_refused, drop_privileges, run
+from tests.helpers.damage import read_files
+from tests.helpers.data import pattern_arrays, write_idx_folder
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A folder with data, a picture and a run, `runs/one`."""
-    base = tmp_path_factory.mktemp("other_users")
-    arrays = digit_arrays()
-    folder = write_idx_folder(base / "data", arrays)
-    Image.fromarray(arrays[2][0]).save(base / "digit.png")
-    train(folder, "--output-dir", "runs/one", "--no-plots", cwd=base)
-    return base
-
-
-@pytest.fixture
-def copy(base, tmp_path):
-    """A copy of the run, `runs/one` in `tmp_path`. It can be removed in the end, whatever modes."""
-    yield shutil.copytree(base / "runs" / "one", tmp_path / "runs" / "one")
-    for path in (tmp_path, tmp_path / "runs", tmp_path / "runs" / "one"):
-        path.chmod(0o755)
-
-
-def run_as_other(*command, cwd, **changes):
+def run_as_other(*command, cwd):
     """Runs a command for which the modes of files hold, even if this process is root's."""
-    return run(*command, cwd=cwd, before=drop_privileges, **changes)
+    return run(*command, cwd=cwd, before=drop_privileges)
 
 
-def everything_in(folder):
-    return sorted(str(path) for path in folder.rglob("*"))
+@contextlib.contextmanager
+def as_other_user():
+    """A context in which modes of files hold for this process, which is refused in a sentence.
+
+    Only Linux has these capabilities; elsewhere tests are not for root.
+    """
+    libc, is_linux = ctypes.CDLL(None), sys.platform == "linux"
+    header, before = struct.pack("=Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
+    if is_linux:
+        assert libc.capget(header, before) == 0
+        without_effective = bytes(4) + before.raw[4:12] + bytes(4) + before.raw[16:]
+        assert libc.capset(header, without_effective) == 0
+    try:
+        with files.refusal_as_user_error():
+            yield
+    finally:
+        if is_linux:
+            assert libc.capset(header, before.raw) == 0
+
+
+def denied(words):
+    return pytest.raises(UserError, match=f"{words}: Permission denied")
+
+
+@contextlib.contextmanager
+def closed(path, mode=0):
+    """A context in which a file or folder has this mode."""
+    before = path.stat().st_mode
+    path.chmod(mode)
+    try:
+        yield path
+    finally:
+        path.chmod(before)
 
 
 @pytest.mark.parametrize(
-    ("command", "flag", "name", "result"),
+    ("command", "flag", "result"),
     [
-        (["evaluate"], "--to", "pictures/new", "Most confused"),
-        (["evaluate", "--data-dir", "data"], "--to", "pictures/new", "Most confused"),
-        (["show_random"], "--save", "random.png", "prediction"),
-        (["predict", "digit.png", "digit.png"], "--save", "sheet.pdf", "digit.png: "),
-        (["page"], "--to", "page.html", ""),
+        (["evaluate"], "--to", "Most confused"),
+        (["show_random"], "--save", "prediction"),
+        (["page"], "--to", ""),
     ],
-    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else None,
 )
-def test_a_run_that_cannot_be_written(base, copy, tmp_path, command, flag, name, result):
+def test_a_run_that_cannot_be_written(run_copy, tmp_path, command, flag, result):
     """The whole result comes first, and then one sentence with the flag that helps."""
-    command = [base / word if (base / word).exists() else word for word in command]
-    command += ["--run", copy]
-    copy.chmod(0o555)
-    before = everything_in(copy)
-    done = run_as_other(*command, cwd=tmp_path)
-    assert_ends(done, 2, copy, "can't be written: Permission denied.", f"with {flag}.")
+    before = read_files(run_copy)
+    with closed(run_copy, 0o555):
+        done = run_as_other(*command, "--run", run_copy, cwd=tmp_path)
+    assert_ends(done, 2, run_copy, "can't be written: Permission denied.", f"with {flag}.")
     assert result in done.stdout
-    assert run_as_other(*command, flag, tmp_path / name, cwd=tmp_path).returncode == 0
-    assert (tmp_path / name).exists()
-    assert everything_in(copy) == before
+    assert read_files(run_copy) == before
 
 
-def test_a_table_of_a_run_that_cannot_be_written(base, copy, tmp_path):
-    """It is written, though the sheet's file would be the run's."""
-    copy.chmod(0o555)
-    command = ["predict", base / "digit.png", "--run", copy, "--csv", "table.csv"]
-    done = run_as_other(*command, cwd=tmp_path)
-    assert_ends(done, 2, "predictions.png can't be written", "with --save.")
-    assert (tmp_path / "table.csv").read_text(encoding="utf-8").startswith("image,class,0,1")
-    assert run_as_other(*command, "--save", "sheet.png", cwd=tmp_path).returncode == 0
-
-
-def test_pictures_that_cannot_be_read_are_named_nevertheless(base, copy, tmp_path):
-    copy.chmod(0o555)
-    done = run_as_other("predict", base / "digit.png", "absent.png", "--run", copy, cwd=tmp_path)
+def test_predictions_of_a_run_that_cannot_be_written(softmax_run, run_copy, tmp_path):
+    """The table is written, though the sheet's file would be the run's; what is wrong is said."""
+    Image.fromarray(softmax_run.arrays[2][0]).save(tmp_path / "digit.png")
+    command = ["predict", "digit.png", "absent.png", "--run", run_copy, "--csv", "table.csv"]
+    with closed(run_copy, 0o555):
+        done = run_as_other(*command, cwd=tmp_path)
     assert done.returncode == 2
     unread, unsaved = done.stderr.splitlines()
     assert "absent.png" in unread
-    assert "--save" in unsaved
+    assert "predictions.png can't be written" in unsaved
+    assert "with --save." in unsaved
+    assert "digit.png: " in done.stdout
+    table = (tmp_path / "table.csv").read_text(encoding="utf-8")
+    assert table.startswith("image,class,0,1")
+    assert table.count("\n") == 2
 
 
 def newest(folder):
@@ -89,74 +101,74 @@ def newest(folder):
     return (path.parent / f"{path.name}.data-00000-of-00001").relative_to(folder)
 
 
-@pytest.mark.parametrize("command", [["evaluate", "--run"], ["train", "--resume", "--output-dir"]])
-@pytest.mark.parametrize("closed", ["", "settings.json", "checkpoints", newest])
-def test_a_run_that_cannot_be_read(copy, tmp_path, command, closed):
+def load_model(folder):
+    return folders.find(folder).load_model()
+
+
+def load_training(folder):
+    settings = folders.find_to_resume(folder).settings
+    model = Network(*settings.network_arguments)
+    optimizer = SGD(model.trainable_variables, settings.learning_rate)
+    return checkpoints.CheckpointManager(folder, model, optimizer, resume=True)
+
+
+@pytest.mark.parametrize("load", [load_model, load_training])
+@pytest.mark.parametrize(
+    ("what", "mode", "words"),
+    [
+        ("", 0, "one can't be used"),
+        ("settings.json", 0, "one/settings.json can't be read"),
+        ("checkpoints", 0, "one/checkpoints can't be used"),
+        ("checkpoints", 0o444, "one/checkpoints.* can't be used"),  # its names can be read
+        (newest, 0, "one/checkpoints/checkpoint-21.data.* can't be used"),
+    ],
+)
+def test_a_run_that_cannot_be_read(run_copy, load, what, mode, words):
     """A closed checkpoint, or folder of them, is neither absent nor damaged."""
-    path = copy / (closed(copy) if callable(closed) else closed)
-    path.chmod(0)
-    done = run_as_other(*command, copy, cwd=tmp_path)
-    path.chmod(0o755)
-    assert done.returncode == 2
-    *_, last = done.stderr.splitlines()
-    assert last.startswith(f"{path} can't be")
-    assert "Permission denied." in last
-    assert "Traceback" not in done.stderr
+    path = run_copy / (what(run_copy) if callable(what) else what)
+    with closed(path, mode), denied(words), as_other_user():
+        load(run_copy)
 
 
-@pytest.mark.parametrize("mode", [0o444, 0o111])
-def test_checkpoints_of_which_only_the_names_or_only_the_files_can_be_read(copy, tmp_path, mode):
-    (copy / "checkpoints").chmod(mode)
-    done = run_as_other("evaluate", "--run", copy, cwd=tmp_path)
-    (copy / "checkpoints").chmod(0o755)
-    assert_refused(done, copy / "checkpoints", "can't be used: Permission denied.")
-
-
-def test_the_newest_run_that_is_not_closed(base, copy, tmp_path):
-    closed = shutil.copytree(copy, tmp_path / "runs" / "two")
-    os.utime(copy / "metrics.json", (1, 1))
-    closed.chmod(0)
-    done = run_as_other("evaluate", cwd=tmp_path)
-    closed.chmod(0o755)
+def test_the_newest_run_that_is_not_closed(run_copy, tmp_path):
+    two = shutil.copytree(run_copy, tmp_path / "runs" / "two")
+    os.utime(run_copy / "metrics.json", (1, 1))
+    with closed(two):
+        done = run_as_other("evaluate", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith("Run runs/one:")
 
-    (tmp_path / "runs").chmod(0)
-    assert_refused(run_as_other("evaluate", cwd=tmp_path), "runs can't be used: Permission denied.")
 
-
-def test_a_folder_in_which_no_run_can_be_made(base, tmp_path):
-    for mode, words in ((0o555, "can't be made"), (0, "can't be made")):
-        (tmp_path / "runs").mkdir(exist_ok=True)
-        (tmp_path / "runs").chmod(mode)
-        done = run_as_other("train", "--data-dir", base / "data", cwd=tmp_path)
-        (tmp_path / "runs").chmod(0o755)
-        assert_refused(done, "runs", words, "Permission denied", "--output-dir")
+def test_a_folder_in_which_no_run_can_be_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    new = folders.new_folder(None, "title")
+    what = "The output folder runs can't be made"
+    with closed(tmp_path / "runs", 0o555), denied(what), as_other_user(), new:
+        pytest.fail("it was made")
 
 
 def test_a_folder_in_which_no_chart_can_be_saved(tmp_path):
-    tmp_path.chmod(0o555)
-    done = run_as_other("benchmark", cwd=tmp_path)
-    tmp_path.chmod(0o755)
+    with closed(tmp_path, 0o555):
+        done = run_as_other("benchmark", cwd=tmp_path)
     assert_refused(done, "benchmark.png can't be written: Permission denied", "--chart")
 
 
-def test_data_that_cannot_be_read(base, tmp_path):
-    data = shutil.copytree(base / "data", tmp_path / "data" / "mnist")
-    for closed in (data, data.parent, next(data.iterdir())):
-        mode = closed.stat().st_mode
-        closed.chmod(0)
-        flags = ["train", "--output-dir", tmp_path / "run"]
-        given = run_as_other(*flags, "--data-dir", data, cwd=tmp_path)
-        found = run_as_other(*flags, cwd=tmp_path, LOWLEVEL_MNIST_DATA=data.parent)
-        closed.chmod(mode)
-        for done in (given, found):
-            assert_refused(done, "data", "Permission denied")
-    assert not (tmp_path / "run").exists()
+@pytest.fixture
+def data_folder(tmp_path):
+    return write_idx_folder(tmp_path / "data" / "mnist", pattern_arrays())
 
 
-def test_a_closed_folder_among_the_data(base, tmp_path):
-    data = shutil.copytree(base / "data", tmp_path / "data")
-    (data / "private").mkdir(mode=0)
-    done = run_as_other("train", "--data-dir", data, "--no-plots", cwd=tmp_path)
+@pytest.mark.parametrize("what", [".", "..", "t10k-labels-idx1-ubyte"])
+@pytest.mark.parametrize("where", ["given", "environment"])
+def test_data_that_cannot_be_read(data_folder, monkeypatch, what, where):
+    monkeypatch.setenv("LOWLEVEL_MNIST_DATA", str(data_folder.parent))
+    with closed((data_folder / what).resolve()), denied("data.*"), as_other_user():
+        data.load("auto", data_folder if where == "given" else None)
+
+
+def test_a_closed_folder_among_the_data(data_folder, tmp_path):
+    (data_folder / "private").mkdir(mode=0)
+    flags = ["--no-plots", "--output-dir", "run"]
+    done = run_as_other("train", "--data-dir", data_folder, *flags, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
