@@ -188,15 +188,6 @@ def test_the_last_two_checkpoints_are_kept(saved_copy):
     assert read_weights(load_model(saved_copy)) == read_weights(manager.model)
 
 
-def test_no_checkpoint_yet(tmp_path):
-    """As after a kill in the first epoch: the training begins anew."""
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "checkpoint-5.data-00000-of-00001").write_bytes(b"half")
-    manager = open_manager(tmp_path)
-    assert (manager.state.history, manager.state.where) == ([], "epoch 0")
-    assert read_files(tmp_path) == {}
-
-
 def test_a_list_of_checkpoints_that_names_others(saved, saved_copy):
     """TensorFlow's list is not to be trusted: nothing is read or removed where it points."""
     folder, _, older, newer = saved
