@@ -144,6 +144,7 @@ def interrupt_third():
     Run.stop_requested = lambda run, number: next(signals)
 
 
+@pytest.mark.full
 def test_it_goes_on_to_the_same_bits(own_run, tmp_path):
     shutil.copytree(own_run.home / "data", tmp_path / "data")
     shutil.copy(own_run.home / "convolutional.py", tmp_path)
