@@ -151,6 +151,12 @@ def test_a_run_is_not_started_over(run_copy):
     assert read_files(run_copy) == before
 
 
+def test_what_a_kill_has_left_of_the_settings_is_no_run(tmp_path):
+    (tmp_path / "unfinished-settings.json").write_text("{", encoding="utf-8")
+    with folders.new_folder(tmp_path, "title") as folder:
+        assert folder == tmp_path
+
+
 def test_two_runs_in_one_second(tmp_path, monkeypatch):
     """Each has a folder of its own."""
     monkeypatch.chdir(tmp_path)
