@@ -72,17 +72,6 @@ def on_nothing(ink, pen):
     return picture
 
 
-def with_speck(ink):
-    ink = ink.copy()
-    ink[-1, -1] = 1
-    return ink
-
-
-def with_noise(picture):
-    noise = np.random.default_rng(0).normal(0, 8, picture.size[::-1])[..., None]
-    return grey(np.clip(np.asarray(picture) + noise, 0, 255))
-
-
 def with_transparent_column(picture):
     picture.putalpha(255)
     picture.paste((255, 0), (0, 0, 1, picture.height))
@@ -96,17 +85,14 @@ def under_light(ink, rightwards, downwards):
     return grey(paper * (1 - 0.6 * ink))
 
 
-def framed(picture):
-    ImageDraw.Draw(picture).rectangle((2, 2, 197, 147), outline=0, width=3)
+def beside(ink, shape, place, **options):
+    """Black on white, with something else that is drawn in the picture."""
+    picture = grey(255 - 255 * ink)
+    getattr(ImageDraw.Draw(picture), shape)(place, **options)
     return picture
 
 
-def with_neighbour(picture):
-    """Beside the digit, a part of another one comes in from beyond the edge."""
-    ImageDraw.Draw(picture).ellipse((180, 40, 240, 110), outline=0, width=8)
-    return picture
-
-
+NOISE = np.random.default_rng(0).normal(0, 8, (150, 200))
 VARIANTS = {
     "black on white.png": lambda ink: grey(255 - 255 * ink),
     "pale on grey.png": lambda ink: on_paper(ink, (90, 90, 95), (210, 215, 220)),
@@ -120,12 +106,14 @@ VARIANTS = {
     "palette.png": lambda ink: grey(255 - 255 * ink).convert("P"),
     "print.jpg": lambda ink: on_paper(ink, (255, 255, 255), (0, 0, 0)).convert("CMYK"),
     "large.tif": lambda ink: grey(255 * ink).resize((2000, 1500)),
-    "speck.bmp": lambda ink: grey(255 - 255 * with_speck(ink)),
-    "noise.webp": lambda ink: with_noise(on_paper(ink, (200,) * 3, (30,) * 3)),
+    "speck.bmp": lambda ink: beside(ink, "point", (199, 149), fill=0),
+    "noise.webp": lambda ink: grey(200 - 170 * ink + NOISE),
     "light from the left.png": lambda ink: under_light(ink, 100, 0),
     "dim light from a corner.png": lambda ink: under_light(ink, -60, -40),
-    "frame.png": lambda ink: framed(grey(255 - 255 * ink)),
-    "cut off beside it.png": lambda ink: with_neighbour(grey(255 - 255 * ink)),
+    "frame.png": lambda ink: beside(ink, "rectangle", (2, 2, 197, 147), outline=0, width=3),
+    "cut off beside it.png": lambda ink: beside(
+        ink, "ellipse", (180, 40, 240, 110), outline=0, width=8
+    ),
 }
 if "AVIF" in pictures.FORMATS:
     VARIANTS["photo.avif"] = VARIANTS["photo.jpg"]
@@ -259,19 +247,13 @@ def test_the_width_of_a_line():
         assert image_style.stroke_width(ring) == pytest.approx(width, rel=0.05)
 
 
-@pytest.mark.parametrize("width", [1, 2])
-def test_a_thin_pen_s_lines_become_as_wide_as_the_images(read, style, width):
-    image = read(drawn([(20, 10), (45, 10), (25, 55)], width)).image
-    assert image_style.stroke_width(image / 255) == pytest.approx(style.stroke_widths[1], rel=0.25)
-
-
-@pytest.mark.parametrize("width", [20, 26])
-def test_a_thick_pen_s_lines_become_thinner(read, style, width):
+@pytest.mark.parametrize("width", [1, 2, 20, 26])
+def test_lines_become_as_wide_as_the_images(read, style, width):
     """What is seen is nearly as with a pen that is as wide as the images' lines."""
-    points = [(30, 30), (85, 30), (45, 100)]
-    thick, usual = (read(drawn(points, own, side=120)).image for own in (width, 6))
-    assert image_style.stroke_width(thick / 255) < 1.45 * style.stroke_widths[1]
-    assert np.corrcoef(thick.ravel(), usual.ravel())[0, 1] > 0.7
+    points, usual = [(30, 30), (85, 30), (45, 100)], style.stroke_widths[1]
+    own, expected = (read(drawn(points, pen, side=120)).image for pen in (width, 6))
+    assert 0.75 * usual < image_style.stroke_width(own / 255) < 1.45 * usual
+    assert np.corrcoef(own.ravel(), expected.ravel())[0, 1] > 0.7
 
 
 @pytest.mark.parametrize("size", [(40, 12), (12, 40), (32, 6)])
@@ -372,11 +354,11 @@ def test_a_sheet_on_a_table(read, name):
     assert likeness(seen, read(PHOTOGRAPHS[name].three()).image) > 0.9
 
 
-@pytest.mark.parametrize("table", [15, 145])
-def test_a_blank_sheet_on_a_table_is_no_digit(read, table):
-    blank = Photograph(table=table, pen=220, light=0, degrees=3)
-    with pytest.raises(UserError, match="no digit to see"):
-        read(blank.take())
+def test_a_blank_sheet_on_a_table_is_no_digit(read):
+    for table in (15, 145):
+        blank = Photograph(table=table, pen=220, light=0, degrees=3)
+        with pytest.raises(UserError, match="no digit to see"):
+            read(blank.take())
 
 
 def test_lines_darker_than_the_pen(read):

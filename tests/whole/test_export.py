@@ -166,18 +166,23 @@ def test_a_blank_image(exported, loaded):
         serve(exported[0], blank)
 
 
-def test_names_of_classes_and_images_of_zeros_and_ones(softmax_run, tmp_path):
-    """Names in any script, a number for a class without images; images that go no higher."""
-    folder = softmax_run.copy(tmp_path)
+def test_what_the_settings_of_a_run_decide(softmax_run, tmp_path):
+    """Names in any script; whether light and dark are exchanged; images that go no higher than 1.
+
+    A class without images has a number.
+    """
+    folder, images = softmax_run.copy(tmp_path), digit_arrays()[2]
     names = ["zéro", None, "둘", *"3456789"]
     style = read_metrics(folder)["image_style"] | {"mean_grey_levels": [0, 1]}
-    change_settings(folder, class_names=names, image_style=style)
+    change_settings(folder, class_names=names, image_style=style, invert=True)
     assert run("export", "--to", "exported", cwd=tmp_path).returncode == 0
     model = tf.saved_model.load(str(tmp_path / "exported"))
     found = [name.decode() for name in model.class_names.numpy()]
     assert found == ["zéro", "1", *names[2:]]
-    answer = serve(tmp_path / "exported", digit_arrays()[2] // 128)
+    answer = serve(tmp_path / "exported", 255 - images)
+    assert_equal(answer, metrics.predict(softmax_run.load_model(), images), rtol=1e-6)
     assert [name.decode() for name in answer["names"]] == [found[n] for n in answer["classes"]]
+    assert len(serve(tmp_path / "exported", images // 128)["classes"]) == 100
 
 
 @pytest.mark.full
