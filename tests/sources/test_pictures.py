@@ -181,42 +181,29 @@ IMAGES = {
 @pytest.mark.parametrize(
     ("name", "least"),
     [
-        ("digits", 0.9),
-        ("shapes", 0.7),  # boxes have no background around them, the others are read alike
+        ("digits", 0.95),
+        ("shapes", 0.75),  # boxes have no background around them, the others are read alike
         pytest.param("mnist", 0.97, marks=pytest.mark.full),
         pytest.param("fashion_mnist", 0.95, marks=pytest.mark.full),
     ],
 )
 def test_an_image_of_the_data_set_as_a_picture_is_that_image(read, name, least):
-    """As it is, inverted, or enlarged: to the bit; on larger paper, nearly so."""
-    images = IMAGES[name]()
+    """As it is, inverted, or enlarged: to the bit; nearly so as a person might send it.
+
+    That is enlarged, dark on light, off-centre on a canvas.
+    """
+    images, generator = IMAGES[name](), np.random.default_rng(0)
     learnt, found, likenesses = image_style.learn(images), [], []
     for image in images[:50]:
         enlarged = np.kron(255 - image, np.ones((10, 10), np.uint8))
         seen = [read(grey(levels), style=learnt).image for levels in (image, 255 - image, enlarged)]
         found.append([np.array_equal(one, image) for one in seen])
-        side = 2 * len(image)
-        paper = Image.new("L", (2 * side, side + 40), 255)
-        bicubic = Image.Resampling.BICUBIC
-        paper.paste(grey(255 - image).resize((side, side), bicubic), (9, 31))
-        likenesses.append(likeness(read(paper, style=learnt).image, image))
+        canvas = Image.new("L", (200, 170), 255)
+        large = grey(255 - image).resize((100, 100), Image.Resampling.BICUBIC)
+        canvas.paste(large, (generator.integers(5, 95), generator.integers(5, 65)))
+        likenesses.append(likeness(read(canvas, style=learnt).image, image))
     assert np.mean(found, axis=0).min() >= least
-    assert np.median(likenesses) > 0.9
-
-
-@pytest.mark.parametrize(
-    ("name", "count"), [("digits", 50), pytest.param("mnist", 100, marks=pytest.mark.full)]
-)
-def test_digits_as_a_person_sends_them(read, style, name, count):
-    """Enlarged, dark on light, off-centre on a canvas."""
-    generator, likenesses = np.random.default_rng(0), []
-    for image in IMAGES[name]()[:count]:
-        canvas = Image.new("L", (320, 260), 255)
-        enlarged = grey(255 - image).resize((140, 140), Image.Resampling.BICUBIC)
-        canvas.paste(enlarged, (generator.integers(0, 180), generator.integers(0, 120)))
-        likenesses.append(likeness(read(canvas).image, image))
-    assert np.mean(np.array(likenesses) > 0.8) >= 0.95
-    assert np.median(likenesses) > 0.97
+    assert (np.percentile(likenesses, [10, 50]) > [0.85, 0.92]).all()
 
 
 def test_images_without_background_are_taken_whole(read, tmp_path):
