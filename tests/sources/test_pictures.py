@@ -72,9 +72,10 @@ def on_nothing(ink, pen):
     return picture
 
 
-def with_transparent_column(picture):
+def with_hole(picture):
+    """A picture that is opaque but for a part of it, beside the digit."""
     picture.putalpha(255)
-    picture.paste((255, 0), (0, 0, 1, picture.height))
+    picture.paste((0, 0), (140, 20, 190, 130))
     return picture
 
 
@@ -101,7 +102,7 @@ VARIANTS = {
     "black on nothing.png": lambda ink: on_nothing(ink, "black"),
     "white on nothing.png": lambda ink: on_nothing(ink, "white"),
     "grey on nothing.png": lambda ink: on_nothing(ink, "black").convert("LA"),
-    "one transparent column.png": lambda ink: with_transparent_column(grey(255 - 255 * ink)),
+    "transparent hole.png": lambda ink: with_hole(grey(255 - 255 * ink)),
     "dim 16 bit.png": lambda ink: Image.fromarray(np.uint16(4095 * ink)),
     "palette.png": lambda ink: grey(255 - 255 * ink).convert("P"),
     "print.jpg": lambda ink: on_paper(ink, (255, 255, 255), (0, 0, 0)).convert("CMYK"),
