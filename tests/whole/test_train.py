@@ -89,8 +89,7 @@ def test_the_commands_to_try_next_work(softmax_run, tmp_path):
 def test_one_seed_is_one_run_and_another_seed_another(softmax_run, tmp_path):
     flags = ["--batch-size", 96, "--epochs", 3, "--learning-rate", 0.25, "--no-plots"]
     for seed in (7, 8):
-        flags_of_one = [*flags, "--seed", seed, "--output-dir", str(seed)]
-        train(softmax_run.data, *flags_of_one, cwd=tmp_path)
+        train(softmax_run.data, *flags, "--seed", seed, "--output-dir", seed, cwd=tmp_path)
     assert_same_bits(tmp_path / "7", softmax_run.folder)
     one, other = read_state(tmp_path / "7"), read_state(tmp_path / "8")
     (weights,) = (name for name in one if "weights" in name)
