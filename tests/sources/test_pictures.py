@@ -122,8 +122,9 @@ if "AVIF" in pictures.FORMATS:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_any_colours_and_format_give_the_same_digit(ink, read, name):
-    plain, other = read(grey(255 * ink)).image, read(VARIANTS[name](ink), name).image
-    assert likeness(other, plain) > 0.95
+    plain, other = read(grey(255 * ink)), read(VARIANTS[name](ink), name)
+    assert likeness(other.image, plain.image) > 0.95
+    assert other.other_digits == plain.other_digits == 0
 
 
 def test_a_photo_is_turned_as_its_camera_says(ink, read):
@@ -213,8 +214,9 @@ def test_images_without_background_are_taken_whole(read, tmp_path):
     learnt = image_style.learn(noise)
     assert learnt.background is None
     wide = np.pad(np.kron(noise[0], np.ones((10, 10), np.uint8)), ((0, 0), (30, 30)))
-    assert np.abs(read(grey(wide), style=learnt).image.astype(float) - noise[0]).max() <= 1
-    inverted = pictures.read(tmp_path / "a.png", learnt, invert=True).image
+    assert np.abs(read(grey(wide), "wide.png", learnt).image.astype(float) - noise[0]).max() <= 1
+    np.testing.assert_array_equal(read(grey(noise[1]), style=learnt).image, noise[1])
+    inverted = pictures.read(tmp_path / "wide.png", learnt, invert=True).image
     assert np.abs(inverted.astype(float) - (255 - noise[0])).max() <= 1
 
 
@@ -373,6 +375,15 @@ def test_a_digit_that_reaches_the_edge(read):
     ImageDraw.Draw(ring).ellipse((0, 0, 59, 89), outline=0, width=12)
     cut, whole = (read(picture).image for picture in (ring, ImageOps.expand(ring, 30, 255)))
     assert np.abs(cut.astype(float) - whole).mean() < 2
+
+
+def test_what_a_dry_pen_has_torn_apart_is_one_digit(read):
+    body = [(30, 10), (30, 50), (60, 50), (60, 90), (30, 90)]
+    whole, torn = drawn([(60, 10), *body], 6, side=120), drawn(body, 6, side=120)
+    ImageDraw.Draw(torn).line([(60, 10), (42, 10)], 0, 6)
+    found = read(torn)
+    assert found.other_digits == 0
+    assert likeness(found.image, read(whole).image) > 0.95
 
 
 def test_the_largest_digit_is_read_and_others_are_counted(read):
