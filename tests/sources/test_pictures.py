@@ -111,6 +111,7 @@ VARIANTS = {
     "noise.webp": lambda ink: grey(200 - 170 * ink + NOISE),
     "light from the left.png": lambda ink: under_light(ink, 100, 0),
     "dim light from a corner.png": lambda ink: under_light(ink, -60, -40),
+    "ring.png": lambda ink: beside(ink, "ellipse", (2, 2, 197, 147), outline=0, width=3),
     "frame.png": lambda ink: beside(ink, "rectangle", (2, 2, 197, 147), outline=0, width=3),
     "cut off beside it.png": lambda ink: beside(
         ink, "ellipse", (180, 40, 240, 110), outline=0, width=8
