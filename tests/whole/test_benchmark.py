@@ -154,6 +154,7 @@ def test_a_peer_that_does_not_know_the_optimizer(monkeypatch):
         contenders.main()
 
 
+@pytest.mark.full
 def test_a_peer_that_crashes_costs_its_own_bar(mnist, tmp_path):
     """A library whose import fails."""
     (tmp_path / "broken").mkdir()
