@@ -8,15 +8,11 @@ depends on MNIST's size.
 import numpy as np
 
 from tests.helpers.data import pattern_arrays
+from tests.helpers.network import softmax
 from tests.helpers.runs import read_metrics, train_on
 
 SEED, BATCH, EPOCHS, RATE = 3, 96, 2, 0.05
 INITIAL_WEIGHTS, ORDER = 1, 2  # the purposes for which numbers are drawn
-
-
-def softmax(logits):
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def losses_and_hits(probabilities, labels):

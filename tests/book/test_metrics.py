@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from lowlevel_mnist import cost, metrics
 from lowlevel_mnist.model import Network
+from tests.helpers.network import forward, softmax
 
 CLASSES, COUNT = 5, 2300  # images: two whole batches of an evaluation, and one that is smaller
 
@@ -19,15 +20,13 @@ def evaluated():
         bias.assign(generator.normal(size=bias.shape))
     images = generator.integers(0, 256, (COUNT, 8, 6)).astype(np.uint8)
     labels = generator.choice(CLASSES - 1, COUNT).astype(np.uint8)  # the last class has no image
-    (w, v), (b, c) = ([each.numpy() for each in some] for some in (network.weights, network.biases))
-    logits = np.maximum(images.reshape(COUNT, 48) / 255 @ w + b, 0) @ v + c
-    return network, images, labels, logits
+    weights, biases = ([w.numpy() for w in each] for each in (network.weights, network.biases))
+    return network, images, labels, forward(weights, biases, images.reshape(COUNT, 48) / 255)
 
 
 def test_an_evaluation_against_numpy(evaluated):
     network, images, labels, logits = evaluated
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    expected = powers / powers.sum(axis=1, keepdims=True)
+    expected = softmax(logits)
     predicted = expected.argmax(axis=1)
     matrix = [
         [sum((labels == truth) & (predicted == taken_for)) for taken_for in range(CLASSES)]
