@@ -1,116 +1,119 @@
-"""Where data sets come from, in which order, and how they are verified."""
+"""Where data sets come from, in which order, how they are verified, and how they are split."""
 
 import gzip
 import http.server
-import importlib.util
-import json
-import pathlib
-import re
 import socket
 import threading
 
 import numpy as np
 import pytest
 
-from lowlevel_mnist import data, memory, preprocessing
+from lowlevel_mnist import data
 from lowlevel_mnist.errors import UnreachableError, UserError
-from lowlevel_mnist.sources import layouts
-from lowlevel_mnist.sources.download import download
-from tests.helpers.commands import assert_ends, assert_refused, run, run_python, train
-from tests.helpers.data import IDX_NAMES, pattern_arrays, write_idx_folder
+from lowlevel_mnist.sources import download, layouts
+from tests.helpers.commands import assert_ends, run, run_python
+from tests.helpers.data import IDX_NAMES
+from tests.helpers.runs import read_metrics
+from tests.sources.files import IDX, X_TEST, X_TRAIN, Y_TRAIN, four_arrays, npz, write
+
+ENVIRONMENT = data.ENVIRONMENT_VARIABLE
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
-@pytest.mark.parametrize("asked_for", ["by name", "by folder"])
-def test_the_real_data_is_verified(request, name, asked_for):
-    fixture = "mnist_folder" if name == "mnist" else "fashion_folder"
-    folder = request.getfixturevalue(fixture)
-    dataset = data.load(name if asked_for == "by name" else "auto", folder)
-    assert (dataset.name, dataset.source, dataset.verified) == (name, "data-dir", True)
-    assert dataset.train_images.shape == (60_000, 28, 28)
-    assert dataset.test_images.shape == (10_000, 28, 28)
-    assert np.bincount(dataset.test_labels).sum() == 10_000
-
-
-def test_fashion_mnist_has_class_names(fashion_folder):
-    dataset = data.load("fashion_mnist", fashion_folder)
-    assert dataset.class_names[0] == "T-shirt/top"
-    assert dataset.class_names[9] == "Ankle boot"
-    assert len(dataset.class_names) == dataset.classes
-
-
-def test_custom_data_is_not_verified(small_folder):
-    dataset = data.load("auto", small_folder)
-    assert (dataset.name, dataset.verified) == ("custom", False)
-    assert dataset.classes == 4
-    assert dataset.class_names == ["0", "1", "2", "3"]
-
-
-def test_data_dir_goes_before_the_environment(small_folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("LOWLEVEL_MNIST_DATA", str(tmp_path / "absent"))
-    assert data.load("auto", small_folder).source == "data-dir"
-
-
-def test_the_environment_names_a_folder_of_folders(mnist_folder, monkeypatch):
-    monkeypatch.setenv("LOWLEVEL_MNIST_DATA", str(mnist_folder.parent))
+def test_mnist_of_a_folder_in_the_environment_is_verified(mnist_folder, monkeypatch):
+    monkeypatch.setenv(ENVIRONMENT, str(mnist_folder.parent))
     dataset = data.load("mnist")
     assert (dataset.name, dataset.source, dataset.verified) == ("mnist", "environment", True)
+    assert (dataset.title, dataset.class_names) == ("MNIST", list("0123456789"))
+    assert dataset.train_images.shape == (60_000, 28, 28)
+    assert dataset.test_images.shape == (10_000, 28, 28)
 
 
-def test_the_environment_may_lack_a_data_set(tmp_path, serve, keras_home, monkeypatch):
-    """Then it is looked for in the next place, which here is a server without it."""
-    (tmp_path / "fashion_mnist").mkdir()
-    monkeypatch.setenv("LOWLEVEL_MNIST_DATA", str(tmp_path))
-    with pytest.raises(UserError, match="there is no file that is known by its name"):
-        data.load("fashion_mnist")
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(UnreachableError, match="has no folder mnist. The data set mnist is"):
-        data.load("mnist")
+def test_fashion_mnist_in_any_folder_is_recognised(fashion_folder):
+    dataset = data.load("auto", fashion_folder)
+    assert (dataset.name, dataset.source, dataset.verified) == ("fashion_mnist", "data-dir", True)
+    assert dataset.class_names[0] == "T-shirt/top"
+    assert dataset.class_names[9] == "Ankle boot"
+    assert len(dataset.class_names) == dataset.classes == 10
 
 
-def flip_a_byte(folder, target, file):
-    """Copies a data set as links, but for one file, in which one bit of one byte is flipped."""
-    target.mkdir(parents=True)
+def test_data_of_one_s_own(tmp_path, monkeypatch):
+    """A folder that is named goes before the environment."""
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "absent"))
+    folder = write(tmp_path / "data", IDX)
+    dataset = data.load("auto", folder)
+    assert (dataset.name, dataset.source, dataset.place) == ("custom", "data-dir", folder)
+    assert (dataset.verified, dataset.classes) == (False, 3)
+    assert dataset.class_names == ["0", "1", "2"]
+    with pytest.raises(UserError, match="absent, which is no folder"):
+        data.load("auto")
+
+
+def test_mnist_with_one_flipped_bit(mnist_folder, tmp_path):
+    """Without a name it is a student's first experiment, and nobody takes it for MNIST."""
     for name in IDX_NAMES:
-        (target / f"{name}.gz").symlink_to(folder / f"{name}.gz")
-    content = bytearray(gzip.decompress((folder / f"{file}.gz").read_bytes()))
+        (tmp_path / f"{name}.gz").symlink_to(mnist_folder / f"{name}.gz")
+    content = bytearray(gzip.decompress((tmp_path / f"{IDX_NAMES[2]}.gz").read_bytes()))
     content[len(content) // 2] ^= 1
-    (target / f"{file}.gz").unlink()
-    (target / file).write_bytes(content)
-    return target
-
-
-def test_mnist_with_one_flipped_bit_is_refused(mnist_folder, tmp_path):
-    folder = flip_a_byte(mnist_folder, tmp_path / "mnist", IDX_NAMES[2])
-    for arguments, changes in [
-        (["--dataset", "mnist", "--data-dir", folder], {}),
-        ([], {"LOWLEVEL_MNIST_DATA": tmp_path}),
-    ]:
-        done = run("train", *arguments, cwd=tmp_path, **changes)
-        assert_refused(done, "The test images of", "not the published MNIST")
-        assert not (tmp_path / "runs").exists()
-
-
-def test_changed_mnist_is_data_of_one_s_own(mnist_folder, tmp_path):
-    """Without a name: a student's first experiment, and nobody takes it for MNIST."""
-    dataset = data.load("auto", flip_a_byte(mnist_folder, tmp_path / "mine", IDX_NAMES[2]))
+    (tmp_path / f"{IDX_NAMES[2]}.gz").unlink()
+    (tmp_path / IDX_NAMES[2]).write_bytes(content)
+    with pytest.raises(UserError, match="^The test images of .* are not the published MNIST"):
+        data.load("mnist", tmp_path)
+    dataset = data.load("auto", tmp_path)
     assert (dataset.name, dataset.verified) == ("custom", False)
 
 
-def test_another_data_set_under_mnist_s_name_is_refused(tmp_path):
-    write_idx_folder(tmp_path / "mnist", pattern_arrays())
-    done = run("train", cwd=tmp_path, LOWLEVEL_MNIST_DATA=tmp_path)
-    assert_refused(done, "not the published MNIST")
-    assert not (tmp_path / "runs").exists()
+def test_another_data_set_under_mnist_s_name_is_refused(tmp_path, monkeypatch):
+    write(tmp_path / "mnist", IDX)
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path))
+    with pytest.raises(UserError, match="images and .*test labels of .* not the published MNIST"):
+        data.load("auto")
+
+
+def test_light_and_dark_are_exchanged_in_all_images(tmp_path):
+    files = {"any.npz": npz(**four_arrays(x_val=X_TRAIN[:9], y_val=Y_TRAIN[:9]))}
+    dataset = data.load("auto", write(tmp_path, files), invert=True)
+    inverted = dataset.train_images, dataset.test_images, dataset.validation[0]
+    for read, written in zip(inverted, (X_TRAIN, X_TEST, X_TRAIN[:9]), strict=True):
+        np.testing.assert_array_equal(read, 255 - written, strict=True)
+    np.testing.assert_array_equal(dataset.validation[1], Y_TRAIN[:9])
+    assert (dataset.inverted, dataset.invert().inverted) == (True, False)
+
+
+# Validation images that are split off.
+
+
+def test_a_split_is_a_random_part_of_pairs():
+    """Of 70 images, a fraction of 0.45 leaves 38.5: rounded down, as Keras does."""
+    images, labels = X_TRAIN, np.arange(70, dtype=np.uint8)
+    training, validation = data.split(images, labels, 0.45, seed=1)
+    assert (len(training[1]), len(validation[1])) == (38, 32)
+    for part, numbers in (training, validation):
+        np.testing.assert_array_equal(part, images[numbers])
+    assert sorted([*training[1], *validation[1]]) == list(range(70))
+    assert (np.sort(validation[1]) != validation[1]).any()
+    again, other = (data.split(images, labels, 0.45, seed)[1][1] for seed in (1, 2))
+    assert np.array_equal(again, validation[1])
+    assert not np.array_equal(other, validation[1])
+
+
+def test_a_split_of_nothing():
+    training, validation = data.split(X_TRAIN, Y_TRAIN, 0, seed=0)
+    assert training == (X_TRAIN, Y_TRAIN)
+    assert validation is None
+    for fraction, kept in ((1e-20, 3), (0.99, 0)):
+        with pytest.raises(UserError, match=f"{fraction} leaves {kept} of 3 training images"):
+            data.split(X_TRAIN[:3], Y_TRAIN[:3], fraction, seed=0)
+
+
+# Downloads.
 
 
 @pytest.fixture
 def keras_home(tmp_path, monkeypatch):
-    """An empty cache of Keras."""
-    folder = tmp_path / "keras"
-    folder.mkdir()
-    monkeypatch.setenv("KERAS_HOME", str(folder))
-    return folder
+    """An empty cache of Keras, and no data elsewhere."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    return tmp_path / "keras"
 
 
 @pytest.fixture
@@ -138,10 +141,16 @@ def serve():
         server.shutdown()
 
 
+@pytest.fixture
+def no_network(keras_home, monkeypatch):
+    """Nobody listens on port 9, so no data set can be had."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+
+
 @pytest.mark.full
 def test_download_into_keras_s_cache_and_then_from_there(fashion_folder, serve, keras_home):
     url, requested = serve(fashion_folder)
-    arrays = download("fashion_mnist", url)
+    arrays = download.download("fashion_mnist", url)
     expected, *_ = layouts.read(fashion_folder)
     assert arrays.keys() == expected.keys()
     for part, array in arrays.items():
@@ -149,36 +158,28 @@ def test_download_into_keras_s_cache_and_then_from_there(fashion_folder, serve, 
     assert sum(line.startswith("GET") for line in requested) == 4
     assert len(list(keras_home.rglob("*.gz"))) == 4
     requested.clear()
-    download("fashion_mnist", url)
+    download.download("fashion_mnist", url)
     assert requested == []
 
 
 def test_a_download_of_other_bytes_is_refused_again_and_again(serve, tmp_path, keras_home):
-    (tmp_path / "www").mkdir()
-    (tmp_path / "www" / "mnist.npz").write_bytes(b"not what was asked for")
-    url, _ = serve(tmp_path / "www")
-    with pytest.raises(UserError, match="mnist is not on disk and can't be downloaded"):
-        download("mnist", url)
-    # What was sent may lie in the cache, but the next start does not take it for MNIST.
-    with pytest.raises(UserError, match="mnist is not on disk and can't be downloaded"):
-        download("mnist", url)
+    """What was sent may lie in the cache, but the next start does not take it for MNIST."""
+    url, _ = serve(write(tmp_path / "www", {"mnist.npz": b"not what was asked for"}))
+    for _ in range(2):
+        with pytest.raises(UnreachableError, match="mnist is not on disk and can't be downloaded"):
+            download.download("mnist", url)
 
 
 def test_a_missing_file_on_the_server(serve, tmp_path, keras_home):
-    (tmp_path / "www").mkdir()
-    url, _ = serve(tmp_path / "www")
-    with pytest.raises(UserError, match="404"):
-        download("mnist", url)
+    url, _ = serve(write(tmp_path / "www", {"index.html": ""}))
+    with pytest.raises(UnreachableError, match="404"):
+        download.download("mnist", url)
 
 
-@pytest.mark.parametrize("backend", ["torch", "no_such"])
-def test_a_download_without_keras(serve, tmp_path, backend):
+@pytest.mark.full
+def test_a_download_without_keras(serve, tmp_path):
     """Keras can't be imported where its backend is absent."""
-    if importlib.util.find_spec(backend):
-        pytest.skip(f"{backend} is there")
-    (tmp_path / "www").mkdir()
-    (tmp_path / "www" / "mnist.npz").touch()
-    url, _ = serve(tmp_path / "www")
+    url, _ = serve(write(tmp_path / "www", {"mnist.npz": ""}))
     script = f"""
 from lowlevel_mnist.sources import download
 try:
@@ -186,115 +187,49 @@ try:
 except download.UnreachableError as error:
     print(error)
 """
-    done = run_python("-c", script, KERAS_HOME=tmp_path / "keras", KERAS_BACKEND=backend)
-    assert re.match(f"The data set mnist .* can't be downloaded \\(.*{backend}", done.stdout)
+    done = run_python("-c", script, KERAS_HOME=tmp_path / "keras", KERAS_BACKEND="no_such")
+    assert done.stdout.startswith("The data set mnist is not on disk and can't be downloaded (")
+    assert "no_such" in done.stdout
     assert done.stderr == ""
 
 
-def without_network(tmp_path):
-    """Environment changes under which no data set can be had: nobody listens on port 9."""
-    return {"https_proxy": "http://127.0.0.1:9", "KERAS_HOME": tmp_path / "keras"}
+def test_a_data_set_asked_for_by_name_is_never_replaced(tmp_path, no_network, monkeypatch):
+    with pytest.raises(UnreachableError, match="^The data set mnist is not on disk and can't be"):
+        data.load("mnist")
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path))
+    with pytest.raises(UnreachableError, match="has no folder mnist. The data set mnist is"):
+        data.load("mnist")
+    (tmp_path / "fashion_mnist").mkdir()
+    with pytest.raises(UserError, match="there is no file that is known by its name"):
+        data.load("fashion_mnist")
 
 
-@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
-def test_a_data_set_asked_for_by_name_is_never_replaced(tmp_path, dataset):
-    done = run("train", "--dataset", dataset, cwd=tmp_path, **without_network(tmp_path))
-    assert_refused(done, f"{dataset} is not on disk and can't be downloaded", "--data-dir")
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.full
-def test_a_firewall_that_swallows_everything_gets_an_answer(tmp_path):
+def test_a_firewall_that_swallows_everything_gets_an_answer(keras_home, monkeypatch):
     """A proxy that accepts connections and never says a word."""
+    monkeypatch.setattr(download, "NETWORK_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        changes = without_network(tmp_path)
-        changes["https_proxy"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        done = run("train", "--dataset", "mnist", cwd=tmp_path, **changes)
-    assert_refused(done, "mnist is not on disk and can't be downloaded")
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(UnreachableError, match="mnist is not on disk and can't be downloaded"):
+            data.load("mnist")
+
+
+def test_digits_are_not_read_from_a_folder(tmp_path):
+    with pytest.raises(UserError, match="built in"):
+        data.load("digits", tmp_path)
 
 
 @pytest.mark.full
 def test_without_mnist_the_first_command_learns_the_built_in_digits(tmp_path):
     flags = ["--epochs", 1, "--no-plots", "--output-dir", "run"]
-    done = run("train", *flags, cwd=tmp_path, **without_network(tmp_path))
+    changes = {"https_proxy": "http://127.0.0.1:9", "KERAS_HOME": tmp_path / "keras"}
+    done = run("train", *flags, cwd=tmp_path, **changes)
     words = ["mnist is not on disk", "built-in digits", "--data-dir", "LOWLEVEL_MNIST_DATA"]
     assert_ends(done, 0, *words)
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["dataset"] == "digits"
-    assert metrics["dataset_source"] == "built-in"
-    assert metrics["dataset_verified"] is False
-    assert metrics["test_accuracy"] > 0.8
+    record = read_metrics(tmp_path / "run")
+    assert (record["dataset"], record["dataset_source"]) == ("digits", "built-in")
+    assert record["dataset_verified"] is False
+    assert record["test_accuracy"] > 0.8
     lines = done.stdout.splitlines()
     assert "built-in digits, not MNIST" in lines[1]
     (result,) = [line for line in lines if line.startswith("Test loss")]
     assert result.endswith("of built-in digits")
-
-
-def test_digits_are_not_read_from_a_folder(small_folder, tmp_path):
-    done = run("train", "--dataset", "digits", "--data-dir", small_folder, cwd=tmp_path)
-    assert_refused(done, "built in")
-
-
-def test_the_source_is_recorded(small_folder, tmp_path):
-    done = train(small_folder, "--output-dir", "run", "--no-plots", cwd=tmp_path)
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["dataset"] == "custom"
-    assert metrics["dataset_source"] == "data-dir"
-    assert metrics["dataset_verified"] is False
-    assert pathlib.Path(metrics["data_dir"]) == small_folder.resolve()
-    assert "not verified" in done.stdout
-    assert "MNIST" not in done.stdout
-
-
-def address(array):
-    return np.asarray(array).ctypes.data
-
-
-@pytest.mark.parametrize("layout", ["idx", "npz"])
-def test_a_tensor_has_the_memory_of_images_that_were_read_or_split(small_folder, layout):
-    if layout == "npz":
-        keys = ("x_train", "y_train", "x_test", "y_test")
-        np.savez(small_folder / "d.npz", **dict(zip(keys, pattern_arrays(), strict=True)))
-    dataset = data.load("auto", small_folder / ("d.npz" if layout == "npz" else ""))
-    for images, _ in data.split(dataset.train_images, dataset.train_labels, 0.2, seed=0):
-        assert address(preprocessing.flatten(images)) == address(images)
-    images = dataset.train_images
-    pixels = preprocessing.flatten(images)
-    assert address(pixels) == address(images)
-    assert not images.flags.writeable
-    expected = images.reshape(len(images), -1).copy()
-    del dataset, images
-    np.testing.assert_array_equal(pixels, expected)
-
-
-def test_a_tensor_does_not_change_with_the_images():
-    for images in (np.ones((3, 4, 5), np.uint8), memory.empty(60).reshape(3, 4, 5)):
-        images[:] = 1
-        pixels = preprocessing.flatten(images)
-        images[:] = 9
-        assert (pixels.numpy() == 1).all()
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.int64])
-def test_images_of_another_dtype_keep_it(dtype):
-    """So that they are refused in training, and not cut off to bytes."""
-    images = np.linspace(-1, 300, 60).astype(dtype).reshape(3, 4, 5)
-    pixels = preprocessing.flatten(images)
-    assert pixels.dtype == dtype
-    np.testing.assert_array_equal(pixels, images.reshape(3, 20))
-
-
-def test_images_anywhere_in_memory_become_a_tensor():
-    """TensorFlow would end the process for memory that begins at another place."""
-    content = np.arange(500, dtype=np.uint8).tobytes()
-    writeable = memory.empty(500)
-    writeable[:] = np.frombuffer(content, np.uint8)
-    for source in (np.frombuffer(content, np.uint8), writeable):
-        for first in range(130):
-            images = source[first : first + 240].reshape(10, 4, 6)
-            images.flags.writeable = False
-            np.testing.assert_array_equal(preprocessing.flatten(images), images.reshape(10, 24))
-    reversed_rows = writeable[:240].reshape(10, 4, 6)[::-1]
-    reversed_rows.flags.writeable = False
-    expected = reversed_rows.reshape(10, 24)
-    np.testing.assert_array_equal(preprocessing.flatten(reversed_rows), expected)
