@@ -9,16 +9,18 @@ from lowlevel_mnist import data
 from lowlevel_mnist.sources import digits
 from tests.tables import digits_on_mnist
 
+COUNT = 2003
+
 
 @pytest.fixture(scope="module")
 def drawn():
-    return digits.generate(5003, seed=4)
+    return digits.generate(COUNT, seed=4)
 
 
 def test_the_format(drawn):
     images, labels = drawn
-    assert images.shape == (5003, 28, 28)
-    assert labels.shape == (5003,)
+    assert images.shape == (COUNT, 28, 28)
+    assert labels.shape == (COUNT,)
     assert images.dtype == labels.dtype == np.uint8
     assert np.unique(images[:500]).size > 200  # anti-aliased, not black and white
     assert (images.max(axis=(1, 2)) > 200).all()
@@ -26,8 +28,8 @@ def test_the_format(drawn):
 
 def test_the_classes_are_balanced_and_in_random_order(drawn):
     counts = np.bincount(drawn[1], minlength=10)
-    assert sorted(counts) == [500] * 7 + [501] * 3
-    assert len({tuple(drawn[1][start : start + 10]) for start in range(0, 5000, 10)}) > 450
+    assert sorted(counts) == [200] * 7 + [201] * 3
+    assert len({tuple(drawn[1][start : start + 10]) for start in range(0, 2000, 10)}) > 180
 
 
 def test_the_ink_fills_a_box_of_20_pixels_centred_by_mass(drawn):
@@ -44,20 +46,16 @@ def test_the_ink_fills_a_box_of_20_pixels_centred_by_mass(drawn):
         assert np.mean(np.abs(centres - 14) <= 0.51) > 0.99
 
 
-def test_a_seed_repeats_and_parts_and_seeds_differ(drawn):
-    again = digits.generate(5003, seed=4)
+def test_a_seed_repeats_and_all_else_is_another_digit(drawn):
+    again = digits.generate(COUNT, seed=4)
     for left, right in zip(drawn, again, strict=True):
         np.testing.assert_array_equal(left, right)
-    for other in (digits.generate(5003, seed=5), digits.generate(5003, seed=4, part="test")):
-        same = (drawn[0] == other[0]).all(axis=(1, 2))
-        assert same.sum() == 0
+    others = digits.generate(500, seed=5)[0], digits.generate(500, seed=4, part="test")[0]
+    together = np.concatenate([drawn[0], *others])
+    assert len(np.unique(together.reshape(len(together), -1), axis=0)) == len(together)
 
 
-def test_no_two_digits_are_alike(drawn):
-    assert len(np.unique(drawn[0].reshape(5003, -1), axis=0)) == 5003
-
-
-@pytest.mark.parametrize("count", [1, 2, 9, 11])
+@pytest.mark.parametrize("count", [1, 11])
 def test_few(count):
     images, labels = digits.generate(count, seed=0)
     assert images.shape == (count, 28, 28)
@@ -68,13 +66,9 @@ def test_few(count):
     ("arguments", "words"),
     [
         ({"count": 0}, "count is 0"),
-        ({"count": -3}, "count is -3"),
         ({"count": 2.0}, "count is 2.0"),
         ({"count": True}, "count is True"),
         ({"count": 10, "seed": -1}, "seed is -1"),
-        ({"count": 10, "seed": 0.5}, "seed is 0.5"),
-        ({"count": 10, "seed": "zero"}, "seed is 'zero'"),
-        ({"count": 10, "seed": None}, "seed is None"),
         ({"count": 10, "part": "validation"}, "part is 'validation'"),
     ],
 )
@@ -84,18 +78,15 @@ def test_bad_arguments(arguments, words):
 
 
 @pytest.mark.full
-def test_all_70_000_take_less_than_a_gibibyte():
+def test_60_000_take_less_than_a_gibibyte_and_none_are_alike():
     tracemalloc.start()
     try:
-        (_, train_labels), (_, test_labels) = (
-            digits.generate(60_000),
-            digits.generate(10_000, 0, "test"),
-        )
+        images, _ = digits.generate(60_000)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (len(train_labels), len(test_labels)) == (60_000, 10_000)
-    assert 70_000 * 28 * 28 < peak < 2**30
+    assert images.nbytes < peak < 2**30
+    assert len(set(map(bytes, images))) == 60_000
 
 
 @pytest.mark.full
