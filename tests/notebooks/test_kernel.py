@@ -107,9 +107,8 @@ def test_a_bad_flag(kernel):
     kernel.assert_as_before()
 
 
-def test_a_picture_is_shown_below_the_cell(kernel):
-    kernel.run(f"{TRAIN} --output-dir shown --epochs 1")
-    cell = "%run -m lowlevel_mnist.show_random -- --run shown --seed 1"
+def test_a_picture_is_shown_below_the_cell(kernel, softmax_run):
+    cell = f"%run -m lowlevel_mnist.show_random -- --run {softmax_run.folder} --seed 1"
     written = kernel.run(f"%matplotlib inline\n{cell}")
     assert "Saved in" not in written["stdout"]
     assert written["pictures"] == 1
