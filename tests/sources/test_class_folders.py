@@ -83,13 +83,6 @@ def test_numbers_are_the_labels_themselves(tmp_path):
     assert dataset.classes_with_images.tolist() == [1, 2, 10]
 
 
-def test_a_seventh_of_one_root_is_set_aside(tmp_path):
-    dataset = data.load("auto", write(tmp_path, split(".")), seed=3)
-    assert (len(dataset.train_labels), len(dataset.test_labels)) == (36, 6)
-    together = np.concatenate([dataset.train_images, dataset.test_images])
-    assert sorted(map(bytes, together)) == sorted(map(bytes, ARRAYS[0]))
-
-
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "Validate", "dev"])
 def test_images_for_validation(tmp_path, name):
     write(tmp_path, WHOLE | split(name, *ARRAYS[2:]))

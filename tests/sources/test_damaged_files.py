@@ -264,28 +264,19 @@ def test_damaged_npz(tmp_path, large, method, edits):
     assert_npz(tmp_path / "d.npz", content, npy(large), lambda _: arrays(large))
 
 
-# Where the numbers in an archive's headers are: before each member, in the directory, at the end.
-ZIP_FIELDS = (
-    [(b"PK\3\4", at, 2) for at in (4, 6, 8, 26, 28)]
-    + [(b"PK\3\4", at, 4) for at in (14, 18, 22)]
-    + [(b"PK\1\2", at, 2) for at in (6, 8, 10, 28, 30, 32)]
-    + [(b"PK\1\2", at, 4) for at in (16, 20, 24, 42)]
-    + [(b"PK\5\6", at, 2) for at in (4, 6, 8, 10, 20)]
-    + [(b"PK\5\6", at, 4) for at in (12, 16)]
-)
-FLAGS_AND_METHODS = st.sampled_from([1, 8, 9, 12, 14, 93, 0x20, 0x40, 0x800, 0x2000])
-CHANGES = st.tuples(
-    st.integers(0, 3), st.sampled_from(ZIP_FIELDS), FLAGS_AND_METHODS | st.sampled_from(HOSTILE)
-)
+# Numbers in an archive's headers: before each of the four members, in the directory, at the end.
+HEADERS = st.sampled_from([b"PK\3\4", b"PK\1\2", b"PK\5\6"])
+FLAGS_AND_METHODS = (1, 8, 9, 12, 14, 93, 0x20, 0x40, 0x800, 0x2000)
+VALUES = st.sampled_from([*FLAGS_AND_METHODS, *HOSTILE])
+CHANGES = st.tuples(st.integers(0, 3), HEADERS, st.integers(2, 22), st.sampled_from([2, 4]), VALUES)
 ZIP64, UNICODE_NAME = 0x0001, 0x7075
 
 
-def rewrite(content, member, field, value):
-    """Writes a number into a header of one of the four members, or of the whole archive."""
-    signature, at, width = field
-    starts = [match.start() for match in re.finditer(re.escape(signature), content)]
+def rewrite(content, member, header, half, width, value):
+    """Writes a number so many pairs of bytes behind the beginning of a header."""
+    starts = [match.start() for match in re.finditer(re.escape(header), content)]
     number = (value % 256**width).to_bytes(width, "little")
-    return damage(content, [(starts[member % len(starts)] + at, width, number)])
+    return damage(content, [(starts[member % len(starts)] + 2 * half, width, number)])
 
 
 @st.composite
@@ -297,12 +288,12 @@ def zip_extras(draw):
 
 
 @fuzz(SAVED, st.just(b"") | zip_extras(), st.lists(CHANGES, min_size=1, max_size=3))
-@example("stored", struct.pack("<HHQ", ZIP64, 8, 2**64 - 1), [(2, (b"PK\1\2", 42, 4), -1)])
+@example("stored", struct.pack("<HHQ", ZIP64, 8, 2**64 - 1), [(2, b"PK\1\2", 21, 4, -1)])
 @example("stored", struct.pack("<HHBL", UNICODE_NAME, 5, 1, zlib.crc32(b"x_test.npy")), [])
 def test_npz_with_other_numbers_in_its_headers(tmp_path, method, extra, changes):
     content = npz(npy(), method, extra=extra)
-    for member, field, value in changes:
-        content = rewrite(content, member, field, value)
+    for change in changes:
+        content = rewrite(content, *change)
     assert_npz(tmp_path / "d.npz", content, npy(), lambda _: arrays())
 
 
@@ -320,48 +311,29 @@ def test_npz_with_other_names(tmp_path, names, more, lack_one):
 
 
 # What the header of an array may say instead of '|u1', False and (500, 8, 6).
-ODD_DTYPES = (
-    *("'|b1'", "'>i2'", "'<f8'", "'>U3'", "'|S4'", "'<c16'", "'<M8[s]'", "'|V6'", "'u1,u1'"),
-    *("'O'", "'V0'", "'S0'", "'U0'", "'T'", "'V4294967296'", "'S99999999999'", "''", "'x'"),
-    *("'(2,3)u1'", "'(2 ,,3)u1'", f"'{'u1,' * 999}'", r"'\d'", r"'\ud800'", "'u1'if 1else 2"),
-    *("None", "5", "[]", "{}", "[[[]]]", "{[]: 1}", "('|u1', (2, 3))", "('|u1', (1,))"),
-    *("('|u1', -1)", "[('', '|V1')]", "[('a', 'O')]", "[('a', '|u1', (2147483648,))]"),
-    *("[('a', '|u1'), ('b', '|u1')]", "[('a', '|u1'), ('a', '|u1')]"),
+DTYPES = (
+    *("'|b1'", "'>i2'", "'<f8'", "'>U3'", "'|S4'", "'<M8[s]'", "'|V6'", "'O'", "'V0'", "'T'"),
+    *("'V4294967296'", "'S99999999999'", "''", f"'{'u1,' * 999}'", r"'\ud800'", "'u1'if 1else 2"),
+    *("None", "[]", "{[]: 1}", "('|u1', (2, 3))", "('|u1', -1)", "[('a', 'O')]"),
+    *("[('a', '|u1', (2147483648,))]", "[('a', '|u1'), ('a', '|u1')]"),
 )
-ODD_ORDERS = ("True", "0", "None", "'no'")
-ODD_SHAPES = (
+SHAPES = (
     *("(24000,)", "(4, 6000)", "(500L, 8L, 6L)", "(True, 24000)", "(12000,)", "(3000,)", "()"),
     *("(0,)", "(0, 100000000000000000000)", "(0, 4294967295, 4294967295)", "(0, -1)", "(-1,)"),
-    *("(-4, -6000)", "(-1, -24000)", "(4294967296, 4294967296)", "(9223372036854775808,)"),
-    *("(500.0, 8, 6)", "('500', 8, 6)", "(1e400,)", "500", "[500, 8, 6]", "None", "24000,"),
-    *(f"({'1,' * 70})", f"({'9' * 5000},)", f"(0x{'f' * 9000},)", "(" * 150, "(" * 300),
-    *("[" * 9000, f"{'-' * 900}1", f"{'-' * 9000}1", f"1{'+1' * 4000}", "(\n", "1 2", "1 if"),
-    *("\0", "\x1b[31m", "é", "'", "lambda: 0", "().__class__", r"('\z',)", "0_0"),
+    *("(-4, -6000)", "(4294967296, 4294967296)", "(500.0, 8, 6)", "(1e400,)", "[500, 8, 6]"),
+    *(f"({'9' * 5000},)", "(" * 300, f"{'-' * 9000}1", f"1{'+1' * 4000}", "(\n", "1 2", "\0", "é"),
 )
 
 
 @st.composite
 def npy_headers(draw):
-    """The beginning of a `.npy` file, a part of it odd: signature, version, length and text."""
-    dtype, order, shape, changes, version, width = "'|u1'", "False", "(500, 8, 6)", [], (1, 0), 2
-    length = 0
-    match draw(st.sampled_from("ddssev")):
-        case "d":
-            dtype = draw(st.sampled_from(ODD_DTYPES))
-            shape = draw(st.sampled_from([shape, "(12000,)", "(6000,)", "(3000,)", "(2000,)"]))
-        case "s":
-            shape = draw(st.sampled_from(ODD_SHAPES))
-            order = draw(st.sampled_from(("False", *ODD_ORDERS)))
-        case "e":
-            changes = draw(edits())
-        case "v":
-            version = draw(st.sampled_from([(1, 0), (2, 0), (3, 0), (0, 0), (1, 1), (255, 255)]))
-            width = draw(st.sampled_from([2, 4]))
-            length = draw(st.sampled_from([0, 0, 1, 9, 128, 65535, 2**32 - 1]))
+    """The beginning of a `.npy` file: signature, version, length and text, and perhaps damage."""
+    dtype = draw(st.just("'|u1'") | st.sampled_from(DTYPES))
+    shape = draw(st.just("(500, 8, 6)") | st.sampled_from(SHAPES))
+    order = draw(st.sampled_from(["False", "False", "True", "0", "None"]))
     text = f"{{'descr': {dtype}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode("latin-1")
-    text = damage(text, changes)
-    length = (length or len(text)) % 256**width
-    return b"\x93NUMPY" + bytes(version) + length.to_bytes(width, "little") + text
+    header = b"\x93NUMPY\1\0" + (len(text) % 65536).to_bytes(2, "little") + text
+    return damage(header, draw(st.just([]) | edits()))
 
 
 NO_BYTES = b"\x93NUMPY\1\0\x50\0{'descr': '|u1', 'fortran_order': False, 'shape': (0, 1%s), }\n" % (

@@ -198,17 +198,6 @@ def test_a_lone_csv_of_emnist_is_turned_as_well(tmp_path, name):
     assert_test_is(data.load("auto", tmp_path, only_test=True), X_TRAIN, Y_TRAIN)
 
 
-def test_emnist_names_its_classes(tmp_path):
-    """Its letters begin with 1."""
-    letters = [TURNED[0], Y_TRAIN + 1, TURNED[2], Y_TEST + 1]
-    write(tmp_path, named(map(emnist_name, IDX_NAMES), letters, idx_bytes))
-    mapping = "".join(f"{label} {64 + label} {96 + label}\n" for label in range(1, 27))
-    write(tmp_path, {"emnist-mini-mapping.txt": mapping})
-    dataset = data.load("auto", tmp_path)
-    assert dataset.class_names == ["0", "Aa", "Bb", "Cc"]
-    assert dataset.classes_with_images.tolist() == [1, 2, 3]
-
-
 # What is only tested on, and what is only looked at.
 
 
