@@ -91,6 +91,11 @@ def test_images_for_validation(tmp_path, name):
     np.testing.assert_array_equal(labels, ARRAYS[3])
 
 
+def test_images_for_validation_alone_can_be_tested_on(tmp_path):
+    write(tmp_path, split("val"))
+    assert_test_is(data.load("auto", tmp_path, only_test=True), *ARRAYS[:2])
+
+
 def test_pictures_are_decoded_as_predict_decodes_them(tmp_path):
     """In colour, with transparency, 16 bits, and turned by the camera."""
     random = np.random.default_rng(0)

@@ -274,6 +274,7 @@ def test_classes_of_one_image_are_trained_on(tmp_path):
         dataset = data.load("auto", tmp_path, seed=seed)
         assert len(dataset.test_labels) == 5
         assert set(dataset.train_labels) == set(range(65))
+        assert dataset.classes_with_images.tolist() == list(range(65))
 
 
 # What is not read.
