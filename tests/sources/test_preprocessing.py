@@ -71,3 +71,6 @@ def test_labels_become_rows_with_a_one_at_their_class(dtype):
     expected = np.eye(5, dtype=dtype)[labels]
     one_hot = preprocessing.one_hot(labels, 5, dtype)
     np.testing.assert_array_equal(one_hot, expected, strict=True)
+    for label in (-1, 5):
+        with pytest.raises(ValueError, match=f"A label is {label}; there are 5 classes, 0 to 4"):
+            preprocessing.one_hot(np.array([0, label]), 5, dtype)
