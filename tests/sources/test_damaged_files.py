@@ -168,6 +168,7 @@ def unpacked(content):
 
 
 @fuzz(LARGE, DIMENSIONS, edits())
+@example(False, 3, [(10, 10**9, b"")])  # the end is within the header
 def test_damaged_idx(tmp_path, large, dimensions, edits):
     content = damage(idx(large, dimensions), edits)
     assert_idx(tmp_path / "file", content, content, dimensions, len(content))

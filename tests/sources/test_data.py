@@ -111,9 +111,11 @@ def test_a_split_of_nothing():
 @pytest.fixture
 def keras_home(tmp_path, monkeypatch):
     """An empty cache of Keras, and no data elsewhere."""
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    folder = tmp_path / "keras"
+    folder.mkdir()  # or else Keras takes another one
+    monkeypatch.setenv("KERAS_HOME", str(folder))
     monkeypatch.delenv(ENVIRONMENT, raising=False)
-    return tmp_path / "keras"
+    return folder
 
 
 @pytest.fixture
@@ -168,6 +170,7 @@ def test_a_download_of_other_bytes_is_refused_again_and_again(serve, tmp_path, k
     for _ in range(2):
         with pytest.raises(UnreachableError, match="mnist is not on disk and can't be downloaded"):
             download.download("mnist", url)
+        assert (keras_home / "datasets" / "mnist.npz").exists()
 
 
 def test_a_missing_file_on_the_server(serve, tmp_path, keras_home):
