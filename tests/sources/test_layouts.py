@@ -275,6 +275,9 @@ def test_classes_of_one_image_are_trained_on(tmp_path):
         assert len(dataset.test_labels) == 5
         assert set(dataset.train_labels) == set(range(65))
         assert dataset.classes_with_images.tolist() == list(range(65))
+    write(tmp_path, {"any.csv": csv(np.arange(70), X_TRAIN)})
+    with pytest.raises(UserError, match="its 70 labelled images of 70 classes are too few"):
+        data.load("auto", tmp_path)
 
 
 # What is not read.
