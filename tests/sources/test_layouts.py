@@ -103,8 +103,8 @@ LAYOUTS = {
     ),
     "npy": named(("X_train.npy", "y_train.npy", "X_test.npy", "y_test.npy")),
     "npy without underscores": named(("xtrain.npy", "ytrain.npy", "xtest.npy", "ytest.npy")),
-    "npy in words": named(
-        ("train_images.npy", "train_labels.npy", "test_images.npy", "test_labels.npy")
+    "npy in words": named(  # "data" says less than "labels"
+        f"data_{split}_{kind}.npy" for split in ("train", "test") for kind in ("images", "labels")
     ),
     "csv": csv_pair(),
     "csv packed": renamed(csv_pair(), "{}.gz".format, lambda text: gzip.compress(text.encode())),
@@ -133,6 +133,7 @@ LAYOUTS = {
         csv_pair(("train.tsv", "test.tsv")), str, lambda text: text.replace(",", "\t")
     ),
     "csv in words": csv_pair(("digits training 1.csv", "digits testing 2.csv")),
+    "csv of two splits in each name": csv_pair(("dev-set train.csv", "dev-set test.csv")),
     "csv in a folder": renamed(csv_pair(), "mnist-in-csv/raw/{}".format),
     "csv in a folder of its prefix": renamed(csv_pair(), "mnist/mnist_{}".format),
     "csv in folders of their names": renamed(
@@ -346,6 +347,17 @@ def test_a_data_set_with_a_test_goes_before_one_without(tmp_path):
     dataset, others = load_beside_others(write(tmp_path, {**LAYOUTS["kannada"], **lone}))
     assert_training_is(dataset, X_TRAIN, Y_TRAIN)
     assert others == [*lone]
+
+
+def test_mnist_goes_before_emnist(tmp_path):
+    _, others = load_beside_others(write(tmp_path, {**LAYOUTS["emnist"], **IDX}))
+    assert others == sorted(LAYOUTS["emnist"])
+
+
+def test_two_tables_to_train_on_are_not_chosen_from(tmp_path):
+    write(tmp_path, {**csv_pair(OTHER_NAMES), "mnist_train_200.csv": csv(Y_TRAIN, X_TRAIN)})
+    with pytest.raises(UserError, match="3 data sets: .*mnist_train_100.csv, .*mnist_train_200"):
+        data.load("auto", tmp_path)
 
 
 def test_pairs_whose_names_end_alike_belong_together(tmp_path):
