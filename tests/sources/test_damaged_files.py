@@ -175,6 +175,7 @@ def test_damaged_idx(tmp_path, large, dimensions, edits):
 
 
 @fuzz(LARGE, DIMENSIONS, edits())
+@example(True, 3, [])  # whole, and larger than there is room for at first
 def test_damaged_gzip(tmp_path, large, dimensions, edits):
     content, size = damage(packed_idx(large, dimensions), edits), len(idx(large, dimensions))
     assert_idx(tmp_path / "file.gz", content, unpacked(content), dimensions, size)
