@@ -1,29 +1,24 @@
 """Real browsers for the tests of the page, driven by Selenium: Chromium, and iPhones' WebKit."""
 
+import base64
 import contextlib
 import json
 import os
 import shutil
 import subprocess
-import tempfile
 
+import numpy as np
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--no-default-browser-check",
-    "--disable-background-networking",
     "--disable-component-update",
-    "--disable-sync",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
 )
@@ -42,14 +37,10 @@ def chromium():
     options = webdriver.ChromeOptions()
     options.binary_location = program
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with tempfile.TemporaryDirectory() as profile:
-        for flag in (*FLAGS, f"--user-data-dir={profile}"):
-            options.add_argument(flag)
-        browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-        try:
-            yield browser
-        finally:
-            browser.quit()
+    for flag in FLAGS:
+        options.add_argument(flag)
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as browser:
+        yield browser
 
 
 @contextlib.contextmanager
@@ -69,11 +60,8 @@ def webkit():
             environment = {**os.environ, "DISPLAY": f":{numbers.readline().strip()}"}
         try:
             service = webdriver.WebKitGTKService(driver, env=environment)
-            browser = webdriver.WebKitGTK(service=service)
-            try:
+            with webdriver.WebKitGTK(service=service) as browser:
                 yield browser
-            finally:
-                browser.quit()
         finally:
             screen.terminate()
 
@@ -133,31 +121,31 @@ class Page:
     def find_all(self, selector):
         return self.browser.find_elements(By.CSS_SELECTOR, selector)
 
-    def wait_for(self, selector):
-        """Waits until an element is shown."""
-        WebDriverWait(self.browser, 30).until(lambda _: self.find(selector).is_displayed())
-
     def text(self, selector):
         return self.do("return document.querySelector(arguments[0]).textContent", selector)
+
+    def answer(self):
+        """Returns the answer and its probability, as they are shown."""
+        return self.text("#answer"), self.text("#probability")
+
+    def seen(self):
+        """Returns the image that the network sees, `uint8` [height, width]."""
+        return np.uint8(self.do("return Array.from(seen.image)")).reshape(
+            self.do("return content.imageStyle.size")
+        )
 
     def click(self, selector):
         self.find(selector).click()
         self.settle()
 
-    def press(self, key, held=None):
-        """Presses a key, while another one is held."""
-        chain = ActionChains(self.browser, duration=0)
-        if held:
-            chain.key_down(held)
-        chain.send_keys(key)
-        if held:
-            chain.key_up(held)
-        chain.perform()
+    def press(self, *keys):
+        """Presses keys, on what has the focus; a modifier holds for those after it."""
+        self.browser.switch_to.active_element.send_keys(*keys)
         self.settle()
 
     def draw(self, *strokes):
         """Draws strokes, each a list of points [x, y] in 0..1 of the canvas, with the mouse."""
-        box = self.do(
+        left, top, width, height = self.do(
             """
             const canvas = document.getElementById("drawing");
             canvas.scrollIntoView({block: "center"});
@@ -165,7 +153,6 @@ class Page:
             return [box.left, box.top, box.width, box.height];
             """
         )
-        left, top, width, height = box
         chain = ActionChains(self.browser, duration=0)
         pointer = chain.w3c_actions.pointer_action
         for points in strokes:
@@ -178,8 +165,9 @@ class Page:
         self.settle()
 
     def canvas_png(self):
-        """Returns the canvas as a person would save it."""
-        return self.do("return document.getElementById('drawing').toDataURL('image/png')")
+        """Returns the bytes of the canvas as a person would save it."""
+        url = self.do("return document.getElementById('drawing').toDataURL('image/png')")
+        return base64.b64decode(url.partition(",")[2])
 
     def console(self):
         return [entry["message"] for entry in self.browser.get_log("browser")]

@@ -5,7 +5,7 @@ import numpy as np
 from lowlevel_mnist.sources import digits
 
 
-def written(digit, number, seed, size=0.6, step=4):
+def written(digit, number, seed, size=0.6, step=8):
     """Returns a digit as strokes: each a list of points [x, y], in the middle of 0..1.
 
     number: of the style, among the digit's own, counted round.
