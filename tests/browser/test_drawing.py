@@ -45,7 +45,7 @@ def test_the_bars_follow_while_the_pen_is_down(page):
         """
         window.states = [];
         drawing.canvas.addEventListener("pointermove", () =>
-          states.push(document.querySelector("#classes").textContent));
+          states.push(byId("classes").textContent));
         """
     )
     page.draw(*written(3, 0, seed=0))
@@ -53,17 +53,13 @@ def test_the_bars_follow_while_the_pen_is_down(page):
     probabilities = page.do("return Array.from(seen.probabilities)")
     figures = [figure.text for figure in page.find_all("#classes .figure")]
     assert figures == [f"{value:.1%}" for value in probabilities]
-    bars, tracks, starts = np.transpose(
-        page.do(
-            """
-            return rows.map(({bar}) => [bar, bar.parentElement]
-              .map((e) => e.getBoundingClientRect()))
-              .map(([bar, track]) => [bar.width, track.width, bar.left]);
-            """
-        )
+    bars, tracks = (
+        page.do(f"return rows.map(({{bar}}) => {element}.getBoundingClientRect().toJSON())")
+        for element in ("bar", "bar.parentElement")
     )
-    np.testing.assert_allclose(bars / tracks, probabilities, atol=1e-3)
-    assert len(set(starts)) == 1
+    fractions = [bar["width"] / track["width"] for bar, track in zip(bars, tracks, strict=True)]
+    assert fractions == pytest.approx(probabilities, abs=1e-3)
+    assert len({bar["left"] for bar in bars}) == 1
 
 
 def test_pen_width_and_eraser(page):
@@ -137,8 +133,7 @@ def at(page, x, y):
 def touch(page, kind, *places):
     """What the screen reports: of a finger at each place, or nothing more of any."""
     points = [{**at(page, *place), "id": number} for number, place in enumerate(places)]
-    arguments = {"type": f"touch{kind}", "touchPoints": points}
-    page.browser.execute_cdp_cmd("Input.dispatchTouchEvent", arguments)
+    page.cdp("Input.dispatchTouchEvent", type=f"touch{kind}", touchPoints=points)
     page.settle()
 
 
@@ -149,9 +144,9 @@ def touch_line(page):
 
 
 def pen(page, kind, *place):
-    buttons = {"button": "left", "buttons": 0 if kind == "Released" else 1, "clickCount": 1}
-    arguments = {"type": f"mouse{kind}", "pointerType": "pen", **at(page, *place), **buttons}
-    page.browser.execute_cdp_cmd("Input.dispatchMouseEvent", arguments)
+    event = {"type": f"mouse{kind}", "pointerType": "pen", "button": "left", "clickCount": 1}
+    buttons = 0 if kind == "Released" else 1
+    page.cdp("Input.dispatchMouseEvent", buttons=buttons, **event, **at(page, *place))
     page.settle()
 
 
@@ -205,17 +200,15 @@ def test_what_ends_a_touch(tablet):
     assert tablet.answer() != NOTHING
     touch(tablet, "Cancel")
     assert (tablet.answer(), tablet.canvas_png()) == (NOTHING, blank)
+    for button in ("undo", "clear"):
+        touch(tablet, "Start", (0.2, 0.5))
+        tablet.do("byId(arguments[0]).click()", button)
+        touch(tablet, "Move", (0.8, 0.5))
+        assert (tablet.answer(), tablet.canvas_png()) == (NOTHING, blank)
+        touch(tablet, "End")
     touch_line(tablet)
     one_finger = tablet.canvas_png()
-    for button in ("undo", "clear"):
-        tablet.do(f"document.getElementById('{button}').click()")
-        touch(tablet, "Start", (0.5, 0.2))
-        touch(tablet, "Start", (0.5, 0.2), (0.8, 0.2))
-        touch(tablet, "Move", (0.5, 0.8), (0.8, 0.9))
-        tablet.do(f"document.getElementById('{button}').click()")
-        touch(tablet, "Move", (0.1, 0.1), (0.9, 0.1))
-        touch(tablet, "End")
-        assert (tablet.answer(), tablet.canvas_png()) == (NOTHING, blank)
+    tablet.click("#clear")
     touch(tablet, "Start", (0.5, 0.2))
     touch(tablet, "Start", (0.5, 0.2), (0.8, 0.2))
     touch(tablet, "Move", (0.5, 0.8), (0.8, 0.9))

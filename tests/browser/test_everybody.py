@@ -13,7 +13,8 @@ from tests.helpers.data import digit_arrays
 from tests.helpers.handwriting import written
 from tests.helpers.pages import dataset_of, random_network, write_page
 
-LANGUAGE = "return document.documentElement.lang"
+LOOK = "return [document.documentElement.lang, getComputedStyle(document.body).backgroundColor]"
+HANGUL = re.compile("[가-힣]+")
 SCREENS = {  # width and height, whether there are fingers, theme and language
     "upright": ((390, 844), True, "light", "en"),
     "small": ((360, 740), True, "dark", "en"),
@@ -72,53 +73,39 @@ def test_nothing_is_cut_off_at_any_width(page):
         assert page.do("return drawing.canvas.clientHeight") <= 360
 
 
-def test_language(chromium_browser, page_file):
-    """That of the browser, and the other one by the switch; no text is missing in either."""
-    page = Page(chromium_browser, page_file, language="ko-KR")
-    assert page.do(LANGUAGE) == "ko"
-    page.draw(*written(3, 0, seed=0))
-    korean = page.find("main").text
-    assert not re.search(r"[가-힣]", page.text("#language"))
+def test_language_and_theme(chromium_browser, page_file):
+    """Those of the system, and the other ones by the switches; these stay for the next time."""
+    page = Page(chromium_browser, page_file, theme="dark", language="ko-KR")
+    korean, dark = page.do(LOOK)
+    assert (korean, page.text("#theme")) == ("ko", "밝은 화면")
     page.click("#language")
-    assert page.do(LANGUAGE) == "en"
+    page.click("#theme")
+    for _ in range(2):
+        english, light = page.do(LOOK)
+        assert (english, page.text("#theme")) == ("en", "Dark theme")
+        chromium_browser.refresh()
+    page = Page(chromium_browser, page_file, theme="light")
+    assert page.do(LOOK) == ["en", light]
+    page.click("#theme")
+    assert page.do(LOOK) == ["en", dark] != ["en", light]
+    for left in ("{", '{"language": 1, "theme": []}'):  # by whatever other page
+        page.do("localStorage.setItem('lowlevel_mnist', arguments[0])", left)
+        chromium_browser.refresh()
+        assert page.do(LOOK) == ["en", light]
+    assert page.console() == []
+
+
+def test_no_text_is_missing_in_either_language(page):
+    page.draw(*written(3, 0, seed=0))
     english = page.find("main").text
-    assert re.findall(r"[가-힣]+", page.find("body").text) == ["한국어"]
+    assert HANGUL.findall(page.find("body").text) == ["한국어"]
+    page.click("#language")
+    korean = page.find("main").text
+    assert not HANGUL.search(page.text("#language"))
     figures = [sorted(re.findall(r"\d+\.\d+|\d+", text)) for text in (korean, english)]
     assert figures[0] == figures[1]
     keys = page.do("return ['en', 'ko'].map((language) => Object.keys(TEXTS[language]))")
     assert keys[0] == keys[1]
-    assert page.console() == []
-
-
-def test_theme(chromium_browser, page_file):
-    """That of the system, and the other one by the switch."""
-    colours = {}
-    for theme, other in (("light", "Dark theme"), ("dark", "Light theme")):
-        page = Page(chromium_browser, page_file, theme=theme)
-        assert page.text("#theme") == other
-        for state in (theme, f"{theme} switched"):
-            colours[state] = page.do("return getComputedStyle(document.body).backgroundColor")
-            page.click("#theme")
-    assert colours["light"] == colours["dark switched"] != colours["dark"]
-    assert colours["dark"] == colours["light switched"]
-
-
-def test_the_choices_stay(chromium_browser, page_file):
-    page = Page(chromium_browser, page_file)
-    page.click("#language")
-    page.click("#theme")
-    for _ in range(2):
-        chromium_browser.refresh()
-        assert page.do(LANGUAGE) == "ko"
-        assert page.do("return document.documentElement.dataset.theme") == "dark"
-    page.do("localStorage.setItem('lowlevel_mnist', '{')")  # whatever another page has left
-    chromium_browser.refresh()
-    assert page.do(LANGUAGE) == "en"
-    page.do("localStorage.setItem('lowlevel_mnist', JSON.stringify({language: 1, theme: []}))")
-    chromium_browser.refresh()
-    page.draw(*written(3, 7, seed=3))
-    assert page.answer()[0] == "3"
-    assert page.console() == []
 
 
 # ---- What it says
@@ -171,12 +158,10 @@ def test_pictures_of_things(chromium_browser, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, images.shape)
     images = np.maximum(images, noise).astype(np.uint8)
     kept, test_kept = labels != 3, test_labels != 3
-    dataset = dataset_of(
-        (images[kept], labels[kept], images[:100][test_kept], test_labels[test_kept])
-    )
-    page = Page(
-        chromium_browser, write_page(tmp_path / "page.html", random_network(dataset), dataset)
-    )
+    arrays = images[kept], labels[kept], test_images[test_kept], test_labels[test_kept]
+    dataset = dataset_of(arrays)
+    path = write_page(tmp_path / "page.html", random_network(dataset), dataset)
+    page = Page(chromium_browser, path)
     assert "did not learn digits but pictures of 9 classes." in page.text("header p")
     assert page.text("#hint") == "Load a test image"
     assert "Network: 784-10, trained on custom data." in page.text("footer")

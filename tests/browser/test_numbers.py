@@ -52,7 +52,7 @@ def test_the_forward_pass(chromium_browser, tmp_path, size, classes, hidden, dty
     dataset = dataset_of(pattern_arrays(size, classes))
     network = random_network(dataset, *hidden, dtype=dtype)
     page = Page(chromium_browser, write_page(tmp_path / "page.html", network, dataset))
-    assert_same_probabilities(page, network, dataset.test_images)
+    assert_same_probabilities(page, network, dataset.test_images[:40])
 
 
 @pytest.mark.parametrize("page", IN_BOTH, indirect=True)
@@ -177,11 +177,8 @@ def test_test_images(page, dropout_run):
         assert page.answer() == (f"{predicted}{doubt}", f"{outputs[index].max():.1%}")
         right = "✓ right" if label == predicted else "✗ wrong"
         assert page.text("#remark") == f"{right}, the true class is {label}"
-    before = page.answer()
     page.draw([[0.1, 0.1], [0.9, 0.9]])
     assert "true class" not in page.text("#remark")
-    page.click("#undo")
-    assert page.answer() == before
 
 
 def test_few_mistakes_or_few_images():

@@ -76,34 +76,30 @@ class Page:
     def __init__(
         self, browser, file, size=(1280, 800), theme="light", language="en", fingers=False
     ):
-        self.browser, self.file = browser, file
-        self.is_chromium = browser.name == "chrome"
+        self.browser, self.is_chromium = browser, browser.name == "chrome"
         browser.get("about:blank")
         if self.is_chromium:
             self.requested(), self.console()  # what was logged before is not this page's
-            for command, arguments in {
-                "Emulation.setEmulatedMedia": {
-                    "features": [{"name": "prefers-color-scheme", "value": theme}]
-                },
-                "Emulation.setTouchEmulationEnabled": {"enabled": fingers},
-                "Network.setUserAgentOverride": {
-                    "userAgent": browser.execute_script("return navigator.userAgent"),
-                    "acceptLanguage": language,
-                },
-                "Storage.clearDataForOrigin": {"origin": "file://", "storageTypes": "all"},
-            }.items():
-                browser.execute_cdp_cmd(command, arguments)
+            scheme = {"name": "prefers-color-scheme", "value": theme}
+            agent = self.do("return navigator.userAgent")
+            self.cdp("Emulation.setEmulatedMedia", features=[scheme])
+            self.cdp("Emulation.setTouchEmulationEnabled", enabled=fingers)
+            self.cdp("Network.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
+            self.cdp("Storage.clearDataForOrigin", origin="file://", storageTypes="all")
         self.resize(*size)
         browser.get(file.resolve().as_uri())
 
+    def cdp(self, command, **arguments):
+        """Returns what a command of the Chrome DevTools Protocol returns."""
+        return self.browser.execute_cdp_cmd(command, arguments)
+
     def resize(self, width, height):
         """Gives the window this size; if a side has less than 600 pixels, it is a phone's."""
-        if not self.is_chromium:
+        if self.is_chromium:
+            size = {"width": width, "height": height, "mobile": min(width, height) < 600}
+            self.cdp("Emulation.setDeviceMetricsOverride", deviceScaleFactor=1, **size)
+        else:
             self.browser.set_window_size(width, height)
-            return
-        mobile = min(width, height) < 600
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
-        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def do(self, script, *arguments):
         """Returns what a piece of JavaScript returns in the page."""
@@ -174,11 +170,7 @@ class Page:
 
     def requested(self):
         """Returns the addresses that were asked for since this was asked before."""
-        messages = (
-            json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")
-        )
-        return [
-            message["params"]["request"]["url"]
-            for message in messages
-            if message["method"] == "Network.requestWillBeSent"
-        ]
+        log = [json.loads(entry["message"]) for entry in self.browser.get_log("performance")]
+        events = [entry["message"] for entry in log]
+        sent = [event for event in events if event["method"] == "Network.requestWillBeSent"]
+        return [event["params"]["request"]["url"] for event in sent]
