@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from axe_core_python.base import AXE_SCRIPT
 
-from lowlevel_mnist.browser.content import kind_of
-from tests.browser.test_reading import STYLES
 from tests.helpers.browser import Page
 from tests.helpers.data import digit_arrays
 from tests.helpers.handwriting import written
@@ -146,6 +144,7 @@ def test_what_is_no_digit(page):
 
 
 def test_what_it_is_of(page, dropout_run):
+    assert "not learn MNIST's digits but 10 classes of other drawings." in page.text("header p")
     footer = page.text("footer")
     assert "Network: recipe mlp-128-dropout, 784-128-10, trained on custom data. " in footer
     accuracy = re.search(r"test accuracy ([\d.]+)", dropout_run.process.stdout, re.I)[1]
@@ -168,10 +167,3 @@ def test_pictures_of_things(chromium_browser, tmp_path):
     page.do("drawing.load(images.find(({predicted}) => predicted !== 3).pixels)")
     shown = [row.is_displayed() for row in page.find_all("#classes li")]
     assert shown == [label != 3 for label in range(10)]
-
-
-def test_what_the_images_show():
-    drawings, photographs = STYLES[0], STYLES[-1]
-    assert kind_of(drawings, "mnist") == kind_of(drawings, "digits") == "digits"
-    assert kind_of(drawings, "custom") == "drawings"
-    assert kind_of(photographs, "fashion_mnist") == "pictures"

@@ -7,9 +7,7 @@ import pytest
 
 from lowlevel_mnist import metrics
 from lowlevel_mnist.browser.content import MAX_UNSURE, choose_examples, unsure_below
-from lowlevel_mnist.runs import folders
 from tests.helpers.browser import Page
-from tests.helpers.commands import run, train
 from tests.helpers.data import digit_arrays, pattern_arrays
 from tests.helpers.pages import IN_BOTH, dataset_of, random_network, write_page
 
@@ -41,18 +39,18 @@ def assert_same_probabilities(page, model, images):
 
 
 @pytest.mark.parametrize(
-    ("size", "classes", "hidden", "dtype"),
+    ("size", "classes", "hidden", "dtype", "count"),
     [
-        ((200, 150), 3, (), "float32"),
-        ((50, 50), 16, (40, 20), "float32"),
-        ((9, 5), 6, (20,), "float64"),
+        ((28, 28), 10, (512,), "float32", 1000),
+        ((50, 30), 16, (40, 20), "float64", 100),
+        ((200, 150), 2, (), "float32", 10),
     ],
 )
-def test_the_forward_pass(chromium_browser, tmp_path, size, classes, hidden, dtype):
-    dataset = dataset_of(pattern_arrays(size, classes))
+def test_the_forward_pass(chromium_browser, tmp_path, size, classes, hidden, dtype, count):
+    dataset = dataset_of(pattern_arrays(size, classes, test=count))
     network = random_network(dataset, *hidden, dtype=dtype)
     page = Page(chromium_browser, write_page(tmp_path / "page.html", network, dataset))
-    assert_same_probabilities(page, network, dataset.test_images[:40])
+    assert_same_probabilities(page, network, dataset.test_images)
 
 
 @pytest.mark.parametrize("page", IN_BOTH, indirect=True)
@@ -64,17 +62,6 @@ def test_the_forward_pass_and_the_doubt(page, dropout_run):
     is_unsure = expected.max(axis=1) < unsure_below(expected)
     assert 0 < is_unsure.sum() <= MAX_UNSURE * len(images)
     assert (ask(page, images)[1] == is_unsure).all()
-
-
-@pytest.mark.full
-def test_the_forward_pass_on_mnist(chromium_browser, tmp_path, mnist_folder):
-    flags = ("--recipe", "mlp-512-dropout", "--epochs", 1, "--execution", "xla", "--no-plots")
-    train(mnist_folder, *flags, "--output-dir", "run", cwd=tmp_path)
-    assert run("page", "--run", "run", cwd=tmp_path).returncode == 0
-    finished = folders.find(tmp_path / "run")
-    images = finished.load_data().test_images[:1000]
-    page = Page(chromium_browser, finished.folder / "page.html")
-    assert_same_probabilities(page, finished.load_model(), images)
 
 
 # ---- Reasons and hidden units, of a network with two hidden layers

@@ -13,7 +13,7 @@ from lowlevel_mnist.sources.image_style import ImageStyle
 from tests.helpers.browser import Page
 from tests.helpers.data import digit_arrays
 from tests.helpers.handwriting import written
-from tests.helpers.pages import IN_BOTH, dataset_of, random_network, write_page
+from tests.helpers.pages import dataset_of, random_network, write_page
 
 
 def read_as_told(grey_levels, style):
@@ -46,8 +46,11 @@ def save_canvas(page, folder):
 
 @pytest.mark.parametrize(
     ("page", "count"),
-    [(browser, 5) for browser in IN_BOTH]
-    + [pytest.param("chromium_browser", 200, marks=pytest.mark.full)],
+    [
+        ("webkit_browser", 3),
+        ("chromium_browser", 5),
+        pytest.param("chromium_browser", 200, marks=pytest.mark.full),
+    ],
     indirect=["page"],
 )
 def test_digits_in_many_hands_and_widths(page, dropout_run, tmp_path, count):
@@ -68,7 +71,7 @@ def test_digits_in_many_hands_and_widths(page, dropout_run, tmp_path, count):
         assert is_alike(page.seen(), told.image), number
         as_predict.append(is_alike(page.seen(), pictures.read(path, style).image))
         right.append(page.answer()[0].startswith(str(number % 10)))
-    assert np.mean(as_predict) >= 0.7
+    assert np.mean(as_predict) > 0.6
     assert np.mean(right) >= 0.8
 
 
@@ -77,10 +80,10 @@ def test_dark_drawings_on_light(chromium_browser, tmp_path, inverted):
     """For images that --invert has made light on dark, and for those that are dark on light."""
     images, labels, *test = digit_arrays()
     arrays = (images, labels, *test) if inverted else (255 - images, labels, 255 - test[0], test[1])
-    dataset = dataset_of(arrays, inverted=inverted)
-    page = Page(
-        chromium_browser, write_page(tmp_path / "page.html", random_network(dataset), dataset)
-    )
+    dataset = dataset_of(arrays, "digits", inverted=inverted)
+    page_file = write_page(tmp_path / "page.html", random_network(dataset), dataset)
+    page = Page(chromium_browser, page_file)
+    assert page.text("h1") == "Draw a digit"
     page.draw(*written(4, 1, seed=0))
     path = save_canvas(page, tmp_path)
     canvas = np.asarray(Image.open(path).convert("L"))

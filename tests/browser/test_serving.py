@@ -95,23 +95,16 @@ def decode(is_dark):
     return [found.text for found in zxingcpp.read_barcodes(picture)]
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_a_decoder_reads_the_code(seed):
-    """Any address; also where four modules are damaged, as error correction has it."""
-    generator = np.random.default_rng(seed)
-    host = ".".join(map(str, generator.integers(0, 256, 4)))
-    text = f"http://{host}:{generator.integers(1, 65536)}/"
-    modules = np.pad(np.array(qr.encode(text)), qr.QUIET)
-    assert decode(modules) == [text]
-    rows, columns = generator.integers(qr.QUIET + 9, qr.QUIET + qr.SIZE - 9, (2, 4))
-    modules[rows, columns] ^= True
-    assert decode(modules) == [text]
-
-
-def test_texts_of_all_lengths():
+def test_a_decoder_reads_the_code():
+    """Of texts of all lengths; also where four modules are damaged, as error correction has it."""
+    generator = np.random.default_rng(0)
     for length in range(1, qr.MAX_BYTES + 1):
         text = "é" * (length // 2) + "x" * (length % 2)
-        assert decode(np.pad(np.array(qr.encode(text)), qr.QUIET)) == [text]
+        modules = np.pad(np.array(qr.encode(text)), qr.QUIET)
+        assert decode(modules) == [text]
+        rows, columns = generator.integers(qr.QUIET + 9, qr.QUIET + qr.SIZE - 9, (2, 4))
+        modules[rows, columns] ^= True
+        assert decode(modules) == [text]
     with pytest.raises(ValueError, match="33 bytes are more than the 32"):
         qr.encode("x" * 33)
 

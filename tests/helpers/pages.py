@@ -7,9 +7,9 @@ from lowlevel_mnist import Network, data, page
 IN_BOTH = ("chromium_browser", "webkit_browser")
 
 
-def dataset_of(arrays, **properties):
+def dataset_of(arrays, name="custom", **properties):
     """Returns a `data.Dataset` of four arrays, in the order of `write_idx_folder`."""
-    return data.Dataset(*arrays, "custom", "data-dir", "", False, **properties)
+    return data.Dataset(*arrays, name, "data-dir", "", False, **properties)
 
 
 def random_network(dataset, *hidden, dtype="float32"):
