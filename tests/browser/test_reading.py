@@ -119,34 +119,30 @@ return found && [Array.from(found.image), found.otherDigits];
 
 
 def random_drawing(generator, style):
-    """Lines of all widths and grey levels, frames, specks, two of the same, and what was erased."""
+    """Returns lines of all widths and grey levels; some framed, with specks, twice, or blurred."""
     height, width = (280 // max(style.size) * side for side in style.size)
     background = style.background or 0
     picture = Image.new("L", (width, height), background)
     draw = ImageDraw.Draw(picture)
+    frame, specks, twice, erase, blur = generator.integers(0, 3, 5) == 0
 
     def somewhere(count):
         return list(map(tuple, generator.uniform(0, (width, height), (count, 2)).round().tolist()))
 
-    for kind in generator.integers(0, 6, generator.integers(1, 6)):
-        level, pen = int(generator.integers(0, 256)), int(generator.integers(1, width // 6))
-        if kind == 0:
-            draw.line(somewhere(4), 255 - background, pen, joint="curve")
-        elif kind == 1:
-            draw.line(somewhere(3), level, pen)
-        elif kind == 2:
-            draw.rectangle((1, 1, width - 2, height - 2), outline=level, width=3)
-        elif kind == 3:
-            draw.point(somewhere(5), level)
-        elif kind == 4:  # of equal mass
-            for left in (width // 5, 7 * width // 10):
-                box = (left, 3 * height // 10, left + width // 20, 7 * height // 10)
-                draw.rectangle(box, fill=255 - background)
-        else:  # the blurred edges of an eraser stay
-            line = somewhere(2)
-            draw.line(line, abs(background - 60), pen + 1)
-            draw.line(line, background, pen)
-    if generator.integers(0, 3) == 0:
+    for _ in range(generator.integers(1, 4)):
+        level, pen = (int(number) for number in generator.integers(1, (256, width // 6)))
+        draw.line(somewhere(4), level, pen, joint="curve")
+    if twice:  # pieces of equal mass
+        picture.paste(picture.crop((0, 0, width // 2, height)), ((width + 1) // 2, 0))
+    if specks:
+        draw.point(somewhere(5), 255 - background)
+    if frame:
+        draw.rectangle((1, 1, width - 2, height - 2), outline=255 - background, width=3)
+    if erase:  # but for the blurred edges
+        line = somewhere(2)
+        draw.line(line, abs(background - 60), pen + 1)
+        draw.line(line, background, pen)
+    if blur:
         picture = picture.filter(ImageFilter.GaussianBlur(generator.uniform(0.5, 3)))
     return picture
 
