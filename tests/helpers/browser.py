@@ -13,6 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
+PATIENCE = 120  # seconds that a script may take, on a machine that has much else to do
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--headless=new",
@@ -40,6 +41,7 @@ def chromium():
     for flag in FLAGS:
         options.add_argument(flag)
     with webdriver.Chrome(options, webdriver.ChromeService(driver)) as browser:
+        browser.set_script_timeout(PATIENCE)
         yield browser
 
 
@@ -61,6 +63,7 @@ def webkit():
         try:
             service = webdriver.WebKitGTKService(driver, env=environment)
             with webdriver.WebKitGTK(service=service) as browser:
+                browser.set_script_timeout(PATIENCE)
                 yield browser
         finally:
             screen.terminate()
