@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 
 from tests.helpers.data import digit_arrays, pattern_arrays, real_folder, write_idx_folder
-from tests.helpers.runs import train_on
+from tests.helpers.runs import share, train_on
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -47,7 +47,8 @@ def fashion_folder():
 def softmax_run(tmp_path_factory):
     """A `FinishedRun` of softmax on 600 digits: three epochs of 7 steps, with pictures."""
     flags = ("--batch-size", 96, "--epochs", 3, "--learning-rate", 0.25, "--seed", 7)
-    return train_on(digit_arrays(), *flags, home=tmp_path_factory.mktemp("softmax"))
+    with share(train_on(digit_arrays(), *flags, home=tmp_path_factory.mktemp("softmax"))) as run:
+        yield run
 
 
 @pytest.fixture(scope="session")
@@ -55,11 +56,13 @@ def dropout_run(tmp_path_factory):
     """A `FinishedRun` of mlp-128-dropout on 6,000 digits, which it reads well, without pictures."""
     flags = ("--recipe", "mlp-128-dropout", "--epochs", 3, "--no-plots")
     arrays = digit_arrays(train=6000)
-    return train_on(arrays, *flags, home=tmp_path_factory.mktemp("dropout"))
+    with share(train_on(arrays, *flags, home=tmp_path_factory.mktemp("dropout"))) as run:
+        yield run
 
 
 @pytest.fixture(scope="session")
 def patterns_run(tmp_path_factory):
     """A `FinishedRun` on images of 8x6 in four classes, with validation and pictures."""
     flags = ("--epochs", 3, "--validation-split", 0.2)
-    return train_on(pattern_arrays(), *flags, home=tmp_path_factory.mktemp("patterns"))
+    with share(train_on(pattern_arrays(), *flags, home=tmp_path_factory.mktemp("patterns"))) as run:
+        yield run

@@ -111,8 +111,13 @@ def slots(optimizer, twin):
     return [], []
 
 
-@pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("steps", [40, pytest.param(1875, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        *((name, 40) for name in ("nesterov", "rmsprop", "adamw")),  # each branch of a formula
+        *(pytest.param(name, 1875, marks=pytest.mark.full) for name in RULES),
+    ],
+)
 def test_an_epoch_in_float64(name, steps):
     """Weights, biases and slots, by kernels and by the formula."""
     twin, ours = train_all(name, tf.float64, steps)
@@ -126,16 +131,15 @@ def test_an_epoch_in_float64(name, steps):
             assert int(optimizer.step) == steps
 
 
-@pytest.mark.parametrize(
-    "name", ["adam", *(pytest.param(n, marks=pytest.mark.full) for n in RULES if n != "adam")]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("name", RULES)
 def test_100_steps_in_float32(name):
     twin, ours = train_all(name, tf.float32, 100)
     for model, _ in ours:
         assert difference(parameters(model), twin.trainable_variables) <= 1e-6
 
 
-@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+@pytest.mark.parametrize("dtype", [pytest.param(tf.float32, marks=pytest.mark.full), tf.float64])
 def test_each_step_of_adam_with_its_defaults(dtype):
     """Each from equal state: the twin's weights and slots are made ours before each step."""
     rate = 1e-3

@@ -14,7 +14,7 @@ import tensorflow as tf
 from lowlevel_mnist import cost, metrics, preprocessing, randomness, schedules
 from lowlevel_mnist.model import Network
 from lowlevel_mnist.optimizers import SGD, Adam
-from lowlevel_mnist.recipes import EXECUTIONS, SCHEDULES
+from lowlevel_mnist.recipes import SCHEDULES
 from lowlevel_mnist.runs.checkpoints import CheckpointManager
 from lowlevel_mnist.training import Trainer
 from tests.book.test_against_keras import difference, keras_twin, parameters
@@ -161,7 +161,9 @@ def test_an_epoch_with_each_cost(digits, name):
     assert_same(train_ours(digits, "eager", cost=ours), twin)
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize(
+    "execution", ["eager", "graph", pytest.param("xla", marks=pytest.mark.full)]
+)
 def test_two_epochs_with_all_options(digits, execution):
     """A schedule, clipped gradients and label smoothing, in each execution."""
     schedule, keras_schedule = KERAS_SCHEDULES["cosine after a warm-up"]

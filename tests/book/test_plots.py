@@ -106,7 +106,7 @@ def texts_of(figure):
 
 
 @pytest.mark.filterwarnings("error")  # of Matplotlib, for each character that it can't draw
-@pytest.mark.parametrize("format", ["png", "svg"])
+@pytest.mark.parametrize("format", ["png", pytest.param("svg", marks=pytest.mark.full)])
 def test_names_are_drawn_as_they_are(format):
     """Nothing in them is mathematics. Matplotlib's own font has these scripts."""
     for figure in draw_all(NAMES):
@@ -133,7 +133,7 @@ RARE = "\u1d84"  # a letter k with a hook: Matplotlib's STIX has it, its usual f
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("format", ["png", "pdf"])
+@pytest.mark.parametrize("format", ["pdf", pytest.param("png", marks=pytest.mark.full)])
 def test_another_font_helps_where_the_usual_one_lacks_a_character(format, caplog):
     for figure in draw_all([f"{number}{RARE}" for number in range(10)]):
         figure.savefig(io.BytesIO(), format=format)

@@ -217,7 +217,10 @@ def test_a_variable_that_the_model_does_not_use(digits):
         trainer.train_epoch(*digits[:2], epoch=1)
 
 
-@pytest.mark.parametrize(("rule", "execution"), [(SGD, "eager"), (Adam, "graph"), (RMSprop, "xla")])
+@pytest.mark.parametrize(
+    ("rule", "execution"),
+    [(SGD, "eager"), (Adam, "graph"), pytest.param(RMSprop, "xla", marks=pytest.mark.full)],
+)
 def test_a_learning_rate_that_is_set_between_epochs(digits, rule, execution):
     """The next epoch has it, as that of a new trainer with this rate."""
     pixels, one_hot, *_ = digits

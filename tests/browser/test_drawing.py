@@ -174,6 +174,7 @@ def test_a_pen_takes_over_from_the_palm_that_rests(tablet, pen_line):
     assert tablet.answer() == NOTHING
 
 
+@pytest.mark.full
 def test_a_palm_beside_the_pen_draws_nothing(tablet, pen_line):
     """While the pen writes, and between its strokes; a finger draws again when all is cleared."""
     pen(tablet, "Pressed", 0.4, 0.2)
@@ -189,6 +190,7 @@ def test_a_palm_beside_the_pen_draws_nothing(tablet, pen_line):
     assert tablet.answer()[0].startswith("1")
 
 
+@pytest.mark.full
 def test_what_ends_a_touch(tablet):
     """What the system cancels, as when a swipe from the edge takes it, leaves nothing.
 

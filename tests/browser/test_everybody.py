@@ -37,7 +37,9 @@ axe.run({rules: {"label-content-name-mismatch": {enabled: true}}}).then(({violat
 """
 
 
-@pytest.mark.parametrize("name", SCREENS)
+@pytest.mark.parametrize(
+    "name", ["upright", *(pytest.param(n, marks=pytest.mark.full) for n in [*SCREENS][1:])]
+)
 def test_everybody_can_use_it(chromium_browser, page_file, name):
     """One sees the canvas and, but for a phone held sideways, the bars while one draws.
 
@@ -63,6 +65,7 @@ def test_everybody_can_use_it(chromium_browser, page_file, name):
         page.click("#theme")
 
 
+@pytest.mark.full
 def test_nothing_is_cut_off_at_any_width(page):
     for width in (320, 480, 740, 900, 1024, 1119, 1120, 1920):
         page.resize(width, 360)
@@ -151,6 +154,7 @@ def test_what_it_is_of(page, dropout_run):
     assert f"Test accuracy {accuracy} on 100 images." in footer
 
 
+@pytest.mark.full
 def test_pictures_of_things(chromium_browser, tmp_path):
     """It says what makes sense for them, and nothing of a class without images."""
     images, labels, test_images, test_labels = digit_arrays()

@@ -46,8 +46,8 @@ def assert_same_answers(page, model, images):
     ("size", "classes", "hidden", "dtype", "count"),
     [
         ((28, 28), 10, (512,), "float32", 1000),
-        ((50, 30), 16, (40, 20), "float64", 100),
-        ((200, 150), 2, (), "float32", 10),
+        pytest.param((50, 30), 16, (40, 20), "float64", 100, marks=pytest.mark.full),
+        pytest.param((200, 150), 2, (), "float32", 10, marks=pytest.mark.full),
     ],
 )
 def test_the_forward_pass(chromium_browser, tmp_path, size, classes, hidden, dtype, count):

@@ -63,6 +63,7 @@ def test_an_old_browser(open_after):
     assert page.console() == []
 
 
+@pytest.mark.full
 def test_a_script_that_does_not_run(open_after):
     """Instead of an empty page, there is a sentence, in both languages."""
     page = open_after("const resize = null;")  # which a script of the page declares

@@ -47,7 +47,7 @@ def save_canvas(page, folder):
 @pytest.mark.parametrize(
     ("page", "count"),
     [
-        ("webkit_browser", 3),
+        pytest.param("webkit_browser", 3, marks=pytest.mark.full),
         ("chromium_browser", 5),
         pytest.param("chromium_browser", 200, marks=pytest.mark.full),
     ],

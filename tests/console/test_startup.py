@@ -238,6 +238,7 @@ def test_a_backend_that_somebody_has_chosen_stays(before):
     assert (done.stdout, done.stderr) == ("pdf\n" if before else "svg\n", "")
 
 
+@pytest.mark.full
 def test_a_training_needs_no_keras_which_is_there_for_who_wants_it(small_folder, tmp_path):
     """In an interpreter of its own, whose every line is seen: there is none of TensorFlow's."""
     script = """

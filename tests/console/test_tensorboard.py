@@ -111,6 +111,7 @@ def test_a_resumed_run_goes_on_in_the_same_curves(watched_run, tmp_path):
     assert not left.exists()
 
 
+@pytest.mark.full
 def test_the_test_of_an_early_stop_is_at_the_best_epoch(small_folder, tmp_path):
     flags = ["--patience", 1, "--epochs", 9, "--learning-rate", 100, "--validation-split", 0.2]
     train(small_folder, *flags, "--no-plots", "--tensorboard", "--output-dir", "run", cwd=tmp_path)
@@ -121,6 +122,7 @@ def test_the_test_of_an_early_stop_is_at_the_best_epoch(small_folder, tmp_path):
     assert record["best_epoch"] < last
 
 
+@pytest.mark.full
 def test_the_hint_how_to_go_on_has_the_flag(small_folder, tmp_path):
     """On a disk that is too full for events. There is no validation."""
     flags = ["--epochs", 1, "--no-plots", "--tensorboard", "--output-dir", "run"]
@@ -145,7 +147,10 @@ def test_nothing_is_written_through_a_link(watched_run, tmp_path, name):
         folders.find_to_resume(folder)
 
 
-@pytest.mark.parametrize(("optimizer", "rate", "code"), [("sgd", 1e30, 0), ("rmsprop", 3e38, 3)])
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "code"),
+    [pytest.param("sgd", 1e30, 0, marks=pytest.mark.full), ("rmsprop", 3e38, 3)],
+)
 def test_a_network_that_diverges_in_its_last_step(small_folder, tmp_path, optimizer, rate, code):
     """Huge numbers are drawn; of what is no number a sentence tells, as ever, and no event."""
     flags = ["--data-dir", small_folder, "--validation-split", 0.5, "--batch-size", 250]

@@ -34,7 +34,7 @@ def assert_no_word_is_broken(lines, plain):
         assert word in words or any(word in line for line in copied)
 
 
-@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("columns", [40, pytest.param(80, marks=pytest.mark.full)])
 def test_epochs_are_a_table_under_which_nothing_is_left(small_folder, tmp_path, columns):
     terminal = Terminal(columns)
     code, lines = terminal.run("train", "--data-dir", small_folder, *EPOCHS, cwd=tmp_path)
@@ -136,7 +136,6 @@ def test_parts_of_a_table_have_as_many_columns_as_fit(room):
     "command",
     [
         ["train", "--list"],
-        ["show_random", "--seed", 1, "--count", 5, "--save", "shown.png"],
         ["predict", "one.png"],
         ["__main__"],
     ],

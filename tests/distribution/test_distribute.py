@@ -345,15 +345,12 @@ def test_another_version_of_tensorflow_is_named(tmp_path):
     assert f"Lost {me}" in said[0]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
         (["--epochs", "4"], "--epochs 4 contradicts the chief's run, which has --epochs 2."),
-        pytest.param(
-            ["--data-dir", "nowhere"],
-            "There is no data folder nowhere; check the path.",
-            marks=pytest.mark.full,
-        ),
+        (["--data-dir", "nowhere"], "There is no data folder nowhere; check the path."),
     ],
 )
 def test_a_worker_that_can_not_follow_ends_all(long_folder, flags, expected, tmp_path):

@@ -229,7 +229,8 @@ class Forked:
 
     def send_signal(self, number):
         if self.poll() is None:
-            os.kill(self._process.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(self._process.pid, number)
 
     def terminate(self):
         self.send_signal(signal.SIGTERM)

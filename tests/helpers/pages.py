@@ -1,10 +1,11 @@
 """Pages of networks that nobody has trained: what they calculate is as hard to get right."""
 
 import numpy as np
+import pytest
 
 from lowlevel_mnist import Network, data, page
 
-IN_BOTH = ("chromium_browser", "webkit_browser")
+IN_BOTH = ("chromium_browser", pytest.param("webkit_browser", marks=pytest.mark.full))
 
 
 def dataset_of(arrays, name="custom", **properties):

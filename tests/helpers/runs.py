@@ -1,5 +1,6 @@
 """What a run's folder holds, and how two runs are compared."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -35,6 +36,14 @@ class FinishedRun:
     def copy(self, home):
         """Copies the run to `runs/one` in another folder; returns its folder there."""
         return shutil.copytree(self.folder, home / "runs" / "one")
+
+
+@contextlib.contextmanager
+def share(finished):
+    """Yields a `FinishedRun` to many tests, and makes sure that none of them has changed it."""
+    before = {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*")}
+    yield finished
+    assert {path: path.stat().st_mtime_ns for path in finished.folder.rglob("*")} == before
 
 
 def train_on(arrays, *flags, home):

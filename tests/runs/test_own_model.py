@@ -76,6 +76,7 @@ def test_what_a_training_says_and_keeps(own_run, own_settings):
     assert "weights.png" not in pictures
 
 
+@pytest.mark.full
 def test_every_command_takes_it(own_run, tmp_path):
     """And each says what the others do."""
     shutil.copy(own_run.home / "convolutional.py", tmp_path)

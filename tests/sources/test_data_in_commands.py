@@ -46,6 +46,7 @@ def test_the_source_is_recorded(softmax_run):
     assert "custom data, not verified" in softmax_run.process.stdout
 
 
+@pytest.mark.full
 def test_all_commands_name_the_classes(tmp_path):
     """As the data did when the run began. The labels begin with 1: nothing is said of a class 0."""
     letters = [TURNED[0], Y_TRAIN + 1, TURNED[2], Y_TEST + 1]
@@ -116,7 +117,7 @@ def test_pictures_are_tested_at_the_size_of_the_network(softmax_run, tmp_path):
         Image.fromarray(image).resize((56, 56), Image.Resampling.NEAREST).save(path)
     images, labels = (array[:20] for array in softmax_run.arrays[2:])
     expected = metrics.evaluate(softmax_run.load_model(), images, labels)
-    flags = ("--run", softmax_run.folder, "--data-dir", "data")
+    flags = ("--run", softmax_run.folder, "--data-dir", "data", "--to", "pictures")
     done = run("evaluate", *flags, cwd=tmp_path)
     assert "20 of 20 pictures had another size than 28x28" in done.stderr
     assert f"Test loss {expected.loss:.4f}, test accuracy {expected.accuracy:.4f}" in done.stdout
