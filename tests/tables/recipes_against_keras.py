@@ -3,8 +3,8 @@
     python -m tests.tables.recipes_against_keras [--seeds FIRST END] [RECIPE ...]
 
 trains each recipe with seeds from FIRST to below END (0 to 4) by its command, and the same network
-with Keras's `fit`, and prints a row of README's table for each: means over the seeds and, in
-brackets, lowest and highest.
+with Keras's `fit`, and prints for each the cells of its row in `tests/README.md`, of which README
+has those of the test: means over the seeds and, in brackets, lowest and highest.
 LOWLEVEL_MNIST_DATA must hold MNIST and Fashion-MNIST.
 """
 
