@@ -71,7 +71,7 @@ def assert_clear(text, path):
     assert text.isprintable(), "more than one line, or control characters"
     assert len(text) <= MAX_TEXT_LENGTH
     assert text.endswith((".", "?"))
-    for blank in ("None.", "Traceback", "()", "<class"):
+    for blank in ("None.", "Traceback", "file ()", "read ()", "<class"):
         assert blank not in text
 
 
