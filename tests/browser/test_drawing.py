@@ -62,6 +62,7 @@ def test_the_bars_follow_while_the_pen_is_down(page):
     assert len({bar["left"] for bar in bars}) == 1
 
 
+@pytest.mark.full
 def test_pen_width_and_eraser(page):
     usual = page.do("return content.imageStyle.stroke_widths[1] * drawing.factor")
     assert page.do("return drawing.penWidth") == pytest.approx(usual)

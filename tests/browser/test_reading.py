@@ -76,7 +76,7 @@ def test_digits_in_many_hands_and_widths(page, dropout_run, tmp_path, count):
         assert np.mean(right) >= 0.8
 
 
-@pytest.mark.parametrize("inverted", [True, False])
+@pytest.mark.parametrize("inverted", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_dark_drawings_on_light(chromium_browser, tmp_path, inverted):
     """For images that --invert has made light on dark, and for those that are dark on light."""
     images, labels, *test = digit_arrays()
