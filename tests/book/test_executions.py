@@ -207,7 +207,7 @@ def test_an_epoch_goes_on_where_it_stood(execution, cut):
         assert_same_end((values_of(other), progress), ends[-1])
 
 
-@pytest.mark.parametrize(("step", "images"), [(-1, -10), (132, 1312), (5, 10)])
+@pytest.mark.parametrize(("step", "images"), [(-1, -10), (0, 0), (132, 1312), (5, 10)])
 def test_a_position_outside_of_the_epoch(step, images):
     """Or whose images are not those of its steps."""
     trainer, *data = make_trainer(SMALL, pattern_arrays(train=1312)[:2], "eager")
