@@ -74,6 +74,7 @@ def test_nothing_is_cut_off_at_any_width(page):
         assert page.do("return drawing.canvas.clientHeight") <= 360
 
 
+@pytest.mark.full
 def test_language_and_theme(chromium_browser, page_file):
     """Those of the system, and the other ones by the switches; these stay for the next time."""
     page = Page(chromium_browser, page_file, theme="dark", language="ko-KR")

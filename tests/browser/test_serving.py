@@ -71,6 +71,7 @@ def test_it_serves_the_page_and_nothing_else(dropout_run, tmp_path):
             assert ask(port, "/", method)[0].status == 501
 
 
+@pytest.mark.full
 def test_clients_that_say_nothing_or_go_away_hinder_nobody(dropout_run, tmp_path):
     with contextlib.ExitStack() as silent, served(dropout_run, tmp_path) as (_, port):
         for _ in range(10):

@@ -276,7 +276,8 @@ IMPATIENT = functools.partial(_be_patient, 2)
 COME = "Start all workers within 2 seconds of each other"
 
 
-@pytest.mark.parametrize("here", [0, pytest.param(1, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("here", [0, 1])
 def test_a_worker_that_never_comes_is_named(here, tmp_path):
     ports, configs = tf_configs(2)
     absent = f"worker {1 - here} (127.0.0.1:{ports[1 - here]})"

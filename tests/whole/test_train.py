@@ -76,6 +76,7 @@ def test_what_is_printed(softmax_run):
     assert "Saved in runs/one" in end
 
 
+@pytest.mark.full
 def test_the_commands_to_try_next_work(softmax_run, tmp_path):
     softmax_run.copy(tmp_path)
     lines = softmax_run.process.stdout.splitlines()
