@@ -108,5 +108,6 @@ def test_a_header_and_a_folder_name_the_network_that_is_trained(small_folder, tm
 
 def test_a_network_of_many_layers_has_a_name_that_a_folder_can_have(patterns_run):
     settings = folders.find(patterns_run.folder).settings
-    many = dataclasses.replace(settings, layer_sizes=(48, *[2] * 130, 4))
-    assert many.title == "softmax+130-layers"
+    for units, name in (([2] * 28 + [123], "2-" * 28 + "123"), ([2] * 29 + [12], "30-layers")):
+        many = dataclasses.replace(settings, layer_sizes=(48, *units, 4))
+        assert many.title == f"softmax+{name}"
