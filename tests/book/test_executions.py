@@ -47,18 +47,22 @@ def set_values(trainer, values):
 
 
 def compare(recipe, arrays, executions, epochs=1, **options):
-    """Returns by how much two executions of some epochs differ at most in any variable."""
+    """Returns by how much two executions differ at most: in any variable, and in the loss.
+
+    In float64, they have also classified the same images correctly.
+    """
     ends = []
     for execution in executions:
         trainer, *data = make_trainer(recipe, arrays, execution, **options)
         progress = [trainer.train_epoch(*data, epoch) for epoch in range(1, epochs + 1)][-1]
         ends.append((values_of(trainer), progress))
     (ours, reported), (theirs, expected) = ends
-    assert reported.loss == pytest.approx(expected.loss, rel=1e-4)
-    assert reported.accuracy == pytest.approx(expected.accuracy, abs=0.01)
     by_variables = max(np.abs(a - b).max() for a, b in zip(ours, theirs, strict=True))
-    print(f"{recipe.name}, {executions}: variables differ by {by_variables:.1e}")
-    return by_variables
+    by_loss = abs(reported.loss - expected.loss)
+    print(f"{recipe.name}, {executions}: {by_variables:.1e} by variables, {by_loss:.1e} by loss")
+    if ours[0].dtype == np.float64:
+        assert reported.accuracy == expected.accuracy
+    return max(by_variables, by_loss)
 
 
 def assert_same_end(end, expected):
