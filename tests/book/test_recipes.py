@@ -3,6 +3,7 @@
 import json
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -65,6 +66,9 @@ def test_the_checkpoint_has_the_slots_of_the_optimizer(recipe_run):
     checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer)
     checkpoint.restore(path).assert_existing_objects_matched()
     slots = [v for v in optimizer.variables if v.shape.rank and not v.trainable]
+    keras_s = keras.optimizers.get(recipe.optimizer)
+    keras_s.build([keras.Variable(v.numpy()) for v in model.trainable_variables])
+    assert len(slots) == len([v for v in keras_s.variables if len(v.shape)])
     assert all(np.abs(slot.numpy()).max() > 0 for slot in slots)
     if hasattr(optimizer, "step"):
         steps = math.ceil(3000 * (1 - recipe.validation_split) / recipe.batch_size)
