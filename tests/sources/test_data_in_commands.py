@@ -123,7 +123,7 @@ def test_pictures_are_tested_at_the_size_of_the_network(softmax_run, tmp_path):
     assert f"Test loss {expected.loss:.4f}, test accuracy {expected.accuracy:.4f}" in done.stdout
 
 
-# Dark on light.
+# ---- Dark on light
 
 GRADIENT = np.linspace(100, 255, 36, dtype=np.uint8).reshape(6, 6)
 
